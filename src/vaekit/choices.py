@@ -1,0 +1,186 @@
+"""From a few short words to a whole experiment: presets, flags, and what is chosen for the user, with the reason."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vaekit.data import Source, Space, defaults
+from vaekit.data.folders import Progress as Track
+from vaekit.errors import InputError, nearest
+from vaekit.experiment import Experiment
+from vaekit.presets import PRESETS
+
+log = logging.getLogger("vaekit")
+
+LARGE_IMAGE = 32
+"""height or width above which convolutions are chosen"""
+
+SHORT = {
+    "latent_dim": "model.latent_dim",
+    "network": "model.network",
+    "hidden": "model.network.hidden",
+    "likelihood": "model.likelihood",
+    "beta": "objective.beta",
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "optimizer": "optimizer",
+    "learning_rate": "optimizer.learning_rate",
+    "seed": "seed",
+    "precision": "precision",
+    "binarize": "data.binarization",
+    "image_size": "data.image_size",
+}
+"""the fields that have a short name"""
+
+
+def by_path(**short: Any) -> dict[str, Any]:
+    """Put given fields under their dotted paths.
+
+    Example:
+        >>> by_path(latent_dim=2, seed=None)
+        {'model.latent_dim': 2}
+    """
+    return {SHORT[name]: value for name, value in short.items() if value is not None}
+
+
+def choose(
+    data: str | None = None,
+    *,
+    preset: str | None = None,
+    network: str | None = None,
+    latent_dim: int | None = None,
+    hidden: Sequence[int] | None = None,
+    likelihood: str | None = None,
+    beta: float | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    optimizer: str | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+    precision: str | None = None,
+    binarize: str | None = None,
+    image_size: int | None = None,
+    set: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    data_root: Path | None = None,
+    track: Track = iter,
+) -> Experiment:
+    """Make an experiment from short words; what is left open is chosen by the data and logged with its reason.
+
+    Later words win: ``config``, then ``preset``, then the flags, then ``set``.
+
+    Args:
+        data: a named set, or the path of an image folder, an array or a table; ``config`` may name it instead.
+        preset: a published set-up, a key of ``vaekit.presets.PRESETS``.
+        network, likelihood, optimizer: kinds of these parts.
+        latent_dim, hidden, beta, epochs, batch_size, learning_rate, seed, precision, binarize, image_size:
+            fields that have a short name; ``vaekit options`` lists all.
+        set: further fields by dotted path, {"model.likelihood.scale": "pixel"}.
+        config: an experiment.json to start from.
+        data_root: folder of named sets.
+        track: wraps the list of files while an image folder is decoded, to show progress.
+
+    Raises:
+        InputError: for an unknown word, a value that does not fit, or data that cannot be read.
+
+    Example:
+        >>> choose("digits", latent_dim=2).model.likelihood.kind
+        'bernoulli'
+    """
+    given = by_path(
+        latent_dim=latent_dim,
+        network=network,
+        hidden=hidden,
+        likelihood=likelihood,
+        beta=beta,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        seed=seed,
+        precision=precision,
+        binarize=binarize,
+        image_size=image_size,
+    ) | dict(set or {})
+    changes = _preset(preset) | given
+    base = _base(data, config)
+    if config is None:
+        changes = _binarization(base.data, changes) | changes
+        space = base.replace_all(_about_data(changes)).data.load(data_root, track).space
+        changes = _model(space, changes) | changes
+    return base.replace_all(changes)
+
+
+def _base(data: str | None, config: Path | None) -> Experiment:
+    if config is None:
+        if data is None:
+            raise InputError("no data were named: give a set such as mnist, or the path of your own")
+        return Experiment(data=Source(name=data))
+    try:
+        experiment = Experiment.from_json(config.read_bytes())
+    except OSError as error:
+        raise InputError(f"--config {config} cannot be read ({error.strerror}): name an experiment.json") from None
+    return experiment if data is None else experiment.replace("data.name", data)
+
+
+def _preset(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is unknown; {nearest(name, PRESETS)}")
+    return dict(PRESETS[name])
+
+
+def _about_data(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: value for path, value in changes.items() if path.startswith("data.")}
+
+
+def _chosen(path: str, value: Any, reason: str) -> dict[str, Any]:
+    log.info("chosen: %s %s because %s", path, json.dumps(value).strip('"'), reason)
+    return {path: value}
+
+
+def _kind(value: Any) -> str | None:
+    return value["kind"] if isinstance(value, Mapping) else value
+
+
+def _binarization(source: Source, changes: Mapping[str, Any]) -> dict[str, Any]:
+    default = defaults(source.name).binarization
+    likelihood = _kind(changes.get("model.likelihood"))
+    if "data.binarization" in changes or default == "none" or likelihood not in (None, "bernoulli"):
+        return {}
+    return _chosen("data.binarization", default, f"evidence of {source.name} is reported for binary images")
+
+
+def _model(space: Space, changes: Mapping[str, Any]) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if not any(path.startswith("model.network") for path in changes):
+        if len(space.event_shape) == 3 and max(space.event_shape[1:]) > LARGE_IMAGE:
+            height, width = space.event_shape[1:]
+            reason = f"images of {height}×{width} are larger than {LARGE_IMAGE}×{LARGE_IMAGE}"
+            chosen |= _chosen("model.network", "conv", reason)
+        else:
+            chosen |= _chosen("model.network", "mlp", f"examples of shape {space.event_shape} are small")
+    if not any(path.startswith("model.likelihood") for path in changes):
+        if space.support == "binary":
+            chosen |= _chosen("model.likelihood", "bernoulli", "the data are binary")
+        else:
+            kind = {"byte": "grey or colour levels", "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
+            chosen |= _chosen("model.likelihood", "gaussian", f"the data are {kind}; its scale is learnt")
+    return chosen
+
+
+def extend(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of a run to be resumed: a new length is taken, other changes are named as ignored."""
+    for path, value in changes.items():
+        changed = experiment.replace(path, value)
+        if changed == experiment:
+            continue
+        if path in ("epochs", "training_samples"):
+            log.info("resume extends: %s to %s", path, value)
+            experiment = changed
+        else:
+            log.info("resume ignores: %s %s, a run keeps what it began with; train anew to change it", path, value)
+    return experiment

@@ -1,0 +1,22 @@
+"""A conditional distribution as a module: the one interface that priors, posteriors and likelihoods share."""
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+class Conditional(nn.Module):
+    """p(· | c): maps a context c to a torch distribution.
+
+    A prior takes no context, a posterior takes x, a likelihood takes z. Distributions are built with
+    ``validate_args=False``: supports are checked once, where data enter.
+    """
+
+    @abstractmethod
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        """Return the distribution given the context ``c`` of shape (..., *context)."""
+
+    def __call__(self, c: Tensor | None = None) -> Distribution:
+        """Call the module; stated here so that type checkers know the result."""
+        return super().__call__(c)  # type: ignore[no-any-return]

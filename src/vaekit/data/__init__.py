@@ -1,0 +1,21 @@
+"""Data: named sets, image folders, arrays and tables, split and binarised."""
+
+from vaekit.data.check import check
+from vaekit.data.data import Data, Split
+from vaekit.data.fetch import available, fetch
+from vaekit.data.source import Source, defaults, read_input
+from vaekit.data.space import Binarization, Space, Support
+
+__all__ = [
+    "Binarization",
+    "Data",
+    "Source",
+    "Space",
+    "Split",
+    "Support",
+    "available",
+    "check",
+    "defaults",
+    "fetch",
+    "read_input",
+]

@@ -1,0 +1,130 @@
+"""A look at data before training: what they are, what is odd about them, which likelihoods fit."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit.data.data import PARTS, Split
+from vaekit.data.folders import Progress
+from vaekit.data.source import Source, defaults
+from vaekit.data.space import Space, Support
+
+VALUES: Mapping[Support, str] = {
+    "binary": "bits (0 or 1)",
+    "byte": "8-bit levels",
+    "unit": "reals in [0, 1]",
+    "real": "reals of any size",
+}
+
+_GREY = "on grey levels its value bounds the likelihood of their random bits and is no density of the levels"
+_DISCRETE = "a density of discrete values grows without bound as its scale shrinks, so keep the scale bounded below"
+
+CAVEATS: Mapping[tuple[str, Support], str] = {
+    ("bernoulli", "byte"): _GREY,
+    ("bernoulli", "unit"): _GREY,
+    ("gaussian", "binary"): _DISCRETE,
+    ("gaussian", "byte"): _DISCRETE,
+}
+
+
+def check(
+    name: str,
+    root: Path | None = None,
+    *,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    likelihoods: Mapping[str, Collection[Support]] | None = None,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """Describe data as stored: shape, range, classes, missing values, constant pixels, duplicates, likelihoods.
+
+    Args:
+        name: A named set or the path of own data.
+        root: A folder that is searched first for the files of a named set.
+        split: How to split the data; None takes their own way.
+        image_size: Height and width to which an image folder is cropped and resized.
+        likelihoods: The supports that each likelihood accepts.
+        progress: Wraps the list of files while an image folder is decoded.
+
+    Raises:
+        InputError: If the data are refused, missing values among the reasons.
+
+    Example:
+        >>> found = check("digits", likelihoods={"categorical": ["byte"]})
+        >>> found["shape"], found["likelihoods"]["categorical"]["fits"]
+        ([1797, 1, 8, 8], False)
+    """
+    data = Source(name=name, split=split, image_size=image_size).load(root, progress)
+    space = data.space
+    parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
+    return {
+        "source": name,
+        "shape": [sum(space.sizes.values()), *space.event_shape],
+        "dtype": str(data.train.x.dtype).removeprefix("torch."),
+        "range": _range(space, parts),
+        "support": space.support,
+        "values": VALUES[space.support],
+        "columns": space.columns and list(space.columns),
+        "binarization": defaults(name).binarization,
+        "split": space.split,
+        "sizes": space.sizes,
+        "classes": _classes(space, parts),
+        "missing": 0,
+        "constant": _constant(data.train),
+        "duplicates": _duplicates(parts),
+        "digest": space.digest,
+        "likelihoods": {key: _verdict(key, accepted, space.support) for key, accepted in (likelihoods or {}).items()},
+    }
+
+
+def _blocks(split: Split) -> Iterator[Tensor]:
+    return (split.stored(rows) for rows in torch.arange(len(split)).split(1024))
+
+
+def _range(space: Space, parts: Mapping[str, Split]) -> list[float]:
+    """Give the least and the greatest value in the file's units."""
+    blocks = (space.restore(block / part.levels) for part in parts.values() for block in _blocks(part))
+    lows, highs = zip(*((block.min(), block.max()) for block in blocks), strict=True)
+    return [float(min(lows)), float(max(highs))]
+
+
+def _classes(space: Space, parts: Mapping[str, Split]) -> dict[str, int] | None:
+    labels = [part.labels for part in parts.values() if part.labels is not None]
+    if not labels:
+        return None
+    counts = torch.cat(labels).bincount().tolist()
+    return {name: counts[i] for i, name in enumerate(space.classes or map(str, range(len(counts))))}
+
+
+def _constant(train: Split) -> int:
+    """Count the pixels or columns that have one value in all training examples."""
+    lows, highs = zip(*((block.amin(0), block.amax(0)) for block in _blocks(train)), strict=True)
+    return int((torch.stack(lows).amin(0) == torch.stack(highs).amax(0)).sum())
+
+
+def _duplicates(parts: Mapping[str, Split]) -> dict[str, int]:
+    """Count the examples that repeat an earlier one of their part, and those that are also in another part."""
+    digests = {
+        name: [
+            hashlib.blake2b(row.tobytes(), digest_size=16).digest() for block in _blocks(part) for row in block.numpy()
+        ]
+        for name, part in parts.items()
+    }
+    within = {name: len(found) - len(set(found)) for name, found in digests.items()}
+    across = {
+        f"{one} & {other}": len(set(digests[one]) & set(digests[other])) for one, other in combinations(digests, 2)
+    }
+    return within | across
+
+
+def _verdict(likelihood: str, accepted: Collection[Support], support: Support) -> dict[str, Any]:
+    if support in accepted:
+        return {"fits": True, "why": CAVEATS.get((likelihood, support), f"accepts {VALUES[support]}")}
+    wanted = " or ".join(VALUES[each] for each in accepted)
+    remedy = ", or binarise the data" if "binary" in accepted and support in ("byte", "unit") else ""
+    return {"fits": False, "why": f"needs {wanted}{remedy}, but these are {VALUES[support]}"}

@@ -1,0 +1,143 @@
+"""Where a named set's files are: found in a data root or the cache, else downloaded; always verified."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pooch
+
+from vaekit.data.named import NAMED, File, Version
+from vaekit.data.raw import Raw
+from vaekit.errors import InputError, nearest
+
+log = logging.getLogger("vaekit")
+
+
+def cache_folder() -> Path:
+    """Give the folder of this user for downloads and decoded images."""
+    return Path(pooch.os_cache("vaekit"))
+
+
+def data_roots(root: Path | None = None) -> list[Path]:
+    """List the folders that are searched: the given root, $VAEKIT_DATA, the user's cache."""
+    variable = os.environ.get("VAEKIT_DATA")
+    return [Path(folder) for folder in (root, variable, cache_folder()) if folder]
+
+
+def locate(name: str, root: Path | None = None) -> tuple[Version, list[Path]] | None:
+    """Find the first version of a named set whose files are all there, without reading them."""
+    for folder in data_roots(root):
+        for version in NAMED[name].versions:
+            paths = [folder / file.path for file in version.files]
+            if all(path.is_file() for path in paths):
+                return version, paths
+    return None
+
+
+def fetch(name: str, root: Path | None = None) -> list[Path]:
+    """Make sure that the files of a named set are on this machine, downloading them if need be.
+
+    Args:
+        name: A named set.
+        root: A folder to search first.
+
+    Raises:
+        InputError: If there is no such set, or a file can neither be found nor downloaded, or has been altered.
+    """
+    return _fetch(name, root)[1]
+
+
+def read_named(name: str, root: Path | None = None) -> Raw:
+    """Read a named set, fetching it if need be."""
+    version, paths = _fetch(name, root)
+    if version.notice:
+        log.info(version.notice)
+    raw = version.read(paths)
+    return replace(raw, splits=version.splits, classes=raw.classes or NAMED[name].classes)
+
+
+def _fetch(name: str, root: Path | None) -> tuple[Version, list[Path]]:
+    if name not in NAMED:
+        raise InputError(f"there is no data set named {name!r}: {nearest(name, NAMED)}")
+    if root is not None and not Path(root).is_dir():
+        raise InputError(f"the data root {root} is no folder: create it, or leave --data-root out")
+    version, paths = locate(name, root) or _download(name, root)
+    for file, path in zip(version.files, paths, strict=True):
+        _verify(file, path, name)
+    return version, paths
+
+
+def _verify(file: File, path: Path, name: str) -> None:
+    kind, expected = file.checksum.split(":")
+    found = pooch.file_hash(str(path), alg=kind)
+    if found != expected:
+        raise InputError(
+            f"{path} is truncated or altered ({kind} {found[:12]}… instead of {expected[:12]}…): "
+            f"delete it and run `vaekit data fetch {name}`"
+        )
+
+
+def _download(name: str, root: Path | None) -> tuple[Version, list[Path]]:
+    version = next(version for version in NAMED[name].versions if all(file.urls for file in version.files))
+    return version, [_download_file(file, name, root) for file in version.files]
+
+
+def _download_file(file: File, name: str, root: Path | None) -> Path:
+    target = cache_folder() / file.path
+    if target.is_file():
+        return target
+    pooch.get_logger().setLevel("WARNING")
+    for url in file.urls:
+        log.info("downloading %s", url)
+        try:
+            pooch.retrieve(url, file.checksum, target.name, target.parent, progressbar=_bar(target.name))
+        except (OSError, ValueError) as error:
+            log.info("%s could not be had: %s", url, str(error).partition("\n")[0])
+        else:
+            return target
+    searched = ", ".join(str(folder) for folder in data_roots(root))
+    raise InputError(
+        f"the file {file.path} of {name} is neither in {searched} nor could it be downloaded: "
+        f"fetch {file.urls[0]} by hand and put it at {target}"
+    )
+
+
+class _Bar:
+    """Download progress on the terminal, with the four names that pooch calls."""
+
+    def __init__(self, title: str) -> None:
+        self.title, self.total, self.done = title, 0, 0
+
+    def update(self, size: int) -> None:
+        self.done = min(self.done + size, self.total)
+        print(f"\r{self.title} {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB", end="", file=sys.stderr)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        print(file=sys.stderr)
+
+
+def _bar(title: str) -> _Bar | bool:
+    return sys.stderr.isatty() and _Bar(title)
+
+
+def available(root: Path | None = None) -> Iterator[dict[str, str | None]]:
+    """List the named sets: what they are, how they are split and binarised by default, and where they were found."""
+    for name, named in NAMED.items():
+        found = locate(name, root)
+        version, paths = found or (named.versions[0], [])
+        yield {
+            "name": name,
+            "title": named.title,
+            "examples": named.examples,
+            "split": version.splits[0],
+            "binarization": named.binarization,
+            "reference": named.reference,
+            "origin": next((file.urls[0] for each in named.versions for file in each.files if file.urls), None),
+            "found": str(paths[0].parent) if paths else "built in" if found else None,
+        }

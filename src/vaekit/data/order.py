@@ -1,0 +1,36 @@
+"""The order in which training images are seen."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Order:
+    """An endless stream of seeded permutations of N images, cut into equal batches: each image once in every N drawn.
+
+    A batch may straddle two permutations, so that none is short and no image is left out.
+
+    Example:
+        >>> order = Order(images=5, batch_size=2, seed=0)
+        >>> sorted(int(i) for step in range(5) for i in order.rows(step))
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int) -> None:
+        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.epoch, self.permutation = -1, np.empty(0, np.int64)
+
+    def rows(self, step: int) -> Tensor:
+        """Return the row numbers, (batch_size,), of batch ``step``; batches may be asked for in any order."""
+        position, missing = step * self.batch_size, self.batch_size
+        parts: list[np.ndarray] = []
+        while missing:
+            epoch, offset = divmod(position, self.images)
+            parts.append(self._permutation(epoch)[offset : offset + missing])
+            position, missing = position + len(parts[-1]), missing - len(parts[-1])
+        return torch.from_numpy(np.concatenate(parts))
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch != self.epoch:
+            self.epoch, self.permutation = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.images)
+        return self.permutation

@@ -1,0 +1,76 @@
+"""What every reader returns: examples as the files hold them, before splits and binarisation."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaekit.data.space import Support
+from vaekit.errors import InputError
+
+# Arrays of more bytes stay in their files or on the CPU; smaller ones are read and live on the device.
+RESIDENT = 2**30
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Examples in file order.
+
+    Args:
+        x: Examples (N, *event), uint8 or float32; float64 for a table's rows.
+        support: Values of the examples.
+        splits: Ways to split them, the default first.
+        labels: Class numbers (N,), int64.
+        classes: Names of the classes.
+        columns: Names of a table's columns.
+        test: How many examples at the end are the official test part.
+        shuffle: Whether the examples before the official test part are shuffled before a split cuts them.
+        digest: SHA-256 of the examples, where a cache remembers it.
+    """
+
+    x: np.ndarray
+    support: Support
+    splits: tuple[str, ...] = ("0.8/0.1/0.1", "0.9/0.1")
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    test: int = 0
+    shuffle: bool = True
+    digest: str | None = None
+
+
+def content_digest(*arrays: np.ndarray | None) -> str:
+    """Give the SHA-256 of arrays: type, shape and bytes.
+
+    Example:
+        >>> content_digest(np.arange(3)) == content_digest(np.arange(3.0))
+        False
+    """
+    found = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            found.update(f"{array.dtype.str}{array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def coded_labels(labels: np.ndarray, source: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Number the classes 0, 1, ... in sorted order and name them.
+
+    Example:
+        >>> coded_labels(np.array([7, 3, 7]), "x.npz")
+        (array([1, 0, 1]), ('3', '7'))
+
+    Raises:
+        InputError: If the labels are neither whole numbers nor words.
+    """
+    flat = labels.reshape(len(labels), -1) if labels.ndim else labels
+    whole = labels.dtype.kind in "biuU" or (labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()))
+    if flat.ndim != 2 or flat.shape[1] != 1 or not whole:
+        raise InputError(
+            f"{source} has labels of type {labels.dtype} and shape {labels.shape}, but labels are one whole number "
+            "or word an example"
+        )
+    values = flat[:, 0].astype(np.int64) if labels.dtype.kind in "bf" else flat[:, 0]
+    names, codes = np.unique(values, return_inverse=True)
+    return codes.astype(np.int64), tuple(map(str, names))

@@ -1,0 +1,173 @@
+"""A source of data: the value that an experiment stores, and its way to splits."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+
+from vaekit.data.arrays import read_npy, read_npz
+from vaekit.data.data import Data, Split, drawing_seed
+from vaekit.data.fetch import read_named
+from vaekit.data.folders import Progress, read_folder
+from vaekit.data.images import Size, read_image
+from vaekit.data.named import NAMED
+from vaekit.data.raw import RESIDENT, Raw, content_digest
+from vaekit.data.space import Binarization, Space
+from vaekit.data.splits import partition
+from vaekit.data.tables import read_table
+from vaekit.errors import InputError, nearest
+from vaekit.specs import spec
+
+log = logging.getLogger("vaekit")
+
+READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_table, ".tsv": read_table}
+
+
+@spec
+class Source:
+    """Where data come from and how they are split and binarised: all that is needed to load the same data again.
+
+    Example:
+        >>> data = Source(name="digits", binarization="dynamic").load()
+        >>> data.space.sizes
+        {'train': 1257, 'validation': 180, 'test': 360}
+    """
+
+    name: str
+    """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file."""
+    split: str | None = None
+    """Such as 50k/10k/10k, 1565/200/200 or 0.8/0.1/0.1; None takes the set's own."""
+    binarization: Binarization = "none"
+    """none keeps grey levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
+    seed: NonNegativeInt = 0
+    """Seeds the split and the bits that are drawn once; the seed of training is another."""
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Height and width (or one number for both) to which an image folder is cropped and resized."""
+
+    def load(self, root: Path | None = None, progress: Progress = iter) -> Data:
+        """Read, split and binarise the data.
+
+        Args:
+            root: A folder that is searched first for the files of a named set.
+            progress: Wraps the list of files while an image folder is decoded.
+
+        Raises:
+            InputError: If the data cannot be had, or do not fit what is asked of them.
+        """
+        if self.image_size and (self.name in NAMED or Path(self.name).is_file()):
+            raise InputError(f"data.image_size is for image folders, which {self.name} is not: leave it out")
+        size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
+        return _assemble(self, _read(self.name, root, size, progress=progress))
+
+
+def defaults(name: str) -> Source:
+    """Give the source of a named set with its default binarization; own data keep their values.
+
+    Example:
+        >>> defaults("mnist").binarization
+        'dynamic'
+    """
+    return Source(name=name, binarization=NAMED[name].binarization if name in NAMED else "none")
+
+
+def read_input(
+    name: str, root: Path | None = None, event_shape: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read examples to encode, with their labels if they have any, as `Space.encode_input` takes them.
+
+    Args:
+        name: A named set, or the path of an image, image folder, .npy, .npz, .csv or .tsv file.
+        root: A folder that is searched first for the files of a named set.
+        event_shape: Images are cropped, resized and made grey or RGB as this (C, H, W) needs.
+
+    Raises:
+        InputError: If there is no such input, or it cannot be read.
+    """
+    channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
+    path = Path(name).expanduser()
+    if path.is_file() and path.suffix.lower() not in READERS:
+        return read_image(path, size, channels), None
+    raw = _read(name, root, size, channels)
+    return raw.x, raw.labels
+
+
+def _read(
+    name: str, root: Path | None, size: Size | None = None, channels: int | None = None, progress: Progress = iter
+) -> Raw:
+    """Read a named set or a path; a folder that is called like a named set is given as ./name."""
+    path = Path(name).expanduser()
+    if name in NAMED:
+        return read_named(name, root)
+    if path.is_dir():
+        return read_folder(path, size, channels, progress)
+    if not path.is_file():
+        raise InputError(f"{name!r} is neither a file or folder nor a data set: {nearest(name, NAMED)}")
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{name} is no kind of data: give a folder of images, or a .npy, .npz, .csv or .tsv file")
+    try:
+        return READERS[path.suffix.lower()](path)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read ({error.strerror}): make it readable") from error
+
+
+def _assemble(source: Source, raw: Raw) -> Data:
+    _refuse_binarization(source, raw)
+    split = source.split or raw.splits[0]
+    rows = partition(raw, split, source.seed, source.name)
+    x, shift, scale = _standardized(raw, rows["train"], source.name)
+    parts = {name: _part(source, replace(raw, x=x), name, own) for name, own in rows.items()}
+    space = Space(
+        source=source.name,
+        event_shape=raw.x.shape[1:],
+        support=raw.support if source.binarization == "none" else "binary",
+        binarization=source.binarization,
+        split=split,
+        sizes={name: len(part) for name, part in parts.items()},
+        digest=raw.digest or content_digest(raw.x, raw.labels),
+        columns=raw.columns,
+        shift=shift,
+        scale=scale,
+        classes=raw.classes,
+    )
+    return Data(space, parts["train"], parts.get("validation"), parts["test"], source.seed)
+
+
+def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
+    """Build one part: in memory of its own, or as rows of a large array that all parts share."""
+    shared = raw.x.nbytes > RESIDENT
+    part = Split(
+        torch.from_numpy(raw.x if shared else raw.x[rows]),
+        labels=None if raw.labels is None else torch.from_numpy(raw.labels[rows]),
+        levels=255 if raw.support == "byte" else 1,
+        dynamic=source.binarization in ("dynamic", "static"),
+        index=torch.from_numpy(rows) if shared else None,
+        threshold=source.binarization == "threshold",
+    )
+    drawn = source.binarization == "static" or name != "train"
+    return part.fixed(drawing_seed(source.seed, name)) if drawn else part
+
+
+def _standardized(
+    raw: Raw, train: np.ndarray, name: str
+) -> tuple[np.ndarray, tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Bring a table's columns to mean 0 and standard deviation 1 over the training rows."""
+    if raw.support != "real" or raw.x.ndim != 2:
+        return raw.x, None, None
+    rows = raw.x[train]
+    constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
+    if len(constant):
+        columns = ", ".join(repr(raw.columns[i]) if raw.columns else str(i + 1) for i in constant[:5])
+        raise InputError(f"{name} has columns that are constant over the training rows ({columns}): remove them")
+    shift, scale = rows.mean(0), rows.std(0)
+    log.info("the columns of %s are standardised, and densities are those of the standardised values", name)
+    return ((raw.x - shift) / scale).astype(np.float32), tuple(shift.tolist()), tuple(scale.tolist())
+
+
+def _refuse_binarization(source: Source, raw: Raw) -> None:
+    if source.binarization == "none" or raw.support in ("byte", "unit"):
+        return
+    what = "is binary already" if raw.support == "binary" else "holds real numbers, which have no grey levels"
+    raise InputError(f"{source.name} {what}, so binarization {source.binarization!r} makes no sense: use none")

@@ -1,0 +1,49 @@
+"""Why a loss is no number: which term, which layer, on which batch."""
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.objectives import Loss
+
+REMEDY = (
+    "usually helps: a smaller --learning-rate, --set gradient_norm=10, a larger minimum_scale of the likelihood, "
+    "or --precision fp32"
+)
+
+
+def non_finite_weight(module: nn.Module) -> str | None:
+    """Return the name of the first weight that holds an infinity or no number, or None."""
+    return next((name for name, p in module.named_parameters() if not torch.isfinite(p).all()), None)
+
+
+@torch.no_grad()
+def first_non_finite(step: nn.Module, x: Tensor, index: int) -> str:
+    """Run a training step again and say what was not finite first: the data, a weight, a layer's output, or a term.
+
+    Args:
+        step: the objective on a batch as a module, (x, index) → Loss.
+        x: the batch, (batch, *event).
+        index: the number of the step.
+    """
+    if not torch.isfinite(x).all():
+        return "the data of the batch"
+    if weight := non_finite_weight(step):
+        return f"weight {weight}"
+    layers: list[str] = []
+
+    def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not torch.isfinite(output).all():
+                layers.append(name)
+
+        return module.register_forward_hook(hook)
+
+    handles = [watch(name, module) for name, module in step.named_modules() if not list(module.children())]
+    try:
+        loss: Loss = step(x, index)
+    finally:
+        for handle in handles:
+            handle.remove()
+    terms = [name for name, term in loss.terms.items() if name != "elbo" and not torch.isfinite(term)]
+    where = f"the output of layer {layers[0]}" if layers else "no layer's output"
+    return f"term {terms[0] if terms else 'loss'}, after {where}"

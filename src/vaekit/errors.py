@@ -1,0 +1,28 @@
+"""The two ways in which vaekit refuses or fails, and the search for the nearest right word."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Wrong use or bad input: one sentence that names the input, its value and the remedy (exit status 2)."""
+
+
+class RunError(RuntimeError):
+    """A run that began well and failed, such as a loss that is no number (exit status 1)."""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Name the right word that was probably meant, or list them all: the tail of an error's sentence.
+
+    Example:
+        >>> nearest("bernouli", ["bernoulli", "gaussian"])
+        "did you mean 'bernoulli'?"
+        >>> nearest("x", ["bernoulli", "gaussian"])
+        'choose from bernoulli, gaussian'
+    """
+    known = sorted(words)
+    if not known:
+        return "there is none here"
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"

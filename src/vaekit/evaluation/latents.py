@@ -1,0 +1,48 @@
+"""Which latent units carry information, and how much."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaekit.model import VAE
+
+ACTIVE = 0.01
+"""threshold of both definitions of an active unit: nats of KL, and variance of the posterior mean"""
+
+
+class Usage(NamedTuple):
+    """What each latent unit carries, averaged over images.
+
+    Attributes:
+        kl: KL(q(z_j | x) ‖ p(z_j)) of each unit, (d,) nats.
+        variance: Var_x(E_q[z_j | x]) of each unit, (d,).
+    """
+
+    kl: Tensor
+    variance: Tensor
+
+    @property
+    def active(self) -> list[int]:
+        """Units whose KL exceeds 0.01 nats.
+
+        Reference: *Ladder variational autoencoders (Sønderby, Raiko, Maaløe, Sønderby, Winther, 2016)*,
+        arXiv:1602.02282.
+        """
+        return torch.nonzero(self.kl > ACTIVE).flatten().tolist()
+
+    @property
+    def active_by_variance(self) -> list[int]:
+        """Units whose posterior mean varies by more than 0.01 over images.
+
+        Reference: *Importance weighted autoencoders (Burda, Grosse, Salakhutdinov, 2016)*, arXiv:1509.00519.
+        """
+        return torch.nonzero(self.variance > ACTIVE).flatten().tolist()
+
+
+@torch.no_grad()
+def usage(vae: VAE, batches: Iterable[Tensor]) -> Usage:
+    """Measure what each unit of ``vae`` carries about the images of all batches."""
+    kl, means = zip(*((vae.kl_per_unit(x).double(), vae.encode(x).double()) for x in batches), strict=True)
+    return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0))

@@ -1,0 +1,218 @@
+"""An experiment is a value: data, model, objective, optimiser and lengths; JSON to and fro, with a digest."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from hashlib import sha256
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from vaekit.data import Source
+from vaekit.devices import Precision
+from vaekit.errors import InputError, nearest
+from vaekit.model import Model
+from vaekit.objectives import ELBO, ObjectiveSpec
+from vaekit.optimizers import Adam, Optimizer
+from vaekit.schedules import Constant, Schedule
+from vaekit.specs import spec
+
+Count = Annotated[int, Field(gt=0)]
+
+
+@spec
+class Experiment:
+    """All that decides a trained model, bit for bit on the same machine.
+
+    Example:
+        >>> experiment = Experiment(data=Source(name="digits"))
+        >>> experiment.replace("model.latent_dim", 3).model.latent_dim
+        3
+        >>> Experiment.from_json(experiment.to_json()) == experiment
+        True
+    """
+
+    data: Source
+    """what is learnt from, how it is split and binarised"""
+    model: Model = Model()
+    """prior, posterior, likelihood and network"""
+    objective: ObjectiveSpec = ELBO()
+    """what is minimised"""
+    optimizer: Optimizer = Adam()
+    """how it is minimised"""
+    schedule: Schedule = Constant()
+    """factor on the learning rate over the epochs"""
+    epochs: Annotated[float, Field(gt=0)] = 10
+    """length of training in passes over the training images"""
+    training_samples: Count | None = None
+    """length of training in images seen; takes the place of epochs"""
+    batch_size: Count = 100
+    """images a step"""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """of weights, order and noise"""
+    precision: Precision = "fp32"
+    """of the networks' matrix products"""
+    gradient_norm: Annotated[float, Field(gt=0)] | None = None
+    """bound on the norm of the gradient"""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """decay of an exponential moving average of the weights, which is then what is evaluated and saved"""
+    evaluate_every: Annotated[float, Field(gt=0)] = 1
+    """epochs between evaluations"""
+    early_stopping: Count | None = None
+    """evaluations without a better validation bound before training stops and the best weights are taken"""
+
+    def __post_init__(self) -> None:
+        if (self.model.posterior.kind == "delta") != (self.objective.kind == "reconstruction"):
+            raise InputError(
+                f"posterior {self.model.posterior.kind!r} and objective {self.objective.kind!r} do not go together: a "
+                "deterministic auto-encoder is posterior 'delta' with objective 'reconstruction'"
+            )
+
+    def to_json(self) -> str:
+        """Return the experiment as indented JSON."""
+        return ADAPTER.dump_json(self, indent=2).decode() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Experiment":
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            InputError: naming the first field that is wrong, its value and what would be right.
+        """
+        try:
+            return ADAPTER.validate_json(text)
+        except ValidationError as error:
+            raise InputError(explain(error)) from None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: equal digests, equal experiments."""
+        canonical = json.dumps(ADAPTER.dump_python(self, mode="json"), sort_keys=True, separators=(",", ":"))
+        return sha256(canonical.encode()).hexdigest()
+
+    def replace(self, path: str, value: Any) -> "Experiment":
+        """Return the experiment with the field at a dotted path changed.
+
+        A part that comes in kinds is chosen by its name, ``replace("model.likelihood", "gaussian")``; its other
+        fields then take their defaults.
+
+        Raises:
+            InputError: if there is no such field, or the value does not fit it.
+        """
+        return self.replace_all({path: value})
+
+    def replace_all(self, changes: Mapping[str, Any]) -> "Experiment":
+        """Return the experiment with several fields changed, in order, and checked once all are in place."""
+        tree = ADAPTER.dump_python(self, mode="json")
+        for path, value in changes.items():
+            _set(tree, path, value)
+        try:
+            return ADAPTER.validate_python(tree)
+        except ValidationError as error:
+            raise InputError(explain(error)) from None
+
+
+ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
+
+
+def _set(tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    node: Any = tree
+    for i, name in enumerate([*parents, last]):
+        if not isinstance(node, dict) or (name not in node and not (i and "kind" in node)):
+            known = list(node) if isinstance(node, dict) else []
+            inside = ".".join(path.split(".")[:i]) or "experiment"
+            raise InputError(f"{path!r}: {inside} has no field {name!r}; {nearest(name, known)}")
+        if i < len(parents):
+            node = node[name]
+    old = node.get(last)
+    if last == "kind" and value != old:
+        node.clear()
+        node["kind"] = value
+    elif isinstance(old, dict) and "kind" in old and isinstance(value, str):
+        node[last] = old if value == old["kind"] else {"kind": value}
+    else:
+        node[last] = value
+
+
+def explain(error: ValidationError) -> str:
+    """Turn the first of pydantic's complaints into one sentence with the field, its value and the remedy."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    context = first.get("ctx", {})
+    value = first["input"]
+    match first["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            known = _fields_beside(path)
+            return f"{'.'.join(path)} is no field; {nearest(path[-1], known)}"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
+            return f"{'.'.join(path)} {context['tag']!r} is unknown; {nearest(context['tag'], tags)}"
+        case "literal_error":
+            words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
+            return f"{'.'.join(path)} {value!r} is unknown; {nearest(str(value), words)}"
+        case "json_invalid":
+            return f"experiment.json is no JSON: {context['error']}"
+        case "missing":
+            return f"{'.'.join(path)} is missing: give it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{'.'.join(path)} = {value!r}: {message[0].lower()}{message[1:]}" if path else message
+
+
+def _fields_beside(path: list[str]) -> list[str]:
+    """Names of the fields that stand where the last part of the path should."""
+    return [option.location[-1] for option in options() if list(option.location[:-1]) == path[:-1]]
+
+
+class Option(NamedTuple):
+    """One field of an experiment.
+
+    Attributes:
+        location: its path, with the kind's name after each part that comes in kinds.
+        path: the dotted path for ``Experiment.replace`` and --set.
+        type, default, description: of the field.
+    """
+
+    location: tuple[str, ...]
+    path: str
+    type: str
+    default: Any
+    description: str
+
+
+def options(cls: Any = Experiment, location: tuple[str, ...] = (), path: str = "") -> Iterator[Option]:
+    """Walk all fields of an experiment and of every kind of its parts, in order."""
+    for name, field in cls.__pydantic_fields__.items():
+        here, dotted = (*location, name), f"{path}.{name}".lstrip(".")
+        kinds: list[Any] = [kind for kind in get_args(field.annotation) or [field.annotation] if is_dataclass(kind)]
+        if name == "kind":
+            continue
+        if not kinds:
+            default = None if field.is_required() else field.default
+            yield Option(here, dotted, type_name(field.annotation), default, field.description or "")
+        elif len(kinds) == 1:
+            yield from options(kinds[0], here, dotted)
+        else:
+            words = " | ".join(kind.kind for kind in kinds)
+            yield Option(here, dotted, words, field.default.kind, field.description or "")
+            for kind in kinds:
+                yield from options(kind, (*here, kind.kind), dotted)
+
+
+def type_name(annotation: Any) -> str:
+    """Write a field's type as a user would: 'int', 'list of float', 'fp32 | bf16', 'number or nothing'.
+
+    Example:
+        >>> type_name(tuple[int, ...]), type_name(Literal["a", "b"] | None)
+        ('list of int', 'a | b | nothing')
+    """
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_name(inner[0])
+    if origin is tuple:
+        return f"list of {type_name(inner[0])}"
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if inner:
+        return " | ".join(map(type_name, inner))
+    return "nothing" if annotation is type(None) else annotation.__name__

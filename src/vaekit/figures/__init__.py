@@ -1,0 +1,31 @@
+"""Figures in one style for screens, papers and dark pages: arrays in, a matplotlib Figure out.
+
+Every figure carries a sentence on what it shows as its label, ``figure.get_label()``, for readers who cannot see it.
+Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a notebook's own style stays as it was.
+"""
+
+from vaekit.figures.codes import ACTIVE, kl_per_unit, scatter
+from vaekit.figures.curves import curves
+from vaekit.figures.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
+from vaekit.figures.style import INK, MUTED, PAPER, RULE, Figure, save
+from vaekit.figures.tables import agreement, marginals
+
+__all__ = [
+    "ACTIVE",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "RULE",
+    "Figure",
+    "agreement",
+    "curves",
+    "gaussian_quantiles",
+    "interpolations",
+    "kl_per_unit",
+    "manifold",
+    "marginals",
+    "reconstructions",
+    "samples",
+    "save",
+    "scatter",
+]

@@ -1,0 +1,74 @@
+"""Curves of a training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from vaekit.figures.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
+
+PANEL, GAP = 1.25, 0.32  # inches
+
+
+@styled()
+def curves(epochs: Array, panels: Mapping[str, Mapping[str, Array]], *, title: str, note: str = "") -> Figure:
+    """Draw one panel a quantity, one line a split, over a range that the first moments of training do not squash.
+
+    Args:
+        epochs: (rows,) when each row was measured, rising; 0 is the untrained model.
+        panels: panel title → split → (rows,) values in nats; NaN where a row has none.
+        title, note: what stands above.
+    """
+    figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
+    ends: dict[str, dict[str, float]] = {}
+    for k, (name, series) in enumerate(reversed(list(panels.items()))):
+        axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.7, PANEL)
+        low, high, hidden = _visible_range(epochs, list(series.values()))
+        axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel="nats per example")
+        axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
+        axes.grid(axis="y")
+        axes.set_title(name, loc="left", fontsize=8, pad=4)
+        axes.set_title(hidden, loc="right", fontsize=6.5, color=MUTED, pad=4)
+        axes.tick_params(labelbottom=k == 0)
+        axes.set_xlabel("epoch" if k == 0 else "")
+        known = {split: np.isfinite(values) for split, values in series.items()}
+        for (split, values), colour in zip(series.items(), SERIES, strict=False):
+            marker = "o" if known[split].sum() <= 20 else ""
+            line: dict[str, Any] = {"color": colour, "linewidth": 1.3, "marker": marker, "markersize": 2.2}
+            axes.plot(epochs[known[split]], values[known[split]], **line)
+        ends[name] = {split: float(values[known[split]][-1]) for split, values in series.items() if known[split].any()}
+        _end_labels(axes, ends[name])
+    last = "; ".join(
+        f"{name}: " + ", ".join(f"{split} {number(value)}" for split, value in ends[name].items()) for name in panels
+    )
+    figure.set_label(f"Curves over {round(float(epochs[-1]), 1):g} epochs. Last values, in nats per example: {last}.")
+    return figure
+
+
+def _visible_range(epochs: Array, series: Sequence[Array]) -> tuple[float, float, str]:
+    """The range of all that came after the first 5 % of the training, and a line on what lies outside of it."""
+    values = np.concatenate(series)
+    settled = np.tile(epochs >= max(0.05 * epochs[-1], np.nextafter(0, 1)), len(series))
+    finite = np.isfinite(values)
+    shown = values[finite & settled] if (finite & settled).any() else values[finite]
+    if not shown.size:
+        return 0.0, 1.0, "no finite values"
+    pad = 0.06 * float(np.ptp(shown)) or 0.05 * abs(float(shown[0])) or 1.0
+    low, high = float(shown.min()) - pad, float(shown.max()) + pad
+    outside = values[finite & ((values < low) | (values > high))]
+    if not outside.size:
+        return low, high, ""
+    extreme = float(outside[np.abs(outside - (low + high) / 2).argmax()])
+    return low, high, f"off scale: the first values, {'up' if extreme > high else 'down'} to {number(extreme)}"
+
+
+def _end_labels(axes: Axes, ends: Mapping[str, float]) -> None:
+    """Write each line's last value beside its end, moved apart where two would overlap."""
+    low, high = axes.get_ylim()
+    ceiling = 1.0
+    for (split, value), colour in sorted(zip(ends.items(), SERIES, strict=False), key=lambda pair: -pair[0][1]):
+        height = min(float(np.clip((value - low) / (high - low), 0, 1)), ceiling)
+        ceiling = height - 0.14
+        text = f"{split} {number(value)}"
+        axes.text(1.02, height, text, color=colour, fontsize=7, va="center", transform=axes.transAxes)

@@ -1,0 +1,220 @@
+"""Likelihoods p(x | z): what the decoder's outputs mean."""
+
+from collections.abc import Callable, Sequence
+from math import log
+from typing import Annotated, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
+from torch.distributions import Distribution, Normal
+
+from vaekit import distributions
+from vaekit.conditional import Conditional
+from vaekit.data import Support
+from vaekit.distributions import LEVELS, CategoricalLevels, independent
+from vaekit.specs import spec
+
+Decoder = Callable[[int], nn.Module]
+"""builds the network z (..., d) → (..., outputs, *event) for a number of outputs an element of x"""
+
+GREY_LEVEL = 1 / LEVELS
+
+
+def bounded_log_scale(raw: Tensor, minimum: float) -> Tensor:
+    """Keep a scale above ``minimum`` smoothly: log s = log m + softplus(raw − log m), which is raw where raw ≫ log m."""
+    return log(minimum) + F.softplus(raw - log(minimum))
+
+
+class PixelLikelihood(Conditional):
+    """Independent elements of x given z, each with the parameters that the decoder emits for it.
+
+    Args:
+        network: z (..., d) → (..., outputs, *event).
+        event_dims: number of axes of one example.
+    """
+
+    def __init__(self, network: nn.Module, event_dims: int) -> None:
+        super().__init__()
+        self.network = network
+        self.event_dims = event_dims
+
+    def parameters_of(self, z: Tensor | None) -> tuple[Tensor, ...]:
+        """The decoder's outputs in fp32, one tensor (..., *event) each."""
+        return self.network(z).float().unbind(-1 - self.event_dims)
+
+
+class BernoulliLikelihood(PixelLikelihood):
+    """x_i ~ Bernoulli(σ(ℓ_i(z))): log p(x | z) = −Σ_i cross-entropy. Args: those of PixelLikelihood."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        (logits,) = self.parameters_of(c)
+        return independent(BernoulliDistribution(logits=logits, validate_args=False), self.event_dims)
+
+
+class ContinuousBernoulliLikelihood(PixelLikelihood):
+    """x_i ∈ [0, 1] with density C(λ) λ^x (1 − λ)^(1−x), λ = σ(ℓ_i(z)). Args: those of PixelLikelihood."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        (logits,) = self.parameters_of(c)
+        return independent(ContinuousBernoulliDistribution(logits=logits, validate_args=False), self.event_dims)
+
+
+class GaussianLikelihood(PixelLikelihood):
+    """x_i ~ N(m_i(z), s²).
+
+    Args:
+        network, event_dims: those of PixelLikelihood; two outputs an element if the scale depends on z, else one.
+        spec: which scale, its value or its bound, and whether the mean passes a sigmoid.
+    """
+
+    def __init__(self, network: nn.Module, event_dims: int, spec: "Gaussian") -> None:
+        super().__init__(network, event_dims)
+        self.spec = spec
+        if spec.scale == "shared":
+            self.log_scale = nn.Parameter(torch.tensor(-1.0))  # pixels in [0, 1] spread by about e⁻¹
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        loc, *raw = self.parameters_of(c)
+        if self.spec.mean == "sigmoid":
+            loc = loc.sigmoid()
+        return independent(Normal(loc, self._scale(loc, *raw), validate_args=False), self.event_dims)
+
+    def _scale(self, loc: Tensor, raw: Tensor | None = None) -> Tensor:
+        if self.spec.scale == "fixed":
+            return torch.full_like(loc, self.spec.fixed_scale)
+        if raw is None:
+            raw = self.log_scale.expand_as(loc)
+        elif self.spec.scale == "image":
+            # The mean of the per-element heads is one linear head an image.
+            raw = raw.mean(tuple(range(-self.event_dims, 0)), keepdim=True).expand_as(loc)
+        return bounded_log_scale(raw, self.spec.minimum_scale).exp()
+
+
+class DiscretizedLogisticLikelihood(PixelLikelihood):
+    """x_i on the levels k/255, logistic with location m_i(z) and scale s_i(z), rounded.
+
+    Args: those of PixelLikelihood, and ``minimum_scale``.
+    """
+
+    def __init__(self, network: nn.Module, event_dims: int, minimum_scale: float) -> None:
+        super().__init__(network, event_dims)
+        self.minimum_scale = minimum_scale
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        loc, raw = self.parameters_of(c)
+        scale = bounded_log_scale(raw - 2, self.minimum_scale).exp()  # a new network starts at s = e⁻², not 1
+        return independent(distributions.DiscretizedLogistic(loc.sigmoid(), scale, validate_args=False), self.event_dims)
+
+
+class CategoricalLikelihood(PixelLikelihood):
+    """x_i on the levels k/255, each with a probability of its own. Args: those of PixelLikelihood."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        logits = self.network(c).float().movedim(-1 - self.event_dims, -1)
+        return independent(CategoricalLevels(logits, validate_args=False), self.event_dims)
+
+
+@spec
+class Bernoulli:
+    """Bernoulli from logits; for binary data.
+
+    On grey values in [0, 1] it is no density: it bounds the expected log-likelihood of the image binarised at random.
+    """
+
+    supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte")
+    normalized_on: ClassVar[tuple[Support, ...]] = ("binary",)
+    kind: Literal["bernoulli"] = "bernoulli"
+
+    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
+        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+        return BernoulliLikelihood(decoder(1), len(event_shape))
+
+
+@spec
+class ContinuousBernoulli:
+    """A density on [0, 1] whose exponent is the cross-entropy.
+
+    Reference: *The continuous Bernoulli: fixing a pervasive error in variational autoencoders
+    (Loaiza-Ganem, Cunningham, 2019)*, arXiv:1907.06845.
+    """
+
+    supports: ClassVar[tuple[Support, ...]] = ("unit", "byte")
+    normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte")
+    kind: Literal["continuous_bernoulli"] = "continuous_bernoulli"
+
+    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
+        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+        return ContinuousBernoulliLikelihood(decoder(1), len(event_shape))
+
+
+@spec
+class Gaussian:
+    """A Gaussian with scale per pixel, per image, shared and learnt, or fixed.
+
+    With ``scale = "fixed"`` and σ² = ½ (the default ``fixed_scale``), −log p(x | z) is the sum of squared errors
+    plus the constant (D/2) log π: what code with "SSE + KL" minimises. σ = 1 is ½ SSE.
+    """
+
+    supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte", "real")
+    normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte", "real")
+    kind: Literal["gaussian"] = "gaussian"
+    scale: Literal["pixel", "image", "shared", "fixed"] = "shared"
+    """what the scale depends on: pixel and image on z, shared is one learnt number"""
+    fixed_scale: Annotated[float, Field(gt=0)] = 0.5**0.5
+    """σ where the scale is fixed"""
+    minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL
+    """bound of learnt scales, in units of x (default: a grey level), so that densities cannot run away"""
+    mean: Literal["identity", "sigmoid"] = "identity"
+    """sigmoid keeps the mean inside (0, 1)"""
+
+    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
+        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+        outputs = 2 if self.scale in ("pixel", "image") else 1
+        return GaussianLikelihood(decoder(outputs), len(event_shape), self)
+
+
+@spec
+class DiscretizedLogistic:
+    """A logistic rounded to 256 levels: a probability of 8-bit images, comparable in bits per dimension.
+
+    Reference: *Improved variational inference with inverse autoregressive flow (Kingma et al., 2016)*,
+    arXiv:1606.04934.
+    """
+
+    supports: ClassVar[tuple[Support, ...]] = ("byte",)
+    normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
+    kind: Literal["discretized_logistic"] = "discretized_logistic"
+    minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL / 8
+    """bound of the learnt scale, in units of x (default: an eighth of a grey level)"""
+
+    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
+        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+        return DiscretizedLogisticLikelihood(decoder(2), len(event_shape), self.minimum_scale)
+
+
+@spec
+class Categorical:
+    """A probability for each of the 256 levels of each pixel; 256 outputs a pixel."""
+
+    supports: ClassVar[tuple[Support, ...]] = ("byte",)
+    normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
+    kind: Literal["categorical"] = "categorical"
+
+    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
+        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+        return CategoricalLikelihood(decoder(LEVELS), len(event_shape))
+
+
+Likelihood = Annotated[
+    Bernoulli | ContinuousBernoulli | Gaussian | DiscretizedLogistic | Categorical, Field(discriminator="kind")
+]
+
+SUPPORTS: dict[str, tuple[Support, ...]] = {
+    likelihood.kind: likelihood.supports
+    for likelihood in (Bernoulli, ContinuousBernoulli, Gaussian, DiscretizedLogistic, Categorical)
+}
+"""the values that each likelihood accepts, by its kind"""

@@ -1,0 +1,157 @@
+"""The model: a VAE is a prior, a posterior and a likelihood."""
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from vaekit.conditional import Conditional
+from vaekit.errors import InputError
+from vaekit.likelihoods import Bernoulli, Likelihood
+from vaekit.networks import MLP, Network, initialize
+from vaekit.posteriors import Gaussian, Posterior
+from vaekit.priors import Prior, StandardNormal
+from vaekit.specs import spec
+
+
+class Draws(NamedTuple):
+    """n posterior draws for each example, z ~ q(z | x), with the densities that every objective needs.
+
+    Attributes:
+        z: (n, batch, d).
+        posterior: q(z | x), of batch shape (batch,).
+        log_likelihood, log_prior, log_posterior: log p(x | z), log p(z), log q(z | x), each (n, batch), in nats.
+    """
+
+    z: Tensor
+    posterior: Distribution
+    log_likelihood: Tensor
+    log_prior: Tensor
+    log_posterior: Tensor
+
+    @property
+    def log_weight(self) -> Tensor:
+        """log w = log p(x | z) + log p(z) − log q(z | x), (n, batch); its expectation under q is the ELBO."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(x | z) p(z) with an approximate posterior q(z | x).
+
+    Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114.
+
+    Args:
+        prior: () → p(z).
+        posterior: x (batch, *event) → q(z | x).
+        likelihood: z (..., d) → p(x | z).
+
+    Example:
+        >>> vae = Model(latent_dim=2).build((1, 8, 8))
+        >>> x = torch.zeros(5, 1, 8, 8)
+        >>> vae.draw(x, n=3).log_weight.shape
+        torch.Size([3, 5])
+        >>> vae.encode(x).shape, vae.sample(4).shape
+        (torch.Size([5, 2]), torch.Size([4, 1, 8, 8]))
+    """
+
+    def __init__(self, prior: Conditional, posterior: Conditional, likelihood: Conditional) -> None:
+        super().__init__()
+        self.prior = prior
+        self.posterior = posterior
+        self.likelihood = likelihood
+
+    def draw(self, x: Tensor, n: int = 1, posterior: Distribution | None = None) -> Draws:
+        """Draw z ~ q(z | x) ``n`` times for each x of shape (batch, *event), differentiably.
+
+        ``posterior`` is q(z | x) where it is at hand already, so that x need not be encoded again.
+        """
+        q, p = posterior or self.posterior(x), self.prior()
+        z = q.rsample(torch.Size((n,)))
+        return Draws(z, q, self.likelihood(z).log_prob(x), p.log_prob(z), q.log_prob(z))
+
+    def kl(self, draws: Draws, analytic: bool = True) -> Tensor:
+        """KL(q(z | x) ‖ p(z)), (batch,) nats: in closed form where torch has one, else as the mean over the draws."""
+        exact = analytic_kl(draws.posterior, self.prior()) if analytic else None
+        return (draws.log_posterior - draws.log_prior).mean(0) if exact is None else exact
+
+    def kl_per_unit(self, x: Tensor) -> Tensor:
+        """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorised q and p."""
+        return kl_per_unit(self.posterior(x), self.prior())
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d)."""
+        return self.likelihood(z).log_prob(x) + self.prior().log_prob(z)
+
+    @property
+    def latent_dim(self) -> int:
+        """Number of latents d."""
+        return self.prior().event_shape[0]
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the posterior means, (batch, d): deterministic, independent of the batch they come in."""
+        return self.posterior(x).mean
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the mean of p(x | z), (..., *event), for z (..., d)."""
+        return self.likelihood(z).mean
+
+    @torch.no_grad()
+    def sample(self, n: int, noise: bool = False) -> Tensor:
+        """Draw z from the prior; return the means of p(x | z), (n, *event), or draws from it with ``noise``."""
+        likelihood = self.likelihood(self.prior().sample(torch.Size((n,))))
+        return likelihood.sample() if noise else likelihood.mean
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return the mean of p(x | z) at the posterior mean of each x (batch, *event)."""
+        return self.decode(self.encode(x))
+
+
+def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q ‖ p) in nats, or None where torch has no closed form for the pair."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
+
+
+def kl_per_unit(q: Distribution, p: Distribution) -> Tensor:
+    """KL(q_j ‖ p_j) unit by unit, (batch, d), for distributions that are independent over units.
+
+    Raises:
+        InputError: if either is not factorised.
+    """
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        raise InputError(f"the KL of each unit needs a factorised posterior and prior, not {q} and {p}")
+    return kl_divergence(q.base_dist, p.base_dist)
+
+
+@spec
+class Model:
+    """The architecture: which prior, posterior, likelihood and network, and how many latents."""
+
+    latent_dim: Annotated[int, Field(gt=0)] = 10
+    """number of latents"""
+    network: Network = MLP()
+    """the encoder's layers; the decoder mirrors them"""
+    prior: Prior = StandardNormal()
+    """p(z)"""
+    posterior: Posterior = Gaussian()
+    """q(z | x)"""
+    likelihood: Likelihood = Bernoulli()
+    """p(x | z)"""
+
+    def build(self, event_shape: Sequence[int]) -> VAE:
+        """Return a VAE with fresh weights for x of shape (batch, *event_shape)."""
+        trunk, width = self.network.encoder(event_shape)
+        vae = VAE(
+            self.prior.build(self.latent_dim),
+            self.posterior.build(trunk, width, self.latent_dim),
+            self.likelihood.build(lambda n: self.network.decoder(self.latent_dim, event_shape, n), event_shape),
+        )
+        initialize(vae, self.network.initialization)
+        return vae

@@ -1,0 +1,234 @@
+"""Networks: the trunk of an encoder, x → features, and the whole of a decoder, z → the parameters of p(x | z)."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import prod
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from vaekit.errors import InputError
+from vaekit.specs import spec
+
+Positive = Annotated[int, Field(gt=0)]
+Widths = tuple[Positive, ...]
+Activation = Literal["tanh", "relu", "leaky_relu", "leaky_relu_0.2", "elu", "silu", "gelu"]
+Initialization = Literal["torch", "glorot"] | Annotated[float, Field(gt=0)]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+
+
+class Gated(nn.Module):
+    """A gated linear layer, (W x + b) ⊙ σ(V x + c).
+
+    Reference: *Language modeling with gated convolutional networks (Dauphin, Fan, Auli, Grangier, 2017)*,
+    arXiv:1612.08083.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.gate = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.gate(x).sigmoid()
+
+
+class OnImages(nn.Module):
+    """Apply image layers, which know one batch axis only, to z of shape (..., d)."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
+
+
+class Crop(nn.Module):
+    """Cut images (batch, C, H, W) at the right and below to a given height and width."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., : self.height, : self.width]
+
+
+def dense(widths: Sequence[int], activation: str, gated: bool = False) -> list[nn.Module]:
+    """Linear layers of the given widths, each followed by the activation (or made of gated layers, which need none)."""
+    if gated:
+        return [Gated(a, b) for a, b in pairwise(widths)]
+    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), ACTIVATIONS[activation]())]
+
+
+def initialize(network: nn.Module, initialization: str | float) -> None:
+    """Draw the weights anew: torch's default, Glorot's uniform, or N(0, s²) for a number s; biases become 0."""
+    if initialization == "torch":
+        return
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(initialization, float):
+                nn.init.normal_(layer.weight, std=initialization)
+            else:
+                nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@spec
+class MLP:
+    """Fully connected layers; images are flattened. The decoder has the encoder's widths in reverse."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: Widths = (500,)
+    """widths of the hidden layers, from data to latents"""
+    activation: Activation = "tanh"
+    """nonlinearity after each hidden layer"""
+    gated: bool = False
+    """gated linear layers in place of the activation"""
+    initialization: Initialization = "torch"
+    """torch's default, glorot, or the standard deviation of normal weights"""
+
+    def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
+        """Return the trunk, x (batch, *event) → (batch, width), and its width."""
+        widths = (prod(event_shape), *self.hidden)
+        trunk = nn.Sequential(nn.Flatten(-len(event_shape)), *dense(widths, self.activation, self.gated))
+        return trunk, widths[-1]
+
+    def decoder(self, latent_dim: int, event_shape: Sequence[int], outputs: int) -> nn.Module:
+        """Return the decoder, z (..., d) → (..., outputs, *event): ``outputs`` parameters for each element of x."""
+        widths = (latent_dim, *reversed(self.hidden))
+        layers = dense(widths, self.activation, self.gated)
+        head = nn.Linear(widths[-1], outputs * prod(event_shape))
+        return nn.Sequential(*layers, head, nn.Unflatten(-1, (outputs, *event_shape)))
+
+
+@spec
+class Layer:
+    """One layer of a convolutional decoder that is not the mirror of its encoder."""
+
+    channels: Positive | None = None
+    """output channels; the last layer has none, the likelihood decides"""
+    stride: Positive = 1
+    padding: Annotated[int, Field(ge=0)] | None = None
+    """None: the result is ``stride`` times as large"""
+    transposed: bool = True
+
+    def build(self, inputs: int, outputs: int, kernel: int) -> nn.Module:
+        if not self.transposed:
+            padding = kernel // 2 if self.padding is None else self.padding
+            return nn.Conv2d(inputs, outputs, kernel, self.stride, padding)
+        if self.padding is not None:
+            return nn.ConvTranspose2d(inputs, outputs, kernel, self.stride, self.padding)
+        # size out = stride·in when 2p − op = kernel − stride, with op < stride
+        padding = max(0, kernel - self.stride + 1) // 2
+        extra = 2 * padding - (kernel - self.stride)
+        return nn.ConvTranspose2d(inputs, outputs, kernel, self.stride, padding, extra)
+
+
+@spec
+class Conv:
+    """Convolutions, then optional dense layers; the decoder mirrors them with transposed convolutions.
+
+    Any image size works: the mirrored decoder gives each layer the size that the encoder had there.
+    """
+
+    kind: Literal["conv"] = "conv"
+    channels: Widths = (32, 64)
+    """output channels of the encoder's convolutions"""
+    strides: Widths = (2, 2)
+    """their strides, one each"""
+    kernel: Positive = 3
+    """side of the square kernels; odd"""
+    hidden: tuple[Positive, ...] = ()
+    """widths of dense layers between the convolutions and the latents"""
+    activation: Activation = "relu"
+    """nonlinearity between layers"""
+    decoder_activation: Activation | None = None
+    """nonlinearity of the decoder; None: that of the encoder"""
+    batch_norm: bool = False
+    """batch normalisation before each convolution's nonlinearity"""
+    linear_code: bool = False
+    """no nonlinearity after the last convolution and after the decoder's first linear layer"""
+    decoder_layers: tuple[Layer, ...] = ()
+    """the decoder's layers where it is no mirror; it starts from the encoder's last image, and is cropped"""
+    initialization: Initialization = "torch"
+    """torch's default, glorot, or the standard deviation of normal weights"""
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != len(self.strides):
+            raise InputError(f"channels {self.channels} and strides {self.strides} differ in number: give one stride a layer")
+        if self.kernel % 2 == 0:
+            raise InputError(f"kernel {self.kernel} is even: choose an odd one, such as {self.kernel + 1}")
+
+    def sizes(self, event_shape: Sequence[int]) -> list[tuple[int, int]]:
+        """Height and width before the first convolution and after each."""
+        if len(event_shape) != 3:
+            raise InputError(f"network conv needs images, the data have shape {tuple(event_shape)}: choose network mlp")
+        sizes = [(event_shape[1], event_shape[2])]
+        for stride in self.strides:
+            sizes.append(((sizes[-1][0] - 1) // stride + 1, (sizes[-1][1] - 1) // stride + 1))
+        return sizes
+
+    def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
+        """Return the trunk, x (batch, C, H, W) → (batch, width), and its width."""
+        height, width = self.sizes(event_shape)[-1]
+        layers: list[nn.Module] = []
+        for (a, b), stride in zip(pairwise((event_shape[0], *self.channels)), self.strides, strict=True):
+            convolution = nn.Conv2d(a, b, self.kernel, stride, self.kernel // 2)
+            layers += [convolution, *self._after(b, self.activation)]
+        if self.linear_code:
+            layers.pop()
+        widths = (self.channels[-1] * height * width, *self.hidden)
+        trunk = nn.Sequential(*layers, nn.Flatten(), *dense(widths, self.activation))
+        return trunk, widths[-1]
+
+    def decoder(self, latent_dim: int, event_shape: Sequence[int], outputs: int) -> nn.Module:
+        """Return the decoder, z (..., d) → (..., outputs, C, H, W): ``outputs`` parameters for each element of x."""
+        channels, height, width = event_shape
+        start = (self.channels[-1], *self.sizes(event_shape)[-1])
+        hidden = () if self.decoder_layers else tuple(reversed(self.hidden))
+        activation = self.decoder_activation or self.activation
+        first = dense((latent_dim, *hidden, prod(start)), activation)
+        if self.linear_code:
+            first.pop()
+        images = self._custom if self.decoder_layers else self._mirror
+        layers = images(event_shape, outputs * channels, activation)
+        shape = nn.Unflatten(1, (outputs, channels))
+        return OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape)
+
+    def _after(self, channels: int, activation: str) -> list[nn.Module]:
+        normalization = [nn.BatchNorm2d(channels)] if self.batch_norm else []
+        return [*normalization, ACTIVATIONS[activation]()]
+
+    def _mirror(self, event_shape: Sequence[int], outputs: int, activation: str) -> list[nn.Module]:
+        up = list(reversed(self.channels))
+        sizes = list(reversed(self.sizes(event_shape)))
+        layers: list[nn.Module] = []
+        steps = zip(pairwise((*up, outputs)), reversed(self.strides), pairwise(sizes), strict=True)
+        for (a, b), stride, (small, large) in steps:
+            padding = self.kernel // 2
+            extra = tuple(n - ((m - 1) * stride - 2 * padding + self.kernel) for m, n in zip(small, large, strict=True))
+            layers += [nn.ConvTranspose2d(a, b, self.kernel, stride, padding, extra), *self._after(b, activation)]
+        return layers[: -len(self._after(1, activation))]
+
+    def _custom(self, event_shape: Sequence[int], outputs: int, activation: str) -> list[nn.Module]:
+        channels = [self.channels[-1], *(layer.channels or outputs for layer in self.decoder_layers[:-1]), outputs]
+        layers: list[nn.Module] = []
+        for layer, (a, b) in zip(self.decoder_layers, pairwise(channels), strict=True):
+            layers += [layer.build(a, b, self.kernel), *self._after(b, activation)]
+        return layers[: -len(self._after(1, activation))]
+
+
+Network = Annotated[MLP | Conv, Field(discriminator="kind")]

@@ -1,0 +1,115 @@
+"""Optimisers: torch's, as specs. ``weight_decay`` adds λ θ to the gradient (AdamW: shrinks the weights instead)."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from vaekit.specs import spec
+
+Rate = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Parameters = Iterable[nn.Parameter]
+
+
+@spec
+class Adam:
+    """Reference: *Adam: a method for stochastic optimization (Kingma, Ba, 2015)*, arXiv:1412.6980."""
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: Rate = 1e-3
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Decay = 0.0
+    """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.Adam(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
+
+
+@spec
+class AdamW:
+    """Reference: *Decoupled weight decay regularization (Loshchilov, Hutter, 2019)*, arXiv:1711.05101."""
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: Rate = 1e-3
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Decay = 0.01
+    """decoupled: θ ← (1 − learning_rate · weight_decay) θ"""
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.AdamW(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
+
+
+@spec
+class Adamax:
+    """Reference: *Adam: a method for stochastic optimization (Kingma, Ba, 2015)*, arXiv:1412.6980, section 7.1."""
+
+    kind: Literal["adamax"] = "adamax"
+    learning_rate: Rate = 2e-3
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Decay = 0.0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.Adamax(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay)
+
+
+@spec
+class Adagrad:
+    """Reference: *Adaptive subgradient methods (Duchi, Hazan, Singer, 2011)*; AEVB took 0.01, 0.02 or 0.1."""
+
+    kind: Literal["adagrad"] = "adagrad"
+    learning_rate: Rate = 0.02
+    eps: Rate = 1e-10
+    weight_decay: Decay = 0.0
+    """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.Adagrad(parameters, self.learning_rate, weight_decay=self.weight_decay, eps=self.eps)
+
+
+@spec
+class RMSprop:
+    """Reference: *Lecture 6.5: RMSprop (Tieleman, Hinton, 2012)*; smoothing 0.9 as in Keras, where torch has 0.99."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Rate = 1e-3
+    smoothing: Momentum = 0.9
+    momentum: Momentum = 0.0
+    eps: Rate = 1e-7
+    weight_decay: Decay = 0.0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.RMSprop(
+            parameters, self.learning_rate, self.smoothing, self.eps, self.weight_decay, self.momentum
+        )
+
+
+@spec
+class SGD:
+    """Stochastic gradient descent with optional momentum."""
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: Rate = 1e-4
+    momentum: Momentum = 0.0
+    nesterov: bool = False
+    weight_decay: Decay = 0.0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Return torch's optimiser over the parameters."""
+        return torch.optim.SGD(
+            parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
+        )
+
+
+Optimizer = Annotated[Adam | AdamW | Adamax | Adagrad | RMSprop | SGD, Field(discriminator="kind")]

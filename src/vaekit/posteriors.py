@@ -1,0 +1,71 @@
+"""Approximate posteriors q(z | x)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from vaekit import distributions
+from vaekit.conditional import Conditional
+from vaekit.distributions import independent
+from vaekit.specs import spec
+
+
+class GaussianPosterior(Conditional):
+    """q(z | x) = N(μ(x), diag σ(x)²), the network emitting μ and log σ.
+
+    Args:
+        trunk: x (batch, *event) → features (batch, width).
+        width: number of features.
+        latent_dim: number of latents d.
+    """
+
+    def __init__(self, trunk: nn.Module, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(width, 2 * latent_dim)
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        loc, log_scale = self.head(self.trunk(c)).float().chunk(2, -1)
+        return independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
+
+
+class DeltaPosterior(Conditional):
+    """q(z | x) = δ(z − f(x)): the encoder of a deterministic auto-encoder.
+
+    Args: those of GaussianPosterior.
+    """
+
+    def __init__(self, trunk: nn.Module, width: int, latent_dim: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(width, latent_dim)
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return distributions.Delta(self.head(self.trunk(c)).float(), validate_args=False)
+
+
+@spec
+class Gaussian:
+    """A Gaussian with diagonal covariance, amortised by the encoder."""
+
+    kind: Literal["gaussian"] = "gaussian"
+
+    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
+        """Return the module on top of the encoder's trunk."""
+        return GaussianPosterior(trunk, width, latent_dim)
+
+
+@spec
+class Delta:
+    """A point: no rate, no density, so no bound. The baseline, trained by objective ``reconstruction``."""
+
+    kind: Literal["delta"] = "delta"
+
+    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
+        """Return the module on top of the encoder's trunk."""
+        return DeltaPosterior(trunk, width, latent_dim)
+
+
+Posterior = Annotated[Gaussian | Delta, Field(discriminator="kind")]

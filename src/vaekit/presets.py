@@ -1,0 +1,89 @@
+"""The published set-ups by name: what each changes in an experiment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Preset = Mapping[str, Any]
+
+PRESETS: dict[str, Preset] = {
+    # Auto-encoding variational Bayes (Kingma, Welling, 2013), arXiv:1312.6114. The paper trains with Adagrad and draws
+    # the weights from N(0, 0.01), where 0.01 may be a variance (--optimizer adagrad --set
+    # model.network.initialization=0.1) or a standard deviation; Adam and torch's weights are faster and the default.
+    "aevb-mnist": {
+        "model.network": {"kind": "mlp", "hidden": [500], "activation": "tanh"},
+        "model.likelihood": {"kind": "bernoulli"},
+        "batch_size": 100,
+    },
+    "aevb-frey": {
+        "model.network": {"kind": "mlp", "hidden": [200], "activation": "tanh"},
+        "model.likelihood": {"kind": "gaussian", "scale": "pixel", "mean": "sigmoid"},
+        "batch_size": 100,
+    },
+    # A note on variational auto-encoders (Wei), after a well-known Keras example: Keras draws Glorot's weights.
+    "wei": {
+        "data.binarization": "none",
+        "model.latent_dim": 2,
+        "model.network": {"kind": "mlp", "hidden": [512], "activation": "relu", "initialization": "glorot"},
+        "model.likelihood": {"kind": "bernoulli"},
+        "batch_size": 50,
+        "epochs": 10,
+    },
+    # ECE 542 report (NCSU, 2018) after Deep learning with Python (Chollet, 2017), notebook 8.4: 550,629 weights, d = 2.
+    # Keras pads strided convolutions on the right only, torch on both sides; sizes and counts are the same.
+    "ncsu": {
+        "data.binarization": "none",
+        "model.latent_dim": 2,
+        "model.network": {
+            "kind": "conv",
+            "channels": [32, 64, 64, 64],
+            "strides": [1, 2, 1, 1],
+            "hidden": [32],
+            "activation": "relu",
+            "decoder_layers": [{"channels": 32, "stride": 2}, {"transposed": False}],
+            "initialization": "glorot",
+        },
+        "model.likelihood": {"kind": "bernoulli"},
+        "optimizer": {"kind": "rmsprop", "learning_rate": 1e-3},
+        "batch_size": 16,
+        "epochs": 50,
+    },
+    # Benchmark report (Aragam, 2024) after STAT 453, lecture 17 (Raschka, 2021): the sum of squared errors plus the KL.
+    "aragam": {
+        "data.binarization": "none",
+        "model.latent_dim": 2,
+        "model.network": {
+            "kind": "conv",
+            "channels": [32, 64, 64, 64],
+            "strides": [1, 2, 2, 1],
+            "activation": "leaky_relu",
+            "linear_code": True,
+            "decoder_layers": [
+                {"channels": 64, "padding": 1},
+                {"channels": 64, "stride": 2, "padding": 1},
+                {"channels": 32, "stride": 2, "padding": 0},
+                {"padding": 0},
+            ],
+        },
+        "model.likelihood": {"kind": "gaussian", "scale": "fixed", "mean": "sigmoid"},
+        "optimizer": {"kind": "adam", "learning_rate": 5e-4},
+        "batch_size": 256,
+        "epochs": 10,
+    },
+    # Variational autoencoders explained (Frans, 2016) and its code: kernels of 5, weights from N(0, 0.02²), 20 latents.
+    "frans": {
+        "data.binarization": "none",
+        "model.latent_dim": 20,
+        "model.network": {
+            "kind": "conv",
+            "channels": [16, 32],
+            "strides": [2, 2],
+            "kernel": 5,
+            "activation": "leaky_relu_0.2",
+            "decoder_activation": "relu",
+            "initialization": 0.02,
+        },
+        "model.likelihood": {"kind": "bernoulli"},
+        "batch_size": 100,
+        "epochs": 10,
+    },
+}

@@ -1,0 +1,40 @@
+"""Priors p(z)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+from vaekit.conditional import Conditional
+from vaekit.distributions import independent
+from vaekit.specs import spec
+
+
+class StandardNormalPrior(Conditional):
+    """p(z) = N(0, I) over d latents."""
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return independent(Normal(self.loc, self.scale, validate_args=False), 1)
+
+
+@spec
+class StandardNormal:
+    """p(z) = N(0, I)."""
+
+    kind: Literal["standard_normal"] = "standard_normal"
+
+    def build(self, latent_dim: int) -> Conditional:
+        """Return the module for ``latent_dim`` latents."""
+        return StandardNormalPrior(latent_dim)
+
+
+Prior = StandardNormal

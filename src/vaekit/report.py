@@ -1,0 +1,150 @@
+"""The report of a run: its experiment, numbers and figures on one page that needs no network and no script."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import torch
+from jinja2 import Environment, StrictUndefined
+
+from vaekit.drawings import drawings, named
+from vaekit.figures import INK, MUTED, PAPER, RULE, save
+from vaekit.run import Run
+
+log = logging.getLogger("vaekit")
+
+COLOURS = {
+    "ink": (INK, "#e4e7eb"),
+    "muted": (MUTED, "#98a1ad"),
+    "rule": (RULE, "#3a414b"),
+    "paper": (PAPER, "#15181d"),
+}
+"""the neutral colours of page and figures, on a light and on a dark screen"""
+
+_dark = " ".join(f"--{name}: {dark};" for name, (_, dark) in COLOURS.items())
+THEME = f"@media (prefers-color-scheme: dark) {{ :root {{ {_dark} }} }}"
+
+VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
+
+MEASURES = {
+    "log_evidence": ("log-evidence", "log p(x), estimated from below with importance weights; higher is better"),
+    "elbo": ("ELBO", "lower bound on log p(x); higher is better"),
+    "reconstruction": ("reconstruction", "−E log p(x | z) under the posterior; lower is better"),
+    "kl": ("KL", "from posterior to prior: what the code says about x"),
+}
+
+
+def figures(run: Run, data_root: Path | None = None) -> list[Path]:
+    """Draw all figures that apply to a run and save them, as .svg and .png, in its folder ``figures``.
+
+    What cannot be drawn, for want of data, latents or a prior, is left out and logged in a line.
+
+    Returns:
+        the .svg files.
+    """
+    return [save(d.figure, run.path / "figures", d.name) for d in drawings(run, data_root, log.info)]
+
+
+def report(run: Run, data_root: Path | None = None) -> Path:
+    """Draw the figures of a run and write them, its experiment and its numbers into report.html.
+
+    Returns:
+        the file.
+    """
+    left_out: list[str] = []
+    shown = [
+        (drawing, _embedded(save(drawing.figure, run.path / "figures", drawing.name)))
+        for drawing in drawings(run, data_root, left_out.append)
+    ]
+    for line in left_out:
+        log.info(line)
+    template = files("vaekit").joinpath("report.html.j2").read_text("utf-8")
+    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    html = page.from_string(template).render(
+        run=run,
+        name=run.path.resolve().name,
+        data=named(run.space),
+        evaluations=[_evaluation(e) for e in run.results().get("evaluations", [])],
+        facts=_facts(run),
+        fields=list(_fields(run.experiment, json.loads(run.experiment.to_json()))),
+        figures=shown,
+        left_out=left_out,
+        light={name: light for name, (light, _) in COLOURS.items()},
+        theme=THEME,
+        version=version("vaekit"),
+    )
+    run.write("report.html", html.encode())
+    return run.path / "report.html"
+
+
+def _embedded(path: Path) -> str:
+    """An .svg file as a data URI, whose neutral colours follow the reader's light or dark screen."""
+    svg = path.read_text("utf-8")
+    for name, (light, _) in COLOURS.items():
+        svg = svg.replace(f": {light}", f": var(--{name}, {light})")
+    svg = svg.replace("*{", f"{THEME} *{{", 1)
+    return "data:image/svg+xml," + quote(svg, safe=" ='/:;,+()")
+
+
+def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """An evaluation with its numbers written to two digits of their standard errors."""
+    known = [key for key in MEASURES if key in evaluation]
+    others = [k for k, v in evaluation.items() if k not in MEASURES and isinstance(v, dict) and "standard_error" in v]
+    rows = [(*MEASURES.get(key, (key, "")), *_estimate(**evaluation[key])) for key in known + others]
+    return {**evaluation, "rows": rows}
+
+
+def _estimate(value: float, standard_error: float, samples: int, **_: Any) -> tuple[str, str, int]:
+    known = standard_error > 0  # it is NaN for a single example
+    digits = max(0, 1 - math.floor(math.log10(standard_error))) if known else 3
+    return f"{value:,.{digits}f}".replace("-", "−"), f"{standard_error:.{digits}f}" if known else "unknown", samples
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Data and training in a few lines."""
+    space = run.space
+    with torch.device("meta"):
+        weights = sum(p.numel() for p in run.experiment.model.build(space.event_shape).parameters())
+    facts = {
+        "data": space.source,
+        "examples": ", ".join(f"{n:,} {part}" for part, n in space.sizes.items()),
+        "shape of one": " × ".join(map(str, space.event_shape)),
+        "values": VALUES[space.support],
+        "binarization": space.binarization,
+        "split": f"{space.split} (seed {run.experiment.data.seed})",
+        "classes": ", ".join(space.classes or ()),
+        "digest": space.digest[:16],
+        "parameters": f"{weights:,}",
+    }
+    for row in run.metrics()[-1:]:
+        length = f"{round(row['epoch'], 1):g} epochs, {row['step']:,} steps, {row['samples']:,} examples"
+        facts |= {"trained for": length, "time": _duration(row["seconds"])}
+        if row.get("images_per_second"):
+            facts["speed"] = f"{row['images_per_second']:,.0f} examples a second"
+    return {name: text for name, text in facts.items() if text}
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _fields(part: Any, tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
+    """Path, value and meaning of each field of an experiment; a part that comes in kinds has its kind as the value."""
+    for name, field in part.__pydantic_fields__.items():
+        value, inner = tree[name], getattr(part, name)
+        if is_dataclass(inner):
+            if "kind" in value:
+                yield f"{path}{name}", value["kind"], field.description or ""
+            yield from _fields(inner, value, f"{path}{name}.")
+        elif name != "kind":
+            yield f"{path}{name}", value if isinstance(value, str) else json.dumps(value), field.description or ""

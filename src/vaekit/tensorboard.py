@@ -1,0 +1,26 @@
+"""Event files for TensorBoard, on request."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from vaekit.errors import InputError
+from vaekit.training import Progress
+
+
+def record(reports: Iterable[Progress], folder: Path) -> Iterator[Progress]:
+    """Pass on the reports of a training and write each evaluation's terms as scalars, train/elbo and so on.
+
+    Raises:
+        InputError: if tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("--tensorboard needs the package tensorboard: pip install 'vaekit[tensorboard]'") from None
+    with SummaryWriter(str(folder)) as writer:
+        for report in reports:
+            row = report.row or {}
+            for split in ("train", "validation", "test"):
+                for name, value in row.get(split, {}).items():
+                    writer.add_scalar(f"{split}/{name}", value, row["samples"])
+            yield report

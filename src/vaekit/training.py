@@ -1,0 +1,339 @@
+"""Training: a generator that takes steps, reports progress, and keeps the run's folder in order."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from vaekit import devices
+from vaekit.data import Data, Space
+from vaekit.data.order import Order
+from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
+from vaekit.errors import InputError, RunError
+from vaekit.experiment import Experiment
+from vaekit.model import VAE
+from vaekit.objectives import Loss, Objective
+from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, read
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+SECONDS_BETWEEN_REPORTS = 0.1
+EVALUATION_BATCH = 1000
+EVALUATION_SEED = 0
+
+
+class Progress(NamedTuple):
+    """Where a training stands.
+
+    Attributes:
+        epoch, epochs: passes over the training images, done and planned.
+        step, steps: optimiser steps, done and planned.
+        terms: the objective's terms, averaged since the last evaluation, in nats per image.
+        row: the row just written to metrics.jsonl if this report comes from an evaluation, else None.
+        images_per_second: speed of training since the last evaluation.
+        seconds: time spent so far, over all sittings.
+    """
+
+    epoch: float
+    epochs: float
+    step: int
+    steps: int
+    terms: Mapping[str, float]
+    row: Mapping[str, Any] | None
+    images_per_second: float
+    seconds: float
+
+
+class Step(nn.Module):
+    """The objective on a batch as one module: what may be compiled, captured or distributed as a whole."""
+
+    def __init__(self, vae: VAE, objective: Objective) -> None:
+        super().__init__()
+        self.vae = vae
+        self.objective = objective
+
+    def forward(self, x: Tensor, step: int) -> Loss:
+        return self.objective(self.vae, x, step)
+
+
+def train(
+    experiment: Experiment,
+    run: Path | str,
+    *,
+    device: str = "auto",
+    data_root: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Progress]:
+    """Train ``experiment`` into the folder ``run``, yielding progress about ten times a second and at each evaluation.
+
+    The generator may be closed at any report: the state is saved, and ``resume`` continues from it. On CPU the
+    resumed run ends with the same bytes as an uninterrupted one (on the same machine, with as many threads).
+
+    Args:
+        experiment: what to train; with ``resume``, that of the run, whose length alone may differ.
+        run: the folder.
+        device: auto, cpu or cuda.
+        data_root: folder of named sets.
+        resume: continue the run in the folder.
+        overwrite: replace the run in the folder.
+
+    Raises:
+        InputError: if the data do not suit the experiment, or the folder is taken.
+        RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
+    """
+    target = devices.choose(device)
+    if resume:
+        folder = Run(Path(run))
+        data = folder.data(data_root)
+        folder.write(EXPERIMENT, experiment.to_json().encode())
+    else:
+        data = experiment.data.load(data_root)
+        check(experiment, data.space)
+        folder = Run.create(Path(run), experiment, data.space, overwrite)
+    yield from Training(experiment, folder, data.to(target), target).reports()
+
+
+def check(experiment: Experiment, space: Space) -> None:
+    """Refuse data that the likelihood does not cover, and early stopping without validation images."""
+    likelihood = experiment.model.likelihood
+    if space.support not in likelihood.supports:
+        remedy = {
+            "real": "scale the values to [0, 1] (pixels of 0..255: save them as uint8), or choose likelihood gaussian",
+            "unit": "save the images as uint8, or choose likelihood gaussian",
+            "byte": "choose likelihood gaussian",
+            "binary": "choose likelihood bernoulli, or binarization none",
+        }[space.support]
+        needs = f"likelihood {likelihood.kind} needs {' or '.join(likelihood.supports)} data"
+        raise InputError(f"{needs}, {space.source} is {space.support}: {remedy}")
+    if experiment.early_stopping and not space.sizes.get("validation"):
+        raise InputError(
+            f"early_stopping {experiment.early_stopping} needs validation images, split {space.split} has none: "
+            "choose a split in three parts, such as data.split=50k/10k/10k"
+        )
+
+
+class Training:
+    """The state of a training: built from the seed, or read from the run's folder if it was begun before."""
+
+    def __init__(self, experiment: Experiment, run: Run, data: Data, device: torch.device) -> None:
+        self.experiment, self.run, self.device = experiment, run, device
+        self.data = data
+        self.held_out = "test" if data.validation is None else "validation"
+
+        images, length = len(data.train), experiment.training_samples
+        self.epochs = experiment.epochs if length is None else length / images
+        self.steps_per_epoch = images / experiment.batch_size
+        self.steps = math.ceil(self.epochs * self.steps_per_epoch)
+        self.order = Order(images, experiment.batch_size, experiment.seed)
+
+        torch.manual_seed(experiment.seed)
+        self.vae = experiment.model.build(data.space.event_shape).to(device)
+        self.objective = Step(self.vae, experiment.objective.build(self.steps_per_epoch, self.epochs))
+        self.optimizer = experiment.optimizer.build(self.vae.parameters())
+        self.average = experiment.ema and AveragedModel(
+            self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
+        )
+        self.step, self.seconds = 0, 0.0
+        self.best_bound, self.stale, self.best = -math.inf, 0, dict[str, Tensor]()
+        self.begin_window()
+        if (run.path / STATE).exists():
+            self.load()
+
+    def reports(self) -> Iterator[Progress]:
+        """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
+        began = time.perf_counter() - self.seconds
+        reported = saved = -math.inf
+        row = self.evaluate() if self.step == 0 else None
+        while True:
+            now = time.perf_counter()
+            self.seconds = now - began
+            if row or now - reported > SECONDS_BETWEEN_REPORTS:
+                reported = now
+                state = devices.random_state(self.device)  # the consumer may draw numbers of its own
+                try:
+                    yield self.report(row)
+                except GeneratorExit:
+                    self.save(state)
+                    raise
+                devices.set_random_state(state, self.device)
+            if self.finished:
+                break
+            if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                self.save()
+                saved = now
+            self.take_step()
+            row = self.evaluate() if self.evaluation_due else None
+        self.save()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, or early stopping has lost its patience."""
+        patience = self.experiment.early_stopping
+        return self.step >= self.steps or (patience is not None and self.stale >= patience)
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether the last step completed another ``evaluate_every`` epochs, or the training."""
+        interval = self.experiment.evaluate_every * self.steps_per_epoch
+        return self.step == self.steps or self.step // interval > (self.step - 1) // interval
+
+    def take_step(self) -> None:
+        """One step of the optimiser on the next batch."""
+        began = time.perf_counter()
+        experiment = self.experiment
+        factor = experiment.schedule.factor(self.step / self.steps_per_epoch, self.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = experiment.optimizer.learning_rate * factor
+        with devices.memory_errors(f"batch_size {experiment.batch_size}", "halve --batch-size and resume"):
+            x = self.data.train.batch(self.order.rows(self.step))
+            state = devices.random_state(self.device)
+            with devices.autocast(self.device, experiment.precision):
+                loss: Loss = self.objective(x, self.step)
+            if not math.isfinite(loss.value.item()):
+                devices.set_random_state(state, self.device)
+                raise self.failure(x)
+            self.optimizer.zero_grad()
+            loss.value.backward()
+        if experiment.gradient_norm:
+            nn.utils.clip_grad_norm_(self.vae.parameters(), experiment.gradient_norm)
+        self.optimizer.step()
+        if self.average:
+            self.average.update_parameters(self.vae)
+        for name, term in {"loss": loss.value, **loss.terms}.items():
+            self.totals[name] = self.totals.get(name, 0) + term.detach().double()
+        self.counted += 1
+        self.step += 1
+        self.busy += time.perf_counter() - began
+
+    def failure(self, x: Tensor) -> RunError:
+        """Say why the loss on the batch ``x`` is no number; the state is saved if the weights are still good."""
+        first = first_non_finite(self.objective, x, self.step)
+        weight = non_finite_weight(self.vae)
+        if weight is None:
+            self.save()
+        kept = "the state before it is saved" if weight is None else "the last checkpoint is kept"
+        return RunError(f"the loss is no finite number at step {self.step} (first: {first}); {kept}; {REMEDY}")
+
+    def begin_window(self) -> None:
+        """Start averaging anew; the window reaches from one evaluation to the next."""
+        self.totals: dict[str, Any] = {}
+        self.counted, self.busy = 0, 0.0
+
+    @property
+    def window(self) -> dict[str, float]:
+        """Means over the window."""
+        return {name: float(total) / self.counted for name, total in self.totals.items()}
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed of the steps in the window; evaluation is not counted."""
+        return self.counted * self.experiment.batch_size / self.busy if self.busy else 0.0
+
+    @property
+    def model(self) -> VAE:
+        """The model that is evaluated and saved: the averaged one if there is one."""
+        return cast(VAE, self.average.module) if self.average else self.vae
+
+    def evaluate(self) -> dict[str, Any]:
+        """Measure the held-out images, write a row to metrics.jsonl, and remember the best weights."""
+        bound, held_out = self.measure(self.held_out)
+        train = self.window or self.measure("train")[1]
+        row = {
+            "epoch": self.step / self.steps_per_epoch,
+            "step": self.step,
+            "samples": self.step * self.experiment.batch_size,
+            "train": train,
+            self.held_out: held_out,
+            "images_per_second": round(self.images_per_second, 1),
+            "seconds": round(self.seconds, 3),
+        }
+        self.run.append_metrics(row)
+        if self.experiment.early_stopping and self.step:
+            self.stale += 1
+            if bound > self.best_bound:
+                self.best_bound, self.stale = bound, 0
+                self.best = {name: t.clone() for name, t in self.model.state_dict().items()}
+        self.begin_window()
+        return row
+
+    @torch.no_grad()
+    def measure(self, name: str) -> tuple[float, dict[str, float]]:
+        """Bound and terms over a split with fixed bits and noise; of the training images, as many as are held out."""
+        split = self.data.fixed(name)
+        images = min(len(split), len(self.data.fixed(self.held_out)))
+        bound, totals = 0.0, dict[str, float]()
+        self.model.eval()
+        with devices.seeded(EVALUATION_SEED, self.device):
+            for rows in torch.arange(images).split(EVALUATION_BATCH):
+                loss = self.objective.objective(self.model, split.batch(rows), self.step)
+                bound += float(loss.bound) * len(rows) / images
+                for term, value in {"loss": loss.value, **loss.terms}.items():
+                    totals[term] = totals.get(term, 0.0) + float(value) * len(rows) / images
+        self.model.train()
+        return bound, totals
+
+    def report(self, row: Mapping[str, Any] | None) -> Progress:
+        """Say where the training stands."""
+        terms = row["train"] if row else self.window
+        speed = row["images_per_second"] if row else self.images_per_second
+        epoch = self.step / self.steps_per_epoch
+        return Progress(epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds)
+
+    def save(self, state: Mapping[str, Tensor] | None = None) -> None:
+        """Write weights and state; each file is replaced as a whole, so a crash leaves the old one or the new one."""
+        optimizer = self.optimizer.state_dict()["state"]
+        parts: dict[str, Mapping[str, Any]] = {
+            "model": self.vae.state_dict(),
+            "optimizer": {f"{i}.{name}": value for i, s in optimizer.items() for name, value in s.items()},
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.best,
+            "total": self.totals,
+            "random": state or devices.random_state(self.device),
+        }
+        tensors = {
+            f"{part}.{name}": value
+            for part, named in parts.items()
+            for name, value in named.items()
+            if isinstance(value, Tensor)
+        }
+        facts = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "counted": self.counted,
+            "busy": self.busy,
+            "stale": self.stale,
+            "best_bound": self.best_bound,
+        }
+        self.run.save(STATE, tensors, facts)
+        self.run.save(WEIGHTS, self.best or self.model.state_dict())
+
+    def load(self) -> None:
+        """Read the state of the run's folder, and forget the rows that were written after it."""
+        tensors, facts = read(self.run.path / STATE)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
+
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer").items():
+            index, key = name.split(".", 1)
+            optimizer.setdefault(int(index), {})[key] = tensor
+        try:
+            self.vae.load_state_dict(part("model"))
+            if self.average:
+                self.average.load_state_dict(part("average"))
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+            devices.set_random_state(part("random"), self.device)
+            self.step, self.seconds, self.counted = facts["step"], facts["seconds"], facts["counted"]
+            self.busy, self.stale, self.best_bound = facts["busy"], facts["stale"], facts["best_bound"]
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise InputError(f"{self.run.path / STATE} does not fit the experiment beside it ({error})") from None
+        self.best = {name: t.to(self.device) for name, t in part("best").items()}
+        self.totals = {name: t.to(self.device) for name, t in part("total").items()}
+        self.run.write_metrics([row for row in self.run.metrics() if row["step"] <= self.step])

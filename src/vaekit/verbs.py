@@ -1,0 +1,322 @@
+"""What can be done with a run: each verb of the command line that is not training, as a function of the same name."""
+
+import platform
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vaekit import devices
+from vaekit.choices import choose
+from vaekit.data import Split, available, read_input
+from vaekit.errors import InputError
+from vaekit.evaluation import evidence
+from vaekit.evaluation.latents import usage
+from vaekit.report import report
+from vaekit.run import Run, find
+from vaekit.training import Progress, train
+
+EVALUATION_BATCH = 100
+ENCODING_BATCH = 1000
+SEED = 0
+
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+def load(run: Path | str) -> Run:
+    """Open the run in a folder.
+
+    Raises:
+        InputError: if it is none.
+    """
+    return Run(Path(run))
+
+
+def demo(
+    run: Path | str,
+    *,
+    follow: Callable[[Iterator[Progress]], Iterable[Progress]] = iter,
+    track: Track = iter,
+) -> dict[str, Any]:
+    """Train two latents on scikit-learn's digits into the folder ``run``, evaluate, draw and report: offline, a minute.
+
+    Args:
+        run: a folder, new or empty.
+        follow: wraps the reports of the training, to show them.
+        track: wraps the batches of the evaluation, to show progress.
+
+    Returns:
+        what ``evaluate`` returns.
+    """
+    # Grey levels, because at 8 × 8 pixels little of a digit is left in random bits.
+    experiment = choose("digits", latent_dim=2, binarize="none", epochs=400, set={"evaluate_every": 20})
+    for _ in follow(train(experiment, run)):
+        pass
+    found = evaluate(load(run), track=track)
+    report(load(run))
+    return found
+
+
+def evaluate(
+    run: Run,
+    *,
+    split: str = "test",
+    samples: int = 1000,
+    images: int | None = None,
+    device: str = "auto",
+    data_root: Path | None = None,
+    track: Track = iter,
+) -> dict[str, Any]:
+    """Estimate ELBO, KL, reconstruction and log-evidence over a split; what is found is kept in results.json.
+
+    The draws are seeded: the same call gives the same numbers.
+
+    Args:
+        run: the run.
+        split: train, validation or test.
+        samples: K, posterior draws an image.
+        images: the first so many images of the split; all if None.
+        device: auto, cpu or cuda.
+        data_root: folder of named sets.
+        track: wraps the batches, to show progress.
+
+    Returns:
+        elbo, kl, reconstruction, log_evidence, each with value, standard_error and samples, in nats per image;
+        latents (KL and variance of the posterior mean of each unit, active units); split, binarization, images,
+        command.
+
+    Raises:
+        InputError: if the split is missing, a count is not positive, or the data have changed.
+    """
+    if images is not None and images < 1:
+        raise InputError(f"images is {images}: give the number of images to evaluate, at least 1")
+    target = devices.choose(device)
+    part = run.data(data_root).to(target).fixed(split)
+    count = min(images or len(part), len(part))
+    vae = run.vae(target)
+    with devices.seeded(SEED, target), devices.memory_errors(f"{samples} samples", "use a machine with more memory"):
+        batches = list(torch.arange(count).split(EVALUATION_BATCH))
+        estimates = evidence.estimate(vae, (part.batch(rows) for rows in track(batches)), samples)
+    evaluation: dict[str, Any] = {name: estimate._asdict() for name, estimate in estimates.items()}
+    if "kl" in estimates:
+        evaluation["latents"] = _latents(run, vae, part, count)
+    evaluation |= {"split": split, "binarization": run.space.binarization, "images": count}
+    limit = "" if images is None else f" --images {images}"
+    evaluation["command"] = f"vaekit evaluate {run.path} --split {split} --samples {samples}{limit}"
+    run.add_evaluation(evaluation)
+    return evaluation
+
+
+def _latents(run: Run, vae: Any, part: Split, count: int) -> dict[str, Any]:
+    used = usage(vae, (part.batch(rows) for rows in torch.arange(count).split(ENCODING_BATCH)))
+    return {
+        "kl_per_unit": used.kl.tolist(),
+        "variance_of_means": used.variance.tolist(),
+        "active": used.active,
+        "active_by_variance": used.active_by_variance,
+    }
+
+
+def encode(
+    run: Run,
+    input: str | Path | np.ndarray | Tensor,
+    *,
+    units: str = "all",
+    out: Path | None = None,
+    device: str = "auto",
+    data_root: Path | None = None,
+) -> np.ndarray:
+    """Encode examples as their posterior means, (N, d): deterministic, and the same in any batch.
+
+    Args:
+        run: the run.
+        input: a named set, the path of an image, a folder, an array or a table, or an array; in the data's own units.
+        units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
+        out: a .npy file to write them to as well.
+        device: auto, cpu or cuda.
+        data_root: folder of named sets.
+
+    Raises:
+        InputError: if the input does not fit the model's data.
+    """
+    target = devices.choose(device)
+    vae = run.vae(target)
+    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in _examples(run, input, data_root)]).numpy()
+    if units != "all":
+        codes = codes[:, _active(run, units)]
+    return _written(codes, out)
+
+
+def _active(run: Run, units: str) -> list[int]:
+    if units != "active":
+        raise InputError(f"units {units!r} is unknown: choose all or active")
+    for evaluation in reversed(run.results().get("evaluations", [])):
+        if "latents" in evaluation:
+            return evaluation["latents"]["active"]
+    raise InputError(f"{run.path} does not know its active units yet: run 'vaekit evaluate {run.path}' first")
+
+
+def decode(
+    run: Run, z: str | Path | np.ndarray | Tensor, *, out: Path | None = None, device: str = "auto"
+) -> np.ndarray:
+    """Decode latents to the means of p(x | z), in the data's own units.
+
+    Args:
+        run: the run.
+        z: latents (N, d), or the path of a .npy file of them.
+        out: a .npy file, or a picture for image data, to write them to as well.
+        device: auto, cpu or cuda.
+
+    Raises:
+        InputError: if z has another number of latents, or values that are no finite numbers.
+    """
+    target = devices.choose(device)
+    vae = run.vae(target)
+    latents = _array(z)
+    if latents.ndim != 2 or latents.shape[1] != vae.latent_dim or not np.isfinite(latents).all():
+        raise InputError(
+            f"z has shape {latents.shape}{'' if np.isfinite(latents).all() else ' and holds NaN or infinity'}; "
+            f"{run.path} decodes finite latents of shape (N, {vae.latent_dim})"
+        )
+    parts = torch.from_numpy(latents.astype(np.float32)).split(ENCODING_BATCH)
+    return _written(run.space.restore(torch.cat([vae.decode(part.to(target)).cpu() for part in parts])), out)
+
+
+def reconstruct(
+    run: Run,
+    input: str | Path | np.ndarray | Tensor,
+    *,
+    out: Path | None = None,
+    device: str = "auto",
+    data_root: Path | None = None,
+) -> np.ndarray:
+    """Encode and decode examples: the means of p(x | z) at their posterior means. Arguments as for ``encode``."""
+    target = devices.choose(device)
+    vae = run.vae(target)
+    found = torch.cat([vae.reconstruct(x.to(target)).cpu() for x in _examples(run, input, data_root)])
+    return _written(run.space.restore(found), out)
+
+
+def sample(
+    run: Run,
+    n: int = 64,
+    *,
+    seed: int = SEED,
+    noise: bool = False,
+    out: Path | None = None,
+    device: str = "auto",
+) -> np.ndarray:
+    """Sample from the model: z from the prior, then the means of p(x | z), or draws from it with ``noise``.
+
+    Args:
+        run: the run.
+        n: how many.
+        seed: of the draws.
+        noise: draw x from p(x | z) in place of its mean.
+        out: a .npy file, or a picture for image data, to write them to as well.
+        device: auto, cpu or cuda.
+    """
+    if n < 1:
+        raise InputError(f"n is {n}: ask for at least 1 sample")
+    target = devices.choose(device)
+    vae = run.vae(target)
+    with devices.seeded(seed, target):
+        return _written(run.space.restore(vae.sample(n, noise).cpu()), out)
+
+
+def show(run: Run) -> dict[str, Any]:
+    """Say what a run is: data, model, how far it is trained, its last metrics and evaluations."""
+    rows = run.metrics()
+    model = run.experiment.model
+    return {
+        "run": str(run.path),
+        "data": run.space.source,
+        "split": run.space.split,
+        "binarization": run.space.binarization,
+        "network": model.network.kind,
+        "latent_dim": model.latent_dim,
+        "prior": model.prior.kind,
+        "posterior": model.posterior.kind,
+        "likelihood": model.likelihood.kind,
+        "objective": run.experiment.objective.kind,
+        "seed": run.experiment.seed,
+        "digest": run.experiment.digest,
+        "last": rows[-1] if rows else None,
+        "evaluations": run.results().get("evaluations", []),
+    }
+
+
+def runs(folder: Path | str = "runs") -> list[dict[str, Any]]:
+    """List the runs in a folder, newest first: what ``show`` says of each."""
+    return [show(run) for run in find(Path(folder))]
+
+
+def doctor(data_root: Path | None = None) -> dict[str, Any]:
+    """Say what a bug report needs: versions, device, threads, disk, and which named sets are at hand."""
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "zuko", "safetensors", "pydantic", "cyclopts", "matplotlib")
+    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "vaekit": version("vaekit"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        **{name: version(name) for name in packages},
+        "device": cuda or "cpu",
+        "threads": torch.get_num_threads(),
+        "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
+        "data": available(data_root),
+    }
+
+
+def _examples(run: Run, input: str | Path | np.ndarray | Tensor, root: Path | None) -> Iterable[Tensor]:
+    """Examples in the model's space, in batches."""
+    if isinstance(input, str | Path):
+        input, _ = read_input(str(input), root, run.space.event_shape)
+    if len(input) == 0:
+        raise InputError("the input holds no example: give at least one")
+    return (run.space.encode_input(input[i : i + ENCODING_BATCH]) for i in range(0, len(input), ENCODING_BATCH))
+
+
+def _array(z: str | Path | np.ndarray | Tensor) -> np.ndarray:
+    if not isinstance(z, str | Path):
+        return np.asarray(z)
+    try:
+        return np.load(z, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{z} is no array of latents ({error}): give a .npy file of shape (N, latents)") from None
+
+
+def _written(values: np.ndarray, out: Path | None) -> np.ndarray:
+    """Write values to ``out`` if there is one, as .npy or as one picture of all, and return them."""
+    if out is None:
+        return values
+    out = Path(out)
+    try:
+        if out.suffix == ".npy":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            np.save(out, values, allow_pickle=False)
+        else:
+            picture(values).save(out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
+    return values
+
+
+def picture(images: np.ndarray) -> Image.Image:
+    """Lay images (N, C, H, W), 8-bit or in [0, 1], on one sheet that is about square, in reading order."""
+    if images.ndim != 4:
+        raise InputError(f"examples of shape {images.shape[1:]} are no images: write them to a .npy file")
+    levels = images if images.dtype == np.uint8 else np.rint(images.clip(0, 1) * 255).astype(np.uint8)
+    n, channels, height, width = levels.shape
+    columns = ceil(sqrt(n))
+    sheet = np.zeros((ceil(n / columns) * columns, channels, height, width), np.uint8)
+    sheet[:n] = levels
+    rows = sheet.reshape(-1, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
+    pixels = rows.reshape(rows.shape[0] * height, columns * width, channels)
+    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)

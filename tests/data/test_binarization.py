@@ -1,0 +1,122 @@
+"""Grey levels become bits: how often, when anew, and when fixed."""
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data import Source, Split
+from vaekit.data import data as module
+from vaekit.data.data import draw_bits
+from vaekit.errors import InputError
+
+ROWS = torch.arange(100)
+
+
+def test_dynamic_training_bits_are_drawn_anew_from_the_global_state():
+    data = Source(name="digits", binarization="dynamic").load()
+    assert data.space.support == "binary"
+    torch.manual_seed(0)
+    first, second = data.train.batch(ROWS), data.train.batch(ROWS)
+    torch.manual_seed(0)
+    assert torch.equal(first, data.train.batch(ROWS))
+    assert not torch.equal(first, second)
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    grey = Source(name="digits").load().train.batch(ROWS)
+    mean = torch.stack([data.train.batch(ROWS) for _ in range(400)]).mean(0)
+    # Six standard errors of a mean of 400 bits.
+    assert (mean - grey).abs().max() < 6 * 0.5 / 20
+
+
+def test_held_out_bits_are_fixed_by_the_seed_of_the_data():
+    source = Source(name="digits", binarization="dynamic")
+    torch.manual_seed(1)
+    one = source.load()
+    torch.manual_seed(2)
+    other = source.load()
+    for name in ("train", "validation", "test"):
+        assert torch.equal(one.fixed(name).batch(ROWS), other.fixed(name).batch(ROWS))
+    assert torch.equal(one.test.batch(ROWS), one.fixed("test").batch(ROWS))
+    assert torch.equal(one.test.batch(ROWS), one.test.batch(ROWS))
+    assert not torch.equal(one.fixed("train").batch(ROWS), one.train.batch(ROWS))
+
+
+def test_fixed_bits_of_mnist_do_not_depend_on_the_validation_part(real):
+    whole = Source(name="mnist", binarization="dynamic").load(real)
+    parts = Source(name="mnist", binarization="dynamic", split="50k/10k/10k").load(real)
+    other = Source(name="mnist", binarization="dynamic", seed=1).load(real)
+    assert torch.equal(whole.test.x, parts.test.x)
+    assert not torch.equal(whole.test.x, other.test.x)
+
+
+def test_static_is_one_draw_and_equals_the_fixed_draw_of_dynamic():
+    static = Source(name="digits", binarization="static").load()
+    dynamic = Source(name="digits", binarization="dynamic").load()
+    assert torch.equal(static.train.batch(ROWS), static.train.batch(ROWS))
+    for name in ("train", "validation", "test"):
+        assert torch.equal(static.fixed(name).x, dynamic.fixed(name).x)
+
+
+def test_threshold_cuts_at_one_half():
+    grey = Source(name="digits").load().train.batch(ROWS)
+    cut = Source(name="digits", binarization="threshold").load().train.batch(ROWS)
+    assert torch.equal(cut, (grey >= 0.5).float())
+
+
+def test_bits_of_bytes_follow_their_level():
+    levels = torch.arange(256, dtype=torch.uint8).repeat(20_000, 1).numpy()
+    bits = draw_bits(levels, np.random.default_rng(0))
+    share = bits.mean(0)
+    expected = np.arange(256) / 255
+    assert share[0] == 0
+    assert share[255] == 1
+    # Six standard errors at most.
+    assert np.abs(share - expected).max() < 6 * 0.5 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static", "threshold"])
+def test_binary_data_and_tables_are_not_binarised(tmp_path, mode):
+    np.save(tmp_path / "bits.npy", np.eye(20, dtype=bool)[:, None, :])
+    with pytest.raises(
+        InputError, match=rf"bits.npy is binary already, so binarization '{mode}' makes no sense: use none"
+    ):
+        Source(name=str(tmp_path / "bits.npy"), binarization=mode).load()
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(20, 3)))
+    with pytest.raises(InputError, match="holds real numbers"):
+        Source(name=str(tmp_path / "rows.npy"), binarization=mode).load()
+
+
+def test_unknown_and_absent_splits_are_named():
+    data = Source(name="digits", split="1437/360").load()
+    with pytest.raises(InputError, match=r"no split 'tets': did you mean 'test'"):
+        data.fixed("tets")
+    with pytest.raises(InputError, match=r"digits split as 1437/360 has no validation part: choose train or test"):
+        data.fixed("validation")
+
+
+@pytest.mark.parametrize("mode", ["none", "dynamic", "static", "threshold"])
+def test_large_data_stay_one_shared_array(monkeypatch, mode):
+    small = Source(name="digits", binarization=mode).load()
+    monkeypatch.setattr("vaekit.data.source.RESIDENT", 0)
+    monkeypatch.setattr(module, "RESIDENT", 0)
+    large = Source(name="digits", binarization=mode).load().to("cpu")
+    assert len(large.train) == len(small.train)
+    if mode in ("none", "dynamic"):
+        assert large.train.index is not None
+        assert len(large.train.x) == 1797
+    for name in ("train", "validation", "test"):
+        assert torch.equal(large.fixed(name).batch(ROWS), small.fixed(name).batch(ROWS))
+        assert torch.equal(large.fixed(name).labels, small.fixed(name).labels)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_batches_arrive_on_the_device():
+    data = Source(name="digits", binarization="dynamic").load()
+    moved = data.to("cuda")
+    assert moved.train.batch(ROWS.cuda()).device.type == moved.test.labels.device.type == "cuda"
+    assert torch.equal(moved.fixed("train").x.cpu(), data.fixed("train").x)
+
+
+def test_batches_gather_rows_in_the_order_asked():
+    split = Split(torch.arange(6, dtype=torch.uint8)[:, None], levels=255, index=torch.tensor([5, 3, 1]))
+    assert len(split) == 3
+    assert split.batch(torch.tensor([2, 0, 0])).flatten().tolist() == pytest.approx([1 / 255, 5 / 255, 5 / 255])

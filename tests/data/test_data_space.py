@@ -1,0 +1,88 @@
+"""A space turns raw input into the model's and back, and refuses what does not fit."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from vaekit.data import Source, Space
+from vaekit.errors import InputError
+
+
+def space(**facts) -> Space:
+    usual = {
+        "source": "faces.npy",
+        "event_shape": (1, 4, 3),
+        "support": "byte",
+        "binarization": "none",
+        "split": "8/1/1",
+        "sizes": {"train": 8, "validation": 1, "test": 1},
+        "digest": "",
+    }
+    return Space(**(usual | facts))
+
+
+LEVELS = np.random.default_rng(0).integers(0, 256, (5, 1, 4, 3), dtype=np.uint8)
+
+
+def test_bytes_go_in_and_come_back():
+    x = space().encode_input(LEVELS)
+    assert (x.dtype, x.shape) == (torch.float32, (5, 1, 4, 3))
+    assert np.array_equal(space().restore(x), LEVELS)
+    assert torch.equal(space().encode_input(LEVELS / np.float32(255)), x)
+
+
+def test_grey_images_may_lack_their_channel_and_colour_may_come_last():
+    assert torch.equal(space().encode_input(LEVELS[:, 0]), space().encode_input(LEVELS))
+    colour = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), dtype=np.uint8)
+    rgb = space(event_shape=(3, 4, 3))
+    assert torch.equal(rgb.encode_input(colour), rgb.encode_input(np.moveaxis(colour, -1, 1)))
+    assert torch.equal(space().encode_input(torch.from_numpy(LEVELS)), space().encode_input(LEVELS))
+
+
+def test_binary_spaces_cut_grey_levels_and_keep_bits():
+    binary = space(support="binary", binarization="dynamic")
+    assert torch.equal(binary.encode_input(LEVELS), torch.from_numpy(LEVELS >= 128).float())
+    bits = (LEVELS >= 128).astype(np.uint8)
+    assert torch.equal(binary.encode_input(bits), torch.from_numpy(bits).float())
+    assert binary.encode_input(np.full((1, 4, 3), 0.5)).min() == 1
+
+
+def test_table_rows_are_standardised_and_restored():
+    table = space(event_shape=(2,), support="real", shift=(10.0, -1.0), scale=(2.0, 0.5), columns=("a", "b"))
+    rows = np.array([[10.0, -1.0], [14.0, 0.0]])
+    x = table.encode_input(rows)
+    assert torch.equal(x, torch.tensor([[0.0, 0.0], [2.0, 2.0]]))
+    assert np.array_equal(table.restore(x), rows)
+    assert table.restore(x.expand(7, 2, 2)).shape == (7, 2, 2)
+
+
+def test_the_models_view_equals_the_training_batches():
+    data = Source(name="digits").load()
+    rows = torch.arange(20)
+    assert torch.equal(data.space.encode_input(data.test.x[rows].numpy()), data.test.batch(rows))
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (np.zeros((5, 3, 4)), "the input has shape 5×3×4, but faces.npy needs N examples of 1×4×3"),
+        (np.zeros(12), "has shape 12"),
+        (np.zeros((5, 3, 4, 3)), "has shape 5×3×4×3"),
+        (LEVELS.astype(float), r"values run from \d+ to \d+, but faces.npy has values in \[0, 1\]"),
+        (np.full((1, 4, 3), -0.1), "values run from -0.1"),
+        (np.full((1, 4, 3), np.nan), "NaN or infinite values"),
+        (np.full((1, 4, 3), np.inf), "NaN or infinite values"),
+        (np.full((1, 4, 3), "a"), "only numbers can be encoded"),
+        (np.full((1, 4, 3), None), "only numbers can be encoded"),
+    ],
+)
+def test_unfit_input_is_refused(array, sentence):
+    with pytest.raises(InputError, match=sentence):
+        space().encode_input(array)
+
+
+def test_spaces_and_sources_survive_json():
+    for value in (Source(name="digits").load().space, Source(name="photos", image_size=(28, 20))):
+        adapter = TypeAdapter(type(value))
+        assert adapter.validate_json(adapter.dump_json(value)) == value
