@@ -87,7 +87,7 @@ def choose(
 
     Example:
         >>> choose("digits", latent_dim=2).model.likelihood.kind
-        'bernoulli'
+        'gaussian'
     """
     given = by_path(
         latent_dim=latent_dim,

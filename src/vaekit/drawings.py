@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit import figures
+from vaekit import plots
 from vaekit.data import Space, Split
 from vaekit.errors import InputError
+from vaekit.evaluation.latents import ACTIVE
 from vaekit.model import VAE, kl_per_unit
 from vaekit.run import Run
 
@@ -28,7 +29,7 @@ class Drawing(NamedTuple):
     """A figure of a run: the name of its files, the figure, and what to see in it."""
 
     name: str
-    figure: figures.Figure
+    figure: plots.Figure
     caption: str
 
 
@@ -161,7 +162,7 @@ def curves(rows: list[dict[str, Any]], space: Space) -> Drawing:
         elif any(np.isfinite(values).any() for values in series.values()):
             panels.append((name, series))
     titled = {name[0].upper() + name[1:]: series for name, series in panels}
-    figure = figures.curves(epochs, titled, title="Loss and its terms", note=named(space))
+    figure = plots.curves(epochs, titled, title="Loss and its terms", note=named(space))
     return Drawing("losses", figure, _lowest(epochs, splits, panels[0][1]) if panels else "")
 
 
@@ -189,7 +190,7 @@ def latents(subject: Subject) -> Iterator[Drawing]:
         which = f" in the {n} of {total} units of largest {largest}" if n < total else ""
         if n == 3 and subject.kl is not None:
             which += f" (KL {', '.join(f'{kl:.2f}' for kl in subject.kl[chosen])} nats)"
-        figure = figures.scatter(
+        figure = plots.scatter(
             subject.codes[:, chosen],
             subject.labels,
             subject.run.space.classes,
@@ -206,7 +207,7 @@ def pictures(subject: Subject) -> Iterator[Drawing]:
     """Draw what only images have: manifold, reconstructions, interpolations."""
     yield manifold(subject)
     rows, classes = _examples(subject)
-    figure = figures.reconstructions(
+    figure = plots.reconstructions(
         subject.images(rows),
         subject.decoded(subject.codes[rows]),
         columns=classes,
@@ -238,7 +239,7 @@ def interpolations(subject: Subject, rows: np.ndarray, steps: int = 9) -> Drawin
     first, last = rows[0][:6], np.roll(rows[-1], -min(3, rows.shape[1] - 1))[:6]
     a, b = subject.codes[first][:, None], subject.codes[last][:, None]
     t = np.linspace(0, 1, steps)[None, :, None]
-    figure = figures.interpolations(
+    figure = plots.interpolations(
         subject.images(first),
         subject.decoded((1 - t) * a + t * b),
         subject.images(last),
@@ -257,14 +258,14 @@ def manifold(subject: Subject) -> Drawing:
     gaussian = subject.run.experiment.model.prior.kind == "standard_normal" and not subject.deterministic
     z = np.zeros((n if total > 1 else 1, n, total))
     if gaussian:
-        ticks = [figures.gaussian_quantiles(n)] * 2
+        ticks = [plots.gaussian_quantiles(n)] * 2
     else:
         z += np.median(subject.codes, axis=0)
         ticks = [np.quantile(subject.codes[:, k], (np.arange(n) + 0.5) / n) for k in chosen]
     z[..., chosen[0]] = ticks[0]
     if total > 1:
         z[..., chosen[1]] = ticks[1][:, None]
-    figure = figures.manifold(
+    figure = plots.manifold(
         subject.decoded(z),
         ticks[0],
         ticks[1][: len(z)] if total > 1 else ticks[0][:1],
@@ -281,7 +282,7 @@ def samples(subject: Subject) -> Drawing:
     """Draw decoded draws from the prior."""
     n = 100 if subject.run.space.event_shape[0] == 1 else 64
     note = f"means of p(x | z), z from the prior; trained on {named(subject.run.space)}"
-    figure = figures.samples(subject.shade(subject.sampled(n)), title="Samples from the prior", note=note)
+    figure = plots.samples(subject.shade(subject.sampled(n)), title="Samples from the prior", note=note)
     return Drawing("samples", figure, f"{n} draws of z from the prior, each decoded to its mean; none was picked.")
 
 
@@ -289,7 +290,7 @@ def tables(subject: Subject) -> Iterator[Drawing]:
     """Draw the reconstruction of each column against its true value."""
     space = subject.run.space
     x = subject.split.batch(subject.rows[:2000])
-    figure = figures.agreement(
+    figure = plots.agreement(
         space.restore(x),
         space.restore(subject.vae.reconstruct(x)),
         _columns(space),
@@ -303,7 +304,7 @@ def marginals(subject: Subject) -> Drawing:
     """Draw each column's histogram over the test rows and over draws of the model."""
     space = subject.run.space
     x = subject.split.batch(subject.rows)
-    figure = figures.marginals(
+    figure = plots.marginals(
         space.restore(x),
         space.restore(subject.sampled(2000, noise=True)),
         _columns(space),
@@ -319,10 +320,10 @@ def _columns(space: Space) -> list[str]:
 
 def units(subject: Subject, kl: np.ndarray) -> Drawing:
     """Draw the KL of every latent unit."""
-    active = int((kl > figures.ACTIVE).sum())
-    figure = figures.kl_per_unit(kl, title="KL per latent unit", note=subject.note)
+    active = int((kl > ACTIVE).sum())
+    figure = plots.kl_per_unit(kl, threshold=ACTIVE, title="KL per latent unit", note=subject.note)
     idle = (
         f"the idle ones say nothing of x, so {active} latents would do" if active < len(kl) else "more might carry more"
     )
-    caption = f"{active} of {len(kl)} units are active, with a mean KL above {figures.ACTIVE} nats; {idle}."
+    caption = f"{active} of {len(kl)} units are active, with a mean KL above {ACTIVE} nats; {idle}."
     return Drawing("kl-per-unit", figure, caption)

@@ -15,7 +15,7 @@ import torch
 from jinja2 import Environment, StrictUndefined
 
 from vaekit.drawings import drawings, named
-from vaekit.figures import INK, MUTED, PAPER, RULE, save
+from vaekit.plots import INK, MUTED, PAPER, RULE, save
 from vaekit.run import Run
 
 log = logging.getLogger("vaekit")

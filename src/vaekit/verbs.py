@@ -55,8 +55,7 @@ def demo(
     Returns:
         what ``evaluate`` returns.
     """
-    # Grey levels, because at 8 × 8 pixels little of a digit is left in random bits.
-    experiment = choose("digits", latent_dim=2, binarize="none", epochs=400, set={"evaluate_every": 20})
+    experiment = choose("digits", latent_dim=2, epochs=400, set={"evaluate_every": 20})
     for _ in follow(train(experiment, run)):
         pass
     found = evaluate(load(run), track=track)

@@ -219,13 +219,15 @@ def test_empty_and_imageless_folders_are_refused(tmp_path):
         load(tmp_path / "empty")
 
 
-def test_one_single_image_can_be_encoded_but_not_trained_on(tmp_path):
+def test_one_single_image_can_be_encoded_but_not_trained_on(tmp_path, caplog):
+    caplog.set_level("INFO", logger="vaekit")
     Image.fromarray(GREY[0]).save(tmp_path / "0.png")
     with pytest.raises(InputError, match="holds one single example"):
         load(tmp_path)
     assert np.array_equal(pixels(tmp_path)[0, 0], GREY[0])
     assert np.array_equal(read_input(str(tmp_path / "0.png"))[0][0, 0], GREY[0])
     assert read_input(str(tmp_path / "0.png"), event_shape=(3, 4, 4))[0].shape == (1, 3, 4, 4)
+    assert "0.png is cropped and resized to 4×4" in caplog.text
     (tmp_path / "1.png").write_text("no image")
     with pytest.raises(InputError, match=r"1.png is no readable image \(no image\): convert it"):
         read_input(str(tmp_path / "1.png"))

@@ -140,7 +140,7 @@ def test_digits_come_with_the_library():
 @pytest.mark.parametrize(
     ("name", "binarization"),
     [
-        ("digits", "dynamic"),
+        ("digits", "none"),
         ("mnist", "dynamic"),
         ("omniglot", "dynamic"),
         ("fashion_mnist", "none"),

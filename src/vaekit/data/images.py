@@ -1,5 +1,6 @@
 """One image file: what its header tells, and its pixels as 8-bit levels."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vaekit.errors import InputError
+
+log = logging.getLogger("vaekit")
 
 Size = tuple[int, int]
 
@@ -85,6 +88,8 @@ def read_image(path: Path, size: Size | None = None, channels: int | None = None
     try:
         with guarded():
             header = read_header(path)
+            if size and size != header.size:
+                log.info("%s is cropped and resized to %d×%d", path, *size)
             return decode(path, size or header.size, channels or (1 if header.grey else 3))[None]
     except InputError:
         raise

@@ -196,7 +196,6 @@ NAMED: Mapping[str, NamedSet] = {
         "Methods of combining multiple classifiers and their applications to handwritten digit recognition "
         "(Xu, Krzyzak, Suen, 1992)",
         (Version((), readers.read_digits, ("1257/180/360", "0.8/0.2")),),
-        binarization="dynamic",
         classes=DIGITS,
     ),
     "mnist": NamedSet(

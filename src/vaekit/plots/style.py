@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 INK, MUTED, RULE, PAPER = "#1f2329", "#68707c", "#d5d9de", "#ffffff"
-SERIES = ("#2f7ec0", "#d2622a", "#7d8a1c")
+SERIES = ("#2f7ec0", "#d2622a", "#22b39a")
 # Ten colours no two of which are nearer than 0.117 in OKLab to normal, protan, deutan or tritan eyes; the usual ten of
 # matplotlib come as near as 0.007. Neither too dark for a black page nor too light for a white one.
 CLASSES = (
@@ -70,13 +70,12 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     return path
 
 
-def sheet(height: float, title: str, note: str) -> Figure:
+def sheet(height: float, title: str, note: str, dpi: float = DPI) -> Figure:
     """A figure whose lower ``height`` inches are free, under a title and a note that are wrapped to its width."""
     title, note = fill(title, 58), fill(note, 84)
     lines, more = title.count("\n") + 1, note.count("\n") + 1 if note else 0
-    head = _on_pixels(0.14 + 0.19 * lines + 0.145 * more)
-    figure = Figure(figsize=(WIDTH, _on_pixels(height) + head), dpi=DPI)
-    top = figure.get_figheight()
+    top = _whole(height + 0.14 + 0.19 * lines + 0.145 * more, dpi)
+    figure = Figure(figsize=(WIDTH, top), dpi=dpi)
     left = 0.1 / WIDTH
     figure.text(left, 1 - 0.06 / top, title, fontsize=10, weight="bold", va="top", linespacing=1.25)
     figure.text(left, 1 - (0.1 + 0.18 * lines) / top, note, fontsize=7.5, color=MUTED, va="top", linespacing=1.3)
@@ -86,12 +85,12 @@ def sheet(height: float, title: str, note: str) -> Figure:
 def place(figure: Figure, left: float, bottom: float, width: float, height: float, **options: Any) -> Axes:
     """Axes at a place given in inches, on whole pixels of the PNG."""
     w, h = figure.get_size_inches()
-    box = _on_pixels(left) / w, _on_pixels(bottom) / h, _on_pixels(width) / w, _on_pixels(height) / h
-    return figure.add_axes(box, **options)
+    x, y, dx, dy = (_whole(inches, figure.dpi) for inches in (left, bottom, width, height))
+    return figure.add_axes((x / w, y / h, dx / w, dy / h), **options)
 
 
-def _on_pixels(inches: float) -> float:
-    return round(inches * DPI) / DPI
+def _whole(inches: float, dpi: float) -> float:
+    return round(inches * dpi) / dpi
 
 
 def dots(n: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
-from vaekit.figures.style import (
+from vaekit.plots.style import (
     CLASSES,
     INK,
     MUTED,
@@ -25,9 +25,6 @@ from vaekit.figures.style import (
     short,
     styled,
 )
-
-ACTIVE = 0.01
-"""nats of mean KL below which a latent unit counts as idle"""
 
 Groups = list[tuple[str, Array, str]]
 
@@ -147,7 +144,7 @@ def _histogram(axes: Axes, points: Array, groups: Groups, names: Sequence[str]) 
 
 
 @styled()
-def kl_per_unit(kl: Array, *, threshold: float = ACTIVE, title: str, note: str = "") -> Figure:
+def kl_per_unit(kl: Array, *, threshold: float, title: str, note: str = "") -> Figure:
     """Draw the KL of each latent unit, largest first, on a log axis with the threshold under which a unit is idle.
 
     Args:

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from vaekit.figures.style import DPI, WIDTH, Array, Figure, place, sheet, short, styled
+from vaekit.plots.style import DPI, WIDTH, Array, Figure, place, sheet, short, styled
 
 LETTER = 0.053  # inches that a letter of a row's or column's label takes
 
@@ -97,9 +97,9 @@ def _grid(
     columns = _fitted(columns, max(3, int((wide + 2 * gap) * scale / LETTER)))
     lines = 0.11 * max((name.count("\n") + 1 for name in columns), default=0)
     above, below = (0.04, 0.33 + lines) if xlabel else (0.09 + lines, 0.08)
-    figure = sheet(height * scale + above + below, title, note)
     # A pixel of an image is a whole number of pixels of the file, so that none looks wider than its neighbour.
-    figure.set_dpi(max(1, round(DPI * scale)) / scale)
+    dpi = max(1, round(DPI * scale)) / scale
+    figure = sheet(height * scale + above + below, title, note, dpi)
     axes = place(figure, margin, below, width * scale, height * scale)
     axes.imshow(bitmap, interpolation="nearest", aspect="auto")
     axes.spines[:].set_visible(False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.figures.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, place, sheet, short, styled
+from vaekit.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, place, sheet, short, styled
 
 PANELS, SIDE = 12, 1.25  # inches
 

@@ -4,14 +4,13 @@ Every figure carries a sentence on what it shows as its label, ``figure.get_labe
 Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a notebook's own style stays as it was.
 """
 
-from vaekit.figures.codes import ACTIVE, kl_per_unit, scatter
-from vaekit.figures.curves import curves
-from vaekit.figures.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
-from vaekit.figures.style import INK, MUTED, PAPER, RULE, Figure, save
-from vaekit.figures.tables import agreement, marginals
+from vaekit.plots.codes import kl_per_unit, scatter
+from vaekit.plots.curves import curves
+from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
+from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
+from vaekit.plots.tables import agreement, marginals
 
 __all__ = [
-    "ACTIVE",
     "INK",
     "MUTED",
     "PAPER",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.figures.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
+from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
 
 PANEL, GAP = 1.25, 0.32  # inches
 

@@ -1,0 +1,37 @@
+# Set-up, demo, checks and tests. Needs Python >= 3.11, make and a C compiler; everything else comes from PyPI.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo check test docs clean
+
+help:
+	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
+	@echo "make test   check and test everything (five minutes)"
+	@echo "make check  formatting, lint, types, import directions"
+	@echo "make docs   write the generated pages and pictures anew"
+	@echo "make clean  remove the virtual environment and caches"
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/vaekit demo
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,247 @@
+"""Figures: the same bytes every time, right ranges, right places, and nothing left behind in matplotlib."""
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from vaekit import plots
+from vaekit.plots.images import _grid, _pixels
+from vaekit.plots.style import CLASSES, SERIES
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def texts(figure):
+    found = [t.get_text() for t in figure.texts]
+    for axes in figure.axes:
+        found += [t.get_text() for t in axes.texts]
+    return found
+
+
+def test_saving_twice_gives_the_same_bytes(tmp_path, random):
+    points, labels, images = random.normal(size=(50, 2)), random.integers(0, 4, 50), random.random((9, 1, 8, 8))
+    for name in ("first", "second"):
+        plots.save(plots.scatter(points, labels, axes_labels=["a", "b"], title="codes"), tmp_path / name, "codes")
+        plots.save(plots.samples(images, title="samples"), tmp_path / name, "samples")
+    written = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert written == ["codes.png", "codes.svg", "samples.png", "samples.svg"]
+    for name in written:
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_settings_of_the_user_change_nothing_and_stay(tmp_path, random):
+    images = random.random((4, 1, 8, 8))
+    plain = plots.save(plots.samples(images, title="samples"), tmp_path, "plain").read_bytes()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "none"}):
+        assert plots.save(plots.samples(images, title="samples"), tmp_path, "mine").read_bytes() == plain
+        assert mpl.rcParams["font.size"] == 30
+
+
+def test_pyplot_is_never_imported():
+    code = "import vaekit.plots, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_untrained_model_does_not_squash_the_curves():
+    epochs = np.arange(11.0)
+    loss = np.array([540.0, *np.linspace(180, 150, 10)])
+    figure = plots.curves(epochs, {"Loss": {"train": loss, "test": loss + 2}}, title="curves")
+    low, high = figure.axes[0].get_ylim()
+    assert 140 < low < 150
+    assert 182 < high < 190
+    assert figure.axes[0].get_title(loc="right") == "off scale: the first values, up to 542.0"
+    assert {"train 150.0", "test 152.0"} <= set(texts(figure))
+    assert "train 150.0, test 152.0" in figure.get_label()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[3.0], [2.0, 2.0, 2.0], [np.nan, 1.0, np.inf], [np.nan, np.nan]],
+    ids=["one", "constant", "holes", "none"],
+)
+def test_curves_of_odd_metrics_are_drawn(tmp_path, values):
+    epochs = np.arange(float(len(values)))
+    figure = plots.curves(epochs, {"Loss": {"train": np.array(values)}}, title="curves")
+    plots.save(figure, tmp_path, "curves")
+    assert np.isfinite(figure.axes[0].get_ylim()).all()
+
+
+def test_labels_of_curves_that_end_together_stay_apart():
+    epochs = np.arange(5.0)
+    flat = {"train": np.full(5, 2.0), "validation": np.full(5, 2.0), "test": np.full(5, 2.0)}
+    figure = plots.curves(epochs, {"KL": flat}, title="curves")
+    heights = sorted(t.get_position()[1] for t in figure.axes[0].texts)
+    assert np.diff(heights).min() > 0.13
+
+
+def oklab(colours, transform):
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.array(transform).T
+    to_cones = [
+        [0.41222147, 0.53633254, 0.05144599],
+        [0.2119035, 0.68069955, 0.10739696],
+        [0.0883025, 0.28171884, 0.62997870],
+    ]
+    to_lab = [
+        [0.21045426, 0.79361779, -0.00407205],
+        [1.9779985, -2.42859221, 0.45059371],
+        [0.0259040, 0.78277177, -0.80867577],
+    ]
+    return np.cbrt((linear @ np.array(to_cones).T).clip(0)) @ np.array(to_lab).T
+
+
+EYES = {  # G. Machado et al., A physiologically-based model for simulation of color vision deficiency, 2009, severity 1
+    "normal": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize(("colours", "distance"), [(CLASSES, 0.117), (SERIES, 0.117)], ids=["classes", "series"])
+def test_no_two_colours_look_alike_to_any_eyes(eyes, colours, distance):
+    lab = oklab(colours, EYES[eyes])
+    between = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
+    assert between[np.triu_indices(len(colours), 1)].min() > distance
+    assert ((lab[:, 0] > 0.4) & (lab[:, 0] < 0.9)).all() or eyes != "normal"
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 300])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_codes_are_drawn_in_one_to_three_dimensions(tmp_path, random, dimensions, n, labelled):
+    labels = random.integers(0, 3, n) if labelled else None
+    names = [f"z[{k}]" for k in range(dimensions)]
+    figure = plots.scatter(random.normal(size=(n, dimensions)), labels, axes_labels=names, title="codes")
+    plots.save(figure, tmp_path, "codes")
+    assert len(figure.axes) == (2 if dimensions == 3 else 1)
+    assert bool(figure.legends) == labelled
+    assert f"{n} points over z[0]" in figure.get_label()
+
+
+def test_ten_classes_get_colours_and_the_rest_is_grey(random):
+    labels = np.concatenate([np.full(40, k) for k in range(10)] + [np.arange(10, 60)])
+    points = random.normal(size=(len(labels), 2))
+    classes = [f"class {k}" for k in range(60)]
+    figure = plots.scatter(points, labels, classes, axes_labels=["a", "b"], title="codes")
+    names = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert names == [*classes[:10], "50 other classes"]
+    assert set(classes[:10]) <= set(texts(figure))
+
+
+def test_names_of_classes_do_not_cover_each_other(random):
+    points, labels = random.normal(size=(400, 2)) * 1e-3 + [[5.0, 5.0]], np.arange(400) % 4
+    points = np.concatenate([points, [[0, 0], [10, 10]]])
+    labels = np.concatenate([labels, [0, 0]])
+    figure = plots.scatter(points, labels, ["trouser", "pullover", "coat", "bag"], axes_labels=["a", "b"], title="t")
+    figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts]
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_a_manifold_grows_right_and_up():
+    quantiles = plots.gaussian_quantiles(8)
+    brightness = np.linspace(0, 1, 64).reshape(8, 8)  # grows with x within a row, and with y from row to row
+    images = np.broadcast_to(brightness[:, :, None, None, None], (8, 8, 1, 4, 4))
+    figure = plots.manifold(images, quantiles, quantiles, axes_labels=["z[0]", "z[1]"], title="manifold")
+    bitmap = np.asarray(figure.axes[0].get_images()[0].get_array())
+    assert bitmap[-1, 0].tolist() == [0, 0, 0, 255]
+    assert bitmap[0, -1].tolist() == [255, 255, 255, 255]
+    assert bitmap[0, 0, 0] > bitmap[-1, -1, 0]
+    assert figure.axes[0].get_xlabel() == "z[0]"
+    labels = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert (labels[0], labels[-1]) == ("1.5", "−1.5")
+
+
+def test_gaussian_quantiles_cut_equal_mass():
+    from scipy.stats import norm
+
+    assert np.allclose(norm.cdf(plots.gaussian_quantiles(20)), (np.arange(20) + 0.5) / 20)
+
+
+def test_reconstructions_stand_under_their_originals():
+    figure = plots.reconstructions(np.ones((3, 5, 1, 8, 8)), np.zeros((3, 5, 1, 8, 8)), title="pairs")
+    names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert names == ["original", "reconstruction"] * 3
+    column = np.asarray(figure.axes[0].get_images()[0].get_array())[:, 0]
+    opaque = column[column[:, 3] > 0, 0]
+    assert opaque.reshape(6, 8).tolist() == [[255] * 8, [0] * 8] * 3
+
+
+def test_strips_begin_and_end_with_originals():
+    between = np.full((2, 3, 1, 8, 8), 0.5)
+    figure = plots.interpolations(
+        np.ones((2, 1, 8, 8)), between, np.zeros((2, 1, 8, 8)), ticks=["0", "1/2", "1"], title="strips"
+    )
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["original", "0", "1/2", "1", "original"]
+    row = np.asarray(figure.axes[0].get_images()[0].get_array())[0]
+    assert row[row[:, 3] > 0, 0].reshape(5, 8)[:, 0].tolist() == [255, 128, 128, 128, 0]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (1, 28, 20), (1, 105, 105), (3, 32, 32), (2, 9, 7)])
+def test_a_pixel_of_an_image_is_a_whole_block_of_the_file(tmp_path, random, shape):
+    images = random.integers(0, 2, (25, *shape)).astype(float)
+    figure = plots.samples(images, title="samples")
+    plots.save(figure, tmp_path, "samples")
+    axes = figure.axes[0]
+    bitmap = np.asarray(axes.get_images()[0].get_array())
+    file = (imread(tmp_path / "samples.png")[..., :3] * 255).round().astype(np.uint8)
+    box = axes.get_position().transformed(figure.transFigure)
+    left, top = round(box.x0), file.shape[0] - round(box.y1)
+    block = round(box.width) // bitmap.shape[1]
+    assert round(box.width) == block * bitmap.shape[1]
+    drawn = file[top : top + round(box.height), left : left + round(box.width)]
+    expected = np.where(bitmap[..., 3:] > 0, bitmap[..., :3], 255).repeat(block, 0).repeat(block, 1)
+    assert np.array_equal(drawn, expected)
+
+
+def test_large_photographs_are_averaged_down_so_that_files_stay_small(tmp_path, random):
+    photographs = random.random((64, 3, 200, 200))
+    assert _pixels(photographs.reshape(8, 8, 3, 200, 200)).shape == (8, 8, 66, 66, 4)
+    path = plots.save(plots.samples(photographs, title="samples"), tmp_path, "samples")
+    assert path.stat().st_size < 1_200_000
+
+
+def test_values_outside_the_range_are_clipped():
+    images = np.array([-1.0, 0.5, 2.0, np.nan]).reshape(1, 4, 1, 1, 1)
+    assert _pixels(images)[0, :, 0, 0, 0].tolist() == [0, 128, 255, 0]
+
+
+def test_long_names_of_columns_take_two_lines():
+    figure = _grid(np.zeros((2, 10, 1, 28, 28)), "t", "", columns=["T-shirt/top", "Ankle boot", "Bag"] + [""] * 7)
+    names = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert names[:3] == ["T-shirt\ntop", "Ankle\nboot", "Bag"]
+
+
+def test_units_are_sorted_and_idle_ones_are_grey():
+    kl = np.array([0.5, 1e-5, 2.0, 0.005])
+    figure = plots.kl_per_unit(kl, threshold=0.01, title="units")
+    axes = figure.axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["2", "0", "3", "1"]
+    tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
+    assert np.allclose(tops, [2.0, 0.5, 0.005, 0.001])
+    assert len({bar.get_facecolor() for bar in axes.patches[:2]}) == 1
+    assert axes.patches[0].get_facecolor() != axes.patches[3].get_facecolor()
+    assert "2 are above 0.01 nats" in figure.get_label()
+
+
+def test_tables_show_twelve_columns_and_say_so(tmp_path, random):
+    x = random.normal(size=(40, 15))
+    names = [f"column {k}" for k in range(15)]
+    figure = plots.agreement(x, x, names, title="agreement", note="wine")
+    assert len(figure.axes) == 12
+    assert "R² = 1.00" in texts(figure)
+    assert any(t == "wine; the first 12 of 15 columns" for t in texts(figure))
+    plots.save(figure, tmp_path, "agreement")
+    x[:, 0] = 1
+    plots.save(plots.marginals(x, x, names, title="marginals"), tmp_path, "marginals")
+    assert "constant" in texts(plots.agreement(x, x, names, title="agreement"))
