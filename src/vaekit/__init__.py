@@ -15,7 +15,7 @@ _HOMES = {
     "Model": "model",
     "VAE": "model",
     "Experiment": "experiment",
-    "Run": "runs",
+    "Run": "run",
     "choose": "choices",
     "train": "training",
     "demo": "verbs",
@@ -28,8 +28,8 @@ _HOMES = {
     "show": "verbs",
     "runs": "verbs",
     "doctor": "verbs",
-    "figures": "report",
-    "report": "report",
+    "figures": "reports",
+    "report": "reports",
 }
 
 __all__ = list(_HOMES)

@@ -164,7 +164,7 @@ def train(
         report: Evaluate 1000 images and write figures and report.html at the end.
     """
     from vaekit import choices, verbs
-    from vaekit.report import report as write
+    from vaekit.reports import report as write
     from vaekit.run import latest, new_path
     from vaekit.tensorboard import record
     from vaekit.training import train as training
@@ -341,7 +341,7 @@ def sample(
 @app.command
 def figures(run: RunFolder, *, data_root: DataRoot = None, output: Output = LOUD) -> None:
     """Draw all figures of a run, as .svg and .png, into its folder figures."""
-    from vaekit.report import figures as draw
+    from vaekit.reports import figures as draw
 
     with display.messages(output):
         paths = draw(_load(run), data_root)
@@ -351,7 +351,7 @@ def figures(run: RunFolder, *, data_root: DataRoot = None, output: Output = LOUD
 @app.command
 def report(run: RunFolder, *, data_root: DataRoot = None, output: Output = LOUD) -> None:
     """Write report.html: experiment, numbers and figures on one page that needs no network."""
-    from vaekit.report import report as write
+    from vaekit.reports import report as write
 
     with display.messages(output):
         path = write(_load(run), data_root)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -14,9 +15,9 @@ class Conditional(nn.Module):
     """
 
     @abstractmethod
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         """Return the distribution given the context ``c`` of shape (..., *context)."""
 
-    def __call__(self, c: Tensor | None = None) -> Distribution:
+    def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         """Call the module; stated here so that type checkers know the result."""
-        return super().__call__(c)  # type: ignore[no-any-return]
+        return super().__call__(c)

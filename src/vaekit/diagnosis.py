@@ -1,6 +1,7 @@
 """Why a loss is no number: which term, which layer, on which batch."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vaekit.objectives import Loss
@@ -17,7 +18,7 @@ def non_finite_weight(module: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def first_non_finite(step: nn.Module, x: Tensor, index: int) -> str:
+def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], index: int) -> str:
     """Run a training step again and say what was not finite first: the data, a weight, a layer's output, or a term.
 
     Args:

@@ -174,8 +174,9 @@ def _lowest(epochs: np.ndarray, splits: list[str], loss: dict[str, np.ndarray]) 
     """Where the loss of the last split, the held-out one if there is any, was lowest."""
     held_out = np.where(np.isfinite(loss[splits[-1]]), loss[splits[-1]], np.inf)
     best = int(held_out.argmin())
+    lowest = f"{held_out[best]:.2f}".replace("-", "−")
     return (
-        f"Averages per example, lower is better. The {splits[-1]} loss was lowest, {held_out[best]:.2f} nats, "
+        f"Averages per example, lower is better. The {splits[-1]} loss was lowest, {lowest} nats, "
         f"at epoch {round(epochs[best], 1):g} of {round(epochs[-1], 1):g}."
     )
 
@@ -319,11 +320,13 @@ def _columns(space: Space) -> list[str]:
 
 
 def units(subject: Subject, kl: np.ndarray) -> Drawing:
-    """Draw the KL of every latent unit."""
-    active = int((kl > ACTIVE).sum())
+    """Draw the KL of every latent unit, and say how many matter: a large KL alone may be the same for every x."""
+    active, moving = int((kl > ACTIVE).sum()), int((subject.codes.var(0) > ACTIVE).sum())
     figure = plots.kl_per_unit(kl, threshold=ACTIVE, title="KL per latent unit", note=subject.note)
-    idle = (
-        f"the idle ones say nothing of x, so {active} latents would do" if active < len(kl) else "more might carry more"
+    used = min(active, moving)
+    advice = f"{used or 'no'} latents would do as well" if used < len(kl) else "more latents might carry more"
+    caption = (
+        f"{active} of {len(kl)} units are active, with a mean KL above {ACTIVE} nats; the posterior means of {moving} "
+        f"vary by more than {ACTIVE} between examples: {advice}."
     )
-    caption = f"{active} of {len(kl)} units are active, with a mean KL above {ACTIVE} nats; {idle}."
     return Drawing("kl-per-unit", figure, caption)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -22,7 +23,7 @@ class Estimate(NamedTuple):
         return f"{self.value:.3f} ± {self.standard_error:.3f}"
 
 
-def mean_over_images(per_image: Tensor, samples: int) -> Estimate:
+def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estimate:
     """Average one number per image; the standard error is that of a mean, s / √N.
 
     Args:

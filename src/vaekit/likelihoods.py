@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from math import log
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from torch.distributions import Distribution, Normal
 
 from vaekit import distributions
 from vaekit.conditional import Conditional
 from vaekit.data import Support
-from vaekit.distributions import LEVELS, CategoricalLevels, independent
+from vaekit.distributions import LEVELS, CategoricalLevels, at_least_fp32, independent
 from vaekit.specs import spec
 
 Decoder = Callable[[int], nn.Module]
@@ -24,8 +24,13 @@ Decoder = Callable[[int], nn.Module]
 GREY_LEVEL = 1 / LEVELS
 
 
-def bounded_log_scale(raw: Tensor, minimum: float) -> Tensor:
-    """Keep a scale above ``minimum`` smoothly: log s = log m + softplus(raw − log m), which is raw where raw ≫ log m."""
+def bounded_log_scale(raw: Float[Tensor, "*shape"], minimum: float) -> Float[Tensor, "*shape"]:
+    """Keep a scale s above a bound m smoothly: log s = log m + softplus(raw − log m), which is raw where raw ≫ log m.
+
+    Example:
+        >>> bounded_log_scale(torch.tensor([-100.0, 2.0]), minimum=0.01).exp()
+        tensor([0.0100, 7.3991])
+    """
     return log(minimum) + F.softplus(raw - log(minimum))
 
 
@@ -42,15 +47,15 @@ class PixelLikelihood(Conditional):
         self.network = network
         self.event_dims = event_dims
 
-    def parameters_of(self, z: Tensor | None) -> tuple[Tensor, ...]:
-        """The decoder's outputs in fp32, one tensor (..., *event) each."""
-        return self.network(z).float().unbind(-1 - self.event_dims)
+    def parameters_of(self, z: Float[Tensor, "... latent"] | None) -> tuple[Float[Tensor, "*shape"], ...]:
+        """The decoder's outputs, one tensor (..., *event) each."""
+        return at_least_fp32(self.network(z)).unbind(-1 - self.event_dims)
 
 
 class BernoulliLikelihood(PixelLikelihood):
     """x_i ~ Bernoulli(σ(ℓ_i(z))): log p(x | z) = −Σ_i cross-entropy. Args: those of PixelLikelihood."""
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         (logits,) = self.parameters_of(c)
         return independent(BernoulliDistribution(logits=logits, validate_args=False), self.event_dims)
 
@@ -58,9 +63,9 @@ class BernoulliLikelihood(PixelLikelihood):
 class ContinuousBernoulliLikelihood(PixelLikelihood):
     """x_i ∈ [0, 1] with density C(λ) λ^x (1 − λ)^(1−x), λ = σ(ℓ_i(z)). Args: those of PixelLikelihood."""
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         (logits,) = self.parameters_of(c)
-        return independent(ContinuousBernoulliDistribution(logits=logits, validate_args=False), self.event_dims)
+        return independent(distributions.ContinuousBernoulli(logits, validate_args=False), self.event_dims)
 
 
 class GaussianLikelihood(PixelLikelihood):
@@ -77,13 +82,15 @@ class GaussianLikelihood(PixelLikelihood):
         if spec.scale == "shared":
             self.log_scale = nn.Parameter(torch.tensor(-1.0))  # pixels in [0, 1] spread by about e⁻¹
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         loc, *raw = self.parameters_of(c)
         if self.spec.mean == "sigmoid":
             loc = loc.sigmoid()
         return independent(Normal(loc, self._scale(loc, *raw), validate_args=False), self.event_dims)
 
-    def _scale(self, loc: Tensor, raw: Tensor | None = None) -> Tensor:
+    def _scale(
+        self, loc: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape"] | None = None
+    ) -> Float[Tensor, "*shape"]:
         if self.spec.scale == "fixed":
             return torch.full_like(loc, self.spec.fixed_scale)
         if raw is None:
@@ -104,17 +111,18 @@ class DiscretizedLogisticLikelihood(PixelLikelihood):
         super().__init__(network, event_dims)
         self.minimum_scale = minimum_scale
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         loc, raw = self.parameters_of(c)
         scale = bounded_log_scale(raw - 2, self.minimum_scale).exp()  # a new network starts at s = e⁻², not 1
-        return independent(distributions.DiscretizedLogistic(loc.sigmoid(), scale, validate_args=False), self.event_dims)
+        levels = distributions.DiscretizedLogistic(loc.sigmoid(), scale, validate_args=False)
+        return independent(levels, self.event_dims)
 
 
 class CategoricalLikelihood(PixelLikelihood):
     """x_i on the levels k/255, each with a probability of its own. Args: those of PixelLikelihood."""
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        logits = self.network(c).float().movedim(-1 - self.event_dims, -1)
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
+        logits = at_least_fp32(self.network(c)).movedim(-1 - self.event_dims, -1)
         return independent(CategoricalLevels(logits, validate_args=False), self.event_dims)
 
 
@@ -214,7 +222,6 @@ Likelihood = Annotated[
 ]
 
 SUPPORTS: dict[str, tuple[Support, ...]] = {
-    likelihood.kind: likelihood.supports
-    for likelihood in (Bernoulli, ContinuousBernoulli, Gaussian, DiscretizedLogistic, Categorical)
+    likelihood.kind: likelihood.supports for likelihood in get_args(get_args(Likelihood)[0])
 }
 """the values that each likelihood accepts, by its kind"""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
@@ -26,14 +27,14 @@ class Draws(NamedTuple):
         log_likelihood, log_prior, log_posterior: log p(x | z), log p(z), log q(z | x), each (n, batch), in nats.
     """
 
-    z: Tensor
+    z: Float[Tensor, "n batch latent"]
     posterior: Distribution
-    log_likelihood: Tensor
-    log_prior: Tensor
-    log_posterior: Tensor
+    log_likelihood: Float[Tensor, "n batch"]
+    log_prior: Float[Tensor, "n batch"]
+    log_posterior: Float[Tensor, "n batch"]
 
     @property
-    def log_weight(self) -> Tensor:
+    def log_weight(self) -> Float[Tensor, "n batch"]:
         """log w = log p(x | z) + log p(z) − log q(z | x), (n, batch); its expectation under q is the ELBO."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 
@@ -63,25 +64,27 @@ class VAE(nn.Module):
         self.posterior = posterior
         self.likelihood = likelihood
 
-    def draw(self, x: Tensor, n: int = 1, posterior: Distribution | None = None) -> Draws:
+    def draw(self, x: Float[Tensor, "batch *event"], n: int = 1, posterior: Distribution | None = None) -> Draws:
         """Draw z ~ q(z | x) ``n`` times for each x of shape (batch, *event), differentiably.
 
         ``posterior`` is q(z | x) where it is at hand already, so that x need not be encoded again.
         """
-        q, p = posterior or self.posterior(x), self.prior()
+        q, p = self.posterior(x) if posterior is None else posterior, self.prior()
         z = q.rsample(torch.Size((n,)))
         return Draws(z, q, self.likelihood(z).log_prob(x), p.log_prob(z), q.log_prob(z))
 
-    def kl(self, draws: Draws, analytic: bool = True) -> Tensor:
+    def kl(self, draws: Draws, analytic: bool = True) -> Float[Tensor, "batch"]:
         """KL(q(z | x) ‖ p(z)), (batch,) nats: in closed form where torch has one, else as the mean over the draws."""
         exact = analytic_kl(draws.posterior, self.prior()) if analytic else None
         return (draws.log_posterior - draws.log_prior).mean(0) if exact is None else exact
 
-    def kl_per_unit(self, x: Tensor) -> Tensor:
+    def kl_per_unit(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
         """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorised q and p."""
         return kl_per_unit(self.posterior(x), self.prior())
 
-    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+    def log_joint(
+        self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"]
+    ) -> Float[Tensor, "n batch"]:
         """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d)."""
         return self.likelihood(z).log_prob(x) + self.prior().log_prob(z)
 
@@ -91,27 +94,27 @@ class VAE(nn.Module):
         return self.prior().event_shape[0]
 
     @torch.no_grad()
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
         """Return the posterior means, (batch, d): deterministic, independent of the batch they come in."""
         return self.posterior(x).mean
 
     @torch.no_grad()
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch_and_event"]:
         """Return the mean of p(x | z), (..., *event), for z (..., d)."""
         return self.likelihood(z).mean
 
     @torch.no_grad()
-    def sample(self, n: int, noise: bool = False) -> Tensor:
+    def sample(self, n: int, noise: bool = False) -> Float[Tensor, "{n} *event"]:
         """Draw z from the prior; return the means of p(x | z), (n, *event), or draws from it with ``noise``."""
         likelihood = self.likelihood(self.prior().sample(torch.Size((n,))))
         return likelihood.sample() if noise else likelihood.mean
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
         """Return the mean of p(x | z) at the posterior mean of each x (batch, *event)."""
         return self.decode(self.encode(x))
 
 
-def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
+def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | None:
     """KL(q ‖ p) in nats, or None where torch has no closed form for the pair."""
     try:
         return kl_divergence(q, p)
@@ -119,7 +122,7 @@ def analytic_kl(q: Distribution, p: Distribution) -> Tensor | None:
         return None
 
 
-def kl_per_unit(q: Distribution, p: Distribution) -> Tensor:
+def kl_per_unit(q: Distribution, p: Distribution) -> Float[Tensor, "batch latent"]:
     """KL(q_j ‖ p_j) unit by unit, (batch, d), for distributions that are independent over units.
 
     Raises:

@@ -1,16 +1,18 @@
 """Networks: the trunk of an encoder, x → features, and the whole of a decoder, z → the parameters of p(x | z)."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, chain, pairwise
 from math import prod
 from typing import Annotated, Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from vaekit.errors import InputError
 from vaekit.specs import spec
 
+Convolution = nn.Conv2d | nn.ConvTranspose2d
 Positive = Annotated[int, Field(gt=0)]
 Widths = tuple[Positive, ...]
 Activation = Literal["tanh", "relu", "leaky_relu", "leaky_relu_0.2", "elu", "silu", "gelu"]
@@ -39,7 +41,7 @@ class Gated(nn.Module):
         self.linear = nn.Linear(inputs, outputs)
         self.gate = nn.Linear(inputs, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
         return self.linear(x) * self.gate(x).sigmoid()
 
 
@@ -50,18 +52,31 @@ class OnImages(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z.reshape(-1, z.shape[-1])).unflatten(0, z.shape[:-1])
+    def forward(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch outputs channels height width"]:
+        images = self.layers(z.reshape(-1, z.shape[-1]))
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
 class Crop(nn.Module):
-    """Cut images (batch, C, H, W) at the right and below to a given height and width."""
+    """Cut images (batch, C, H, W) at the right and below to a given height and width.
+
+    Raises:
+        InputError: if they are smaller than that.
+    """
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         self.height, self.width = height, width
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch channels large_height large_width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        height, width = x.shape[-2:]
+        if height < self.height or width < self.width:
+            raise InputError(
+                f"decoder_layers give images of {height}×{width}, the data have {self.height}×{self.width}: "
+                "give larger strides or more layers"
+            )
         return x[..., : self.height, : self.width]
 
 
@@ -73,7 +88,10 @@ def dense(widths: Sequence[int], activation: str, gated: bool = False) -> list[n
 
 
 def initialize(network: nn.Module, initialization: str | float) -> None:
-    """Draw the weights anew: torch's default, Glorot's uniform, or N(0, s²) for a number s; biases become 0."""
+    """Keep torch's default, or draw the weights anew: Glorot's uniform, or N(0, s²) for a number s; biases become 0.
+
+    Reference: *Understanding the difficulty of training deep feedforward neural networks (Glorot, Bengio, 2010)*.
+    """
     if initialization == "torch":
         return
     for layer in network.modules():
@@ -122,10 +140,11 @@ class Layer:
     """output channels; the last layer has none, the likelihood decides"""
     stride: Positive = 1
     padding: Annotated[int, Field(ge=0)] | None = None
-    """None: the result is ``stride`` times as large"""
+    """None: the result is ``stride`` times as large, or as small if the convolution is not transposed"""
     transposed: bool = True
 
-    def build(self, inputs: int, outputs: int, kernel: int) -> nn.Module:
+    def build(self, inputs: int, outputs: int, kernel: int) -> Convolution:
+        """Return the layer, with a square kernel of side ``kernel``."""
         if not self.transposed:
             padding = kernel // 2 if self.padding is None else self.padding
             return nn.Conv2d(inputs, outputs, kernel, self.stride, padding)
@@ -160,26 +179,30 @@ class Conv:
     batch_norm: bool = False
     """batch normalisation before each convolution's nonlinearity"""
     linear_code: bool = False
-    """no nonlinearity after the last convolution and after the decoder's first linear layer"""
+    """no nonlinearity on the last convolution's images, nor on those that the decoder begins with"""
     decoder_layers: tuple[Layer, ...] = ()
     """the decoder's layers where it is no mirror; it starts from the encoder's last image, and is cropped"""
     initialization: Initialization = "torch"
     """torch's default, glorot, or the standard deviation of normal weights"""
 
     def __post_init__(self) -> None:
-        if len(self.channels) != len(self.strides):
-            raise InputError(f"channels {self.channels} and strides {self.strides} differ in number: give one stride a layer")
+        if not self.channels or len(self.channels) != len(self.strides):
+            found = f"channels {self.channels} and strides {self.strides}"
+            raise InputError(f"{found} do not describe layers: give each layer one of both")
         if self.kernel % 2 == 0:
             raise InputError(f"kernel {self.kernel} is even: choose an odd one, such as {self.kernel + 1}")
+        if any((layer.channels is None) != (layer is self.decoder_layers[-1]) for layer in self.decoder_layers):
+            raise InputError("decoder_layers need channels in each layer but the last, whose the likelihood decides")
 
     def sizes(self, event_shape: Sequence[int]) -> list[tuple[int, int]]:
-        """Height and width before the first convolution and after each."""
+        """Height and width before the first convolution and after each: ⌈size / stride⌉."""
         if len(event_shape) != 3:
             raise InputError(f"network conv needs images, the data have shape {tuple(event_shape)}: choose network mlp")
-        sizes = [(event_shape[1], event_shape[2])]
-        for stride in self.strides:
-            sizes.append(((sizes[-1][0] - 1) // stride + 1, (sizes[-1][1] - 1) // stride + 1))
-        return sizes
+
+        def after(size: tuple[int, int], stride: int) -> tuple[int, int]:
+            return -(-size[0] // stride), -(-size[1] // stride)
+
+        return list(accumulate(self.strides, after, initial=(event_shape[1], event_shape[2])))
 
     def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
         """Return the trunk, x (batch, C, H, W) → (batch, width), and its width."""
@@ -203,8 +226,9 @@ class Conv:
         first = dense((latent_dim, *hidden, prod(start)), activation)
         if self.linear_code:
             first.pop()
-        images = self._custom if self.decoder_layers else self._mirror
-        layers = images(event_shape, outputs * channels, activation)
+        up = self._custom(outputs * channels) if self.decoder_layers else self._mirror(event_shape, outputs * channels)
+        between = [[layer, *self._after(layer.out_channels, activation)] for layer in up[:-1]]
+        layers = [*chain.from_iterable(between), up[-1]]
         shape = nn.Unflatten(1, (outputs, channels))
         return OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape)
 
@@ -212,23 +236,19 @@ class Conv:
         normalization = [nn.BatchNorm2d(channels)] if self.batch_norm else []
         return [*normalization, ACTIVATIONS[activation]()]
 
-    def _mirror(self, event_shape: Sequence[int], outputs: int, activation: str) -> list[nn.Module]:
-        up = list(reversed(self.channels))
-        sizes = list(reversed(self.sizes(event_shape)))
-        layers: list[nn.Module] = []
-        steps = zip(pairwise((*up, outputs)), reversed(self.strides), pairwise(sizes), strict=True)
-        for (a, b), stride, (small, large) in steps:
-            padding = self.kernel // 2
-            extra = tuple(n - ((m - 1) * stride - 2 * padding + self.kernel) for m, n in zip(small, large, strict=True))
-            layers += [nn.ConvTranspose2d(a, b, self.kernel, stride, padding, extra), *self._after(b, activation)]
-        return layers[: -len(self._after(1, activation))]
+    def _mirror(self, event_shape: Sequence[int], outputs: int) -> list[Convolution]:
+        channels = pairwise((*reversed(self.channels), outputs))
+        sizes = pairwise(reversed(self.sizes(event_shape)))
+        layers: list[Convolution] = []
+        for (a, b), stride, (small, large) in zip(channels, reversed(self.strides), sizes, strict=True):
+            # from ⌈n / stride⌉ back to n
+            extra = (large[0] - (small[0] - 1) * stride - 1, large[1] - (small[1] - 1) * stride - 1)
+            layers.append(nn.ConvTranspose2d(a, b, self.kernel, stride, self.kernel // 2, extra))
+        return layers
 
-    def _custom(self, event_shape: Sequence[int], outputs: int, activation: str) -> list[nn.Module]:
-        channels = [self.channels[-1], *(layer.channels or outputs for layer in self.decoder_layers[:-1]), outputs]
-        layers: list[nn.Module] = []
-        for layer, (a, b) in zip(self.decoder_layers, pairwise(channels), strict=True):
-            layers += [layer.build(a, b, self.kernel), *self._after(b, activation)]
-        return layers[: -len(self._after(1, activation))]
+    def _custom(self, outputs: int) -> list[Convolution]:
+        channels = pairwise((self.channels[-1], *(layer.channels or outputs for layer in self.decoder_layers)))
+        return [layer.build(a, b, self.kernel) for layer, (a, b) in zip(self.decoder_layers, channels, strict=True)]
 
 
 Network = Annotated[MLP | Conv, Field(discriminator="kind")]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, NamedTuple
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from vaekit.specs import spec
 
 
 class Loss(NamedTuple):
-    """What an objective returns for a batch; every number in nats per image: summed over the image, averaged over images.
+    """What an objective returns for a batch, in nats per image: summed over the image, averaged over images.
 
     Attributes:
         value: the scalar to minimise.
@@ -20,9 +21,9 @@ class Loss(NamedTuple):
         terms: what is reported by name, whatever is minimised: ``elbo``, ``reconstruction``, ``kl``.
     """
 
-    value: Tensor
-    bound: Tensor
-    terms: Mapping[str, Tensor]
+    value: Float[Tensor, ""]
+    bound: Float[Tensor, ""]
+    terms: Mapping[str, Float[Tensor, ""]]
 
 
 Objective = Callable[[VAE, Tensor, int], Loss]
@@ -58,7 +59,7 @@ class ELBO:
     def build(self, steps_per_epoch: float, epochs: float) -> Objective:
         """Return the objective; the schedule counts epochs, so it is told their length."""
 
-        def elbo(vae: VAE, x: Tensor, step: int) -> Loss:
+        def elbo(vae: VAE, x: Float[Tensor, "batch *event"], step: int) -> Loss:
             draws = vae.draw(x, self.samples)
             reconstruction = -draws.log_likelihood.mean()
             kl = vae.kl(draws, analytic=self.kl == "analytic").mean()
@@ -69,20 +70,20 @@ class ELBO:
 
         return elbo
 
-    def _floored(self, vae: VAE, draws: Draws) -> Tensor:
+    def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
         return kl_per_unit(draws.posterior, vae.prior()).mean(0).clamp(min=self.free_bits).sum()
 
 
 @spec
 class Reconstruction:
-    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no rate, hence no bound on log p(x)."""
+    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no rate, so no bound on log p(x)."""
 
     kind: Literal["reconstruction"] = "reconstruction"
 
     def build(self, steps_per_epoch: float, epochs: float) -> Objective:
         """Return the objective."""
 
-        def reconstruction(vae: VAE, x: Tensor, step: int) -> Loss:
+        def reconstruction(vae: VAE, x: Float[Tensor, "batch *event"], step: int) -> Loss:
             value = -vae.draw(x).log_likelihood.mean()
             return Loss(value, -value, {"reconstruction": value})
 

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from vaekit.errors import InputError
 from vaekit.specs import spec
 
 Rate = Annotated[float, Field(gt=0)]
@@ -104,6 +105,10 @@ class SGD:
     momentum: Momentum = 0.0
     nesterov: bool = False
     weight_decay: Decay = 0.0
+
+    def __post_init__(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov needs a momentum, which is 0: give one, such as 0.9")
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimiser over the parameters."""

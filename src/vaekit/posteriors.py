@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from vaekit import distributions
 from vaekit.conditional import Conditional
-from vaekit.distributions import independent
+from vaekit.distributions import at_least_fp32, independent
 from vaekit.specs import spec
 
 
@@ -26,8 +27,8 @@ class GaussianPosterior(Conditional):
         self.trunk = trunk
         self.head = nn.Linear(width, 2 * latent_dim)
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        loc, log_scale = self.head(self.trunk(c)).float().chunk(2, -1)
+    def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
+        loc, log_scale = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
         return independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
 
 
@@ -42,8 +43,8 @@ class DeltaPosterior(Conditional):
         self.trunk = trunk
         self.head = nn.Linear(width, latent_dim)
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        return distributions.Delta(self.head(self.trunk(c)).float(), validate_args=False)
+    def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
+        return distributions.Delta(at_least_fp32(self.head(self.trunk(c))), validate_args=False)
 
 
 @spec

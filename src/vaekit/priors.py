@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
@@ -14,15 +15,15 @@ from vaekit.specs import spec
 class StandardNormalPrior(Conditional):
     """p(z) = N(0, I) over d latents."""
 
-    loc: Tensor
-    scale: Tensor
+    loc: Float[Tensor, "latent"]
+    scale: Float[Tensor, "latent"]
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
 
-    def forward(self, c: Tensor | None = None) -> Distribution:
+    def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         return independent(Normal(self.loc, self.scale, validate_args=False), 1)
 
 

@@ -19,7 +19,7 @@ from vaekit.data import Split, available, read_input
 from vaekit.errors import InputError
 from vaekit.evaluation import evidence
 from vaekit.evaluation.latents import usage
-from vaekit.report import report
+from vaekit.reports import report
 from vaekit.run import Run, find
 from vaekit.training import Progress, train
 

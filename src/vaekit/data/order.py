@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 
@@ -20,7 +21,7 @@ class Order:
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.epoch, self.permutation = -1, np.empty(0, np.int64)
 
-    def rows(self, step: int) -> Tensor:
+    def rows(self, step: int) -> Int64[Tensor, "{self.batch_size}"]:
         """Return the row numbers, (batch_size,), of batch ``step``; batches may be asked for in any order."""
         position, missing = step * self.batch_size, self.batch_size
         parts: list[np.ndarray] = []

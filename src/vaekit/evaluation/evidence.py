@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from math import log
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from vaekit.distributions import Delta
@@ -16,7 +17,7 @@ DRAWS_AT_ONCE = 2**12
 
 
 @torch.no_grad()
-def evidence(vae: VAE, x: Tensor, samples: int) -> dict[str, Tensor]:
+def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[str, Float64[Tensor, "batch"]]:
     r"""Bound and evidence of each image from K posterior draws, (batch,) nats each.
 
     reconstruction = −(1/K) Σ_k log p(x | z_k),  kl = KL(q ‖ p) (closed form if there is one),
@@ -50,7 +51,7 @@ def evidence(vae: VAE, x: Tensor, samples: int) -> dict[str, Tensor]:
     return {"elbo": elbo, "kl": kl, "reconstruction": reconstruction, "log_evidence": log_sum - log(samples)}
 
 
-def estimate(vae: VAE, batches: Iterable[Tensor], samples: int) -> dict[str, Estimate]:
+def estimate(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], samples: int) -> dict[str, Estimate]:
     """Average ``evidence`` over the images of all batches; the standard errors hold the images' and the draws' noise.
 
     Raises:

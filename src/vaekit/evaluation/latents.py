@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from vaekit.model import VAE
@@ -20,8 +21,8 @@ class Usage(NamedTuple):
         variance: Var_x(E_q[z_j | x]) of each unit, (d,).
     """
 
-    kl: Tensor
-    variance: Tensor
+    kl: Float[Tensor, "latent"]
+    variance: Float[Tensor, "latent"]
 
     @property
     def active(self) -> list[int]:
@@ -42,7 +43,7 @@ class Usage(NamedTuple):
 
 
 @torch.no_grad()
-def usage(vae: VAE, batches: Iterable[Tensor]) -> Usage:
+def usage(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Usage:
     """Measure what each unit of ``vae`` carries about the images of all batches."""
     kl, means = zip(*((vae.kl_per_unit(x).double(), vae.encode(x).double()) for x in batches), strict=True)
     return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0))

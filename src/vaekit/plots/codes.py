@@ -59,10 +59,10 @@ def scatter(
             _cloud(cast(Axes3D, axes), points, groups, axes_labels, azimuth)
     else:
         span = np.ptp(points, axis=0)
-        width = WIDTH - 0.75
+        width = WIDTH - 0.85
         height = 2.2 if len(span) == 1 else width * float(np.clip(span[1] / (span[0] or 1), 0.6, 1.05))
         figure = sheet(below + height + 0.42, title, note)
-        axes = place(figure, 0.62, below + 0.42, width, height)
+        axes = place(figure, 0.72, below + 0.42, width, height)
         (_histogram if len(span) == 1 else _plane)(axes, points, groups, axes_labels)
     if labels is not None:
         marks = [Line2D([], [], marker="o", linestyle="", color=c, markersize=4.5, label=name) for name, _, c in groups]

@@ -205,10 +205,10 @@ def test_a_pixel_of_an_image_is_a_whole_block_of_the_file(tmp_path, random, shap
 
 
 def test_large_photographs_are_averaged_down_so_that_files_stay_small(tmp_path, random):
-    photographs = random.random((64, 3, 200, 200))
+    photographs = random.random((64, 3, 25, 25)).repeat(8, 2).repeat(8, 3)
     assert _pixels(photographs.reshape(8, 8, 3, 200, 200)).shape == (8, 8, 66, 66, 4)
     path = plots.save(plots.samples(photographs, title="samples"), tmp_path, "samples")
-    assert path.stat().st_size < 1_200_000
+    assert path.stat().st_size < 1_000_000
 
 
 def test_values_outside_the_range_are_clipped():
@@ -217,7 +217,8 @@ def test_values_outside_the_range_are_clipped():
 
 
 def test_long_names_of_columns_take_two_lines():
-    figure = _grid(np.zeros((2, 10, 1, 28, 28)), "t", "", columns=["T-shirt/top", "Ankle boot", "Bag"] + [""] * 7)
+    columns = ["T-shirt/top", "Ankle boot", "Bag", *[""] * 7]
+    figure = _grid(np.zeros((2, 10, 1, 28, 28)), "t", "", ["original", "reconstruction"], columns)
     names = [t.get_text() for t in figure.axes[0].get_xticklabels()]
     assert names[:3] == ["T-shirt\ntop", "Ankle\nboot", "Bag"]
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import torch
 from jinja2 import Environment, StrictUndefined
 
-from vaekit.drawings import drawings, named
+from vaekit.drawings import Drawing, drawings, named
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
-from vaekit.run import Run
+from vaekit.run import Run, disk_errors
 
 log = logging.getLogger("vaekit")
 
@@ -49,7 +49,7 @@ def figures(run: Run, data_root: Path | None = None) -> list[Path]:
     Returns:
         the .svg files.
     """
-    return [save(d.figure, run.path / "figures", d.name) for d in drawings(run, data_root, log.info)]
+    return [_saved(run, drawing) for drawing in drawings(run, data_root, log.info)]
 
 
 def report(run: Run, data_root: Path | None = None) -> Path:
@@ -59,10 +59,7 @@ def report(run: Run, data_root: Path | None = None) -> Path:
         the file.
     """
     left_out: list[str] = []
-    shown = [
-        (drawing, _embedded(save(drawing.figure, run.path / "figures", drawing.name)))
-        for drawing in drawings(run, data_root, left_out.append)
-    ]
+    shown = [(drawing, _embedded(_saved(run, drawing))) for drawing in drawings(run, data_root, left_out.append)]
     for line in left_out:
         log.info(line)
     template = files("vaekit").joinpath("report.html.j2").read_text("utf-8")
@@ -82,6 +79,11 @@ def report(run: Run, data_root: Path | None = None) -> Path:
     )
     run.write("report.html", html.encode())
     return run.path / "report.html"
+
+
+def _saved(run: Run, drawing: Drawing) -> Path:
+    with disk_errors(run.path):
+        return save(drawing.figure, run.path / "figures", drawing.name)
 
 
 def _embedded(path: Path) -> str:

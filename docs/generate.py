@@ -1,0 +1,55 @@
+"""Write the generated parts of the documentation: options.md from the specs, images/ from a run of the demo.
+
+Usage: python docs/generate.py [--check]
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from vaekit import demo
+from vaekit.experiment import Option, options
+
+DOCS = Path(__file__).parent
+IMAGES = ("manifold", "latents-2d", "reconstructions")
+
+HEAD = """# Options
+
+Every field of an experiment, generated from the specs (`make docs`). Each is set by `--set path=value`, in an
+`experiment.json`, or by `experiment.replace(path, value)`; common ones have flags of their own (`vaekit train --help`).
+A part that comes in kinds is chosen by its kind, `--set model.likelihood=gaussian`; its fields then follow.
+
+| path | of kind | type | default | meaning |
+|---|---|---|---|---|
+"""
+
+
+def row(option: Option) -> str:
+    """One line of the table."""
+    kinds = [part for part in option.location if part not in option.path.split(".")]
+    default = "" if option.default is None else f"`{json.dumps(option.default)}`"
+    words = (f"`{option.path}`", " ".join(kinds), option.type.replace(" | ", ", "), default, option.description)
+    return f"| {' | '.join(words)} |\n"
+
+
+def options_page() -> str:
+    """The page of all options."""
+    return HEAD + "".join(map(row, options()))
+
+
+def pictures() -> None:
+    """Run the demo and keep some of its figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        demo(Path(folder) / "demo")
+        for name in IMAGES:
+            shutil.copy(Path(folder) / "demo" / "figures" / f"{name}.png", DOCS / "images" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    page = DOCS / "options.md"
+    if "--check" in sys.argv:
+        sys.exit(0 if page.read_text() == options_page() else "docs/options.md is out of date: run 'make docs'")
+    page.write_text(options_page())
+    pictures()

@@ -1,0 +1,264 @@
+"""The report and the figures of a run: what applies is drawn, what does not is said, and the page stands alone."""
+
+import logging
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data import Source
+from vaekit.errors import RunError
+from vaekit.experiment import Experiment
+from vaekit.reports import _duration, _estimate, figures, report
+from vaekit.run import WEIGHTS, Run
+
+IMAGES = ["losses", "latents-2d", "manifold", "reconstructions", "interpolations", "samples", "kl-per-unit"]
+
+
+def row(epoch, loss, **more):
+    terms = {"loss": loss, "elbo": -loss, "reconstruction": loss - 2, "kl": 2.0, **more}
+    return {"epoch": epoch, "step": int(10 * epoch), "samples": int(1000 * epoch), "train": terms, "test": terms,
+            "images_per_second": 500.0, "seconds": 2.0 * epoch}  # fmt: skip
+
+
+ROWS = [row(0.0, 40.0), row(1.0, 30.0), row(2.0, 25.0)]
+
+
+def make(path, source, rows=ROWS, **changes):
+    """A run with untrained weights."""
+    experiment = Experiment(data=source).replace_all({"model.latent_dim": 2, "model.network.hidden": [8]} | changes)
+    space = source.load().space
+    run = Run.create(path, experiment, space)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        run.save(WEIGHTS, experiment.model.build(space.event_shape).state_dict())
+    run.write_metrics(rows)
+    return run
+
+
+@pytest.fixture
+def digits(tmp_path):
+    return make(tmp_path / "run", Source(name="digits", binarization="dynamic"))
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level(logging.INFO, logger="vaekit")
+    return caplog
+
+
+class Page(HTMLParser):
+    """All tags of a page, its text, and the SVG documents in its images."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(path.read_text("utf-8"))
+        self.text = " ".join(" ".join(self.words).split())
+        self.images = {}
+        for tag, attributes in self.tags:
+            if tag == "figure":
+                name = attributes["id"]
+            if tag == "img":
+                kind, svg = attributes["src"].split(",", 1)
+                assert kind == "data:image/svg+xml"
+                self.images[name] = (unquote(svg), attributes["alt"])
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def names(paths):
+    return [path.stem for path in paths]
+
+
+def test_every_figure_of_an_image_model_is_drawn(digits, said):
+    paths = figures(digits)
+    assert names(paths) == IMAGES
+    assert all(path.parent == digits.path / "figures" and path.with_suffix(".png").is_file() for path in paths)
+    assert not said.messages
+
+
+@pytest.mark.parametrize(
+    ("latent_dim", "latents"),
+    [(1, ["latents-1d"]), (3, ["latents-2d", "latents-3d"]), (5, ["latents-2d", "latents-3d"])],
+)
+def test_latents_of_any_number_are_drawn(tmp_path, latent_dim, latents):
+    run = make(tmp_path / "run", Source(name="digits"), **{"model.latent_dim": latent_dim})
+    assert names(figures(run)) == ["losses", *latents, *IMAGES[2:]]
+
+
+def test_drawing_again_gives_the_same_bytes_and_no_other_random_numbers(digits):
+    first = report(digits).read_bytes()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    assert report(digits).read_bytes() == first
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_an_auto_encoder_has_neither_samples_nor_kl(tmp_path, said):
+    changes = {"model.posterior": "delta", "objective": "reconstruction"}
+    terms = {"loss": 3.0, "reconstruction": 3.0}
+    rows = [{**row(epoch, 3.0), "train": terms, "test": terms} for epoch in (0.0, 1.0)]
+    run = make(tmp_path / "run", Source(name="digits"), rows, **changes)
+    assert names(figures(run)) == IMAGES[:5]
+    assert said.messages == ["no prior samples, no KL: a deterministic auto-encoder has no prior over its codes"]
+    assert "Loss = reconstruction" in " ".join(Page(report(run)).images["losses"][1:])
+
+
+def test_a_table_has_its_own_figures(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4)) @ np.diag([1.0, 10.0, 100.0, 1000.0])
+    np.savetxt(tmp_path / "table.csv", x, delimiter=",", header="a,b,c,<b>d</b>", comments="")
+    run = make(tmp_path / "run", Source(name=str(tmp_path / "table.csv")), **{"model.likelihood": "gaussian"})
+    page = Page(report(run))
+    assert list(page.images) == ["losses", "latents-2d", "reconstructions", "samples", "kl-per-unit"]
+    assert "table.csv" in page.text
+
+
+@pytest.mark.parametrize("shape", [(20, 28, 20), (20, 30, 40, 3), (10, 8, 8)], ids=["odd", "colour", "few"])
+def test_own_images_without_labels_are_drawn(tmp_path, shape):
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    source = Source(name=str(tmp_path / "images.npy"))
+    run = make(tmp_path / "run", source, **{"model.likelihood": "gaussian"})
+    page = Page(report(run))
+    left = set(IMAGES) - set(page.images)
+    assert left == (set() if shape[0] > 10 else {"interpolations"})
+    assert "in one colour, since the data have no labels" in page.text
+
+
+def test_images_of_real_numbers_are_drawn_in_their_own_range(tmp_path):
+    x = np.random.default_rng(0).normal(50.0, 9.0, (20, 1, 8, 8)).astype(np.float32)
+    np.save(tmp_path / "images.npy", x)
+    run = make(tmp_path / "run", Source(name=str(tmp_path / "images.npy")), **{"model.likelihood": "gaussian"})
+    assert names(figures(run)) == IMAGES
+
+
+def test_lost_data_leave_the_curves_and_a_line(tmp_path, said):
+    np.save(tmp_path / "images.npy", np.zeros((20, 8, 8), np.uint8))
+    run = make(tmp_path / "run", Source(name=str(tmp_path / "images.npy")), **{"model.likelihood": "gaussian"})
+    (tmp_path / "images.npy").unlink()
+    page = Page(report(run))
+    assert list(page.images) == ["losses"]
+    assert said.messages[0].startswith("no figures of the model: ")
+    assert "No figures of the model: " in page.text
+
+
+def test_a_run_without_metrics_weights_or_results_has_a_report(tmp_path, said):
+    run = make(tmp_path / "run", Source(name="digits"), rows=[])
+    (run.path / WEIGHTS).unlink()
+    page = Page(report(run))
+    assert not page.images
+    assert [message.split(":")[0] for message in said.messages] == ["no loss curves", "no figures of the model"]
+    assert f"No numbers yet: vaekit evaluate {run.path}" in page.text
+
+
+def test_metrics_of_one_split_and_with_holes_are_drawn(tmp_path):
+    rows = [{"epoch": 0.0, "step": 0, "samples": 0, "seconds": 0.0, "train": {"loss": float("nan")}},
+            {"epoch": 0.5, "step": 3, "samples": 300, "seconds": 0.5, "train": {"loss": 5.0, "kl": 1.0}}]  # fmt: skip
+    run = make(tmp_path / "run", Source(name="digits"), rows)
+    page = Page(report(run))
+    assert "The train loss was lowest, 5.00 nats, at epoch 0.5 of 0.5." in page.text
+
+
+def test_the_page_stands_alone(digits):
+    path = report(digits)
+    page = Page(path)
+    assert path == digits.path / "report.html"
+    assert path.stat().st_size < 3_000_000
+    assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
+    for _, attributes in page.tags:
+        assert not any(key.startswith("on") for key in attributes)
+        assert all(attributes[key].startswith("data:") for key in ("src", "href") if key in attributes)
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_images_are_whole_svg_with_words_for_those_who_cannot_see_them(digits):
+    for name, (svg, alt) in Page(report(digits)).images.items():
+        root = ElementTree.fromstring(svg)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg", name
+        assert "prefers-color-scheme: dark" in svg
+        assert "fill: #ffffff" not in svg
+        assert len(alt) > 30
+
+
+def test_the_page_states_experiment_data_and_training(digits):
+    text = Page(report(digits)).text
+    for fact in (
+        "digits, split 1257/180/360, dynamic binarization",
+        "1,257 train, 180 validation, 360 test",
+        "model.network.hidden [8]",
+        "model.likelihood bernoulli",
+        "2 epochs, 20 steps, 2,000 examples",
+        "500 examples a second",
+        "The test loss was lowest, 25.00 nats, at epoch 2 of 2.",
+        digits.experiment.digest[:16],
+        '"batch_size": 100',
+    ):
+        assert fact in text
+
+
+def estimate(value, standard_error, samples=1000):
+    return {"value": value, "standard_error": standard_error, "samples": samples}
+
+
+def test_numbers_have_errors_draws_split_binarization_and_command(digits):
+    evaluation = {"split": "test", "binarization": "dynamic", "images": 360, "command": "vaekit evaluate run -k 1000",
+                  "elbo": estimate(-25.1234, 0.3123), "log_evidence": estimate(-24.5123, 0.0301),
+                  "kl": estimate(1.5, float("nan")), "perplexity": estimate(1234.5, 12.3)}  # fmt: skip
+    digits.add_evaluation(evaluation)
+    text = Page(report(digits)).text
+    assert "test split, 360 examples, binarization dynamic" in text
+    assert "−25.12 ± 0.31 1,000" in text
+    assert "−24.512 ± 0.030 1,000" in text
+    assert "1.500 ± unknown 1,000" in text
+    assert "perplexity 1,234 ± 12" in text
+    assert "Made by vaekit evaluate run -k 1000" in text
+    assert text.index("log-evidence") < text.index("ELBO")
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "written"),
+    [(-98.1234, 0.31, ("−98.12", "0.31")), (0.5, 0.00123, ("0.5000", "0.0012")), (12345.6, 321.0, ("12,346", "321"))],
+)
+def test_a_number_has_two_digits_of_its_error(value, error, written):
+    assert _estimate(value, error, 1)[:2] == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.61, "0.6 s"), (59.9, "1 min 0 s"), (95, "1 min 35 s"), (7261, "2 h 1 min")]
+)
+def test_durations(seconds, text):
+    assert _duration(seconds) == text
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(digits):
+    (digits.path / "figures").write_text("in the way")
+    with pytest.raises(RunError, match="cannot be written"):
+        figures(digits)
+
+
+def test_what_others_wrote_is_escaped(tmp_path):
+    run = make(tmp_path / "<b>run&amp;", Source(name="digits"))
+    run.add_evaluation({"split": "test", "binarization": "none", "images": 1, "command": "<script>alert(1)</script>",
+                        "elbo": estimate(1.0, 0.1)})  # fmt: skip
+    path = report(run)
+    assert {"b", "script"}.isdisjoint(tag for tag, _ in Page(path).tags)
+    assert "<b>run&amp;" in Page(path).text
+
+
+def test_units_whose_codes_do_not_move_are_not_taken_for_useful(digits):
+    weights = digits.experiment.model.build(digits.space.event_shape).state_dict()
+    weights["posterior.head.weight"].zero_()
+    weights["posterior.head.bias"].copy_(torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    digits.save(WEIGHTS, weights)
+    text = Page(report(digits)).text
+    assert "2 of 2 units are active, with a mean KL above 0.01 nats; the posterior means of 0 vary" in text
+    assert "between examples: no latents would do as well." in text
