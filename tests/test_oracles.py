@@ -16,7 +16,7 @@ from torch.distributions import Distribution, MultivariateNormal, Normal
 
 from vaekit.conditional import Conditional
 from vaekit.distributions import independent
-from vaekit.evaluation.evidence import DRAWS_AT_ONCE, estimate, evidence
+from vaekit.evaluation.evidence import ELEMENTS_AT_ONCE, estimate, evidence
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO
@@ -149,12 +149,16 @@ def test_standard_error_is_that_of_repetitions_with_fresh_images_and_draws() -> 
 
 def test_evidence_of_more_draws_than_are_held_at_once_is_the_same_estimator() -> None:
     vae, marginal = linear("full", shift=0.1, inflation=1.3)
-    x = marginal.sample((DRAWS_AT_ONCE // 7,))  # 7 draws at once: 20 take three rounds
+    x = marginal.sample((ELEMENTS_AT_ONCE // PIXELS // 7,))  # 7 draws at once, and a pause at 1 and 10
     torch.manual_seed(1)
     found = evidence(vae, x, 20)
     torch.manual_seed(1)
-    draws = [vae.draw(x, n) for n in (7, 7, 6)]
+    draws = [vae.draw(x, n) for n in (1, 7, 2, 7, 3)]
     log_weight = torch.cat([d.log_weight for d in draws])
+    for k in (1, 10, 20):
+        assert torch.allclose(found[f"log_evidence_at_{k}"], log_weight[:k].logsumexp(0) - log(k), atol=1e-9)
+    weight = (log_weight - log_weight.amax(0)).exp()
+    assert torch.allclose(found["effective_samples"], weight.sum(0) ** 2 / (weight**2).sum(0), atol=1e-9)
     assert torch.allclose(found["log_evidence"], log_weight.logsumexp(0) - log(20), atol=1e-9)
     assert torch.allclose(found["elbo"], log_weight.mean(0), atol=1e-9)
     assert torch.allclose(found["reconstruction"], -torch.cat([d.log_likelihood for d in draws]).mean(0), atol=1e-9)

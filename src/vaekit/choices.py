@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,53 @@ SHORT = {
 """the fields that have a short name"""
 
 
-def by_path(**short: Any) -> dict[str, Any]:
-    """Put given fields under their dotted paths.
+def by_path(*, data: str | None = None, preset: str | None = None, **short: Any) -> dict[str, Any]:
+    """Put given words under the dotted paths of the fields they mean; what is None was not given.
 
     Example:
         >>> by_path(latent_dim=2, seed=None)
         {'model.latent_dim': 2}
     """
-    return {SHORT[name]: value for name, value in short.items() if value is not None}
+    named = {SHORT[name]: value for name, value in short.items() if value is not None}
+    return ({} if data is None else {"data.name": data}) | _preset(preset) | named
+
+
+def widths(text: str) -> list[int]:
+    """Parse the widths of hidden layers.
+
+    Example:
+        >>> widths("300,300")
+        [300, 300]
+    """
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(f"hidden {text!r} is no list of widths: give whole numbers such as 500 or 300,300") from None
+
+
+def fields(settings: Iterable[str]) -> dict[str, Any]:
+    """Parse path=value; a value is JSON where it reads as such, a list where it has commas, else a word.
+
+    Example:
+        >>> fields(["model.network.hidden=300,300", "ema=0.99", "optimizer=sgd"])
+        {'model.network.hidden': [300, 300], 'ema': 0.99, 'optimizer': 'sgd'}
+    """
+    found = {}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting!r} has no value: write path=value, such as model.latent_dim=20")
+        found[path] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    for candidate in (text, f"[{text}]") if "," in text else (text,):
+        try:
+            return json.loads(candidate)
+        except ValueError:
+            continue
+    return text
 
 
 def choose(
@@ -89,7 +128,7 @@ def choose(
         >>> choose("digits", latent_dim=2).model.likelihood.kind
         'gaussian'
     """
-    given = by_path(
+    flags = by_path(
         latent_dim=latent_dim,
         network=network,
         hidden=hidden,
@@ -103,14 +142,16 @@ def choose(
         precision=precision,
         binarize=binarize,
         image_size=image_size,
-    ) | dict(set or {})
-    changes = _preset(preset) | given
-    base = _base(data, config)
-    if config is None:
-        changes = _binarization(base.data, changes) | changes
-        space = base.replace_all(_about_data(changes)).data.load(data_root, track).space
-        changes = _model(space, changes) | changes
-    return base.replace_all(changes)
+    )
+    asked = [by_path(preset=preset), flags, set or {}]
+    experiment = _base(data, config)
+    for changes in asked:  # one after the other, so that a kind that is named twice keeps the fields it was given
+        experiment = experiment.replace_all(changes)
+    if config is not None:
+        return experiment
+    named = {path: value for changes in asked for path, value in changes.items()}
+    experiment = experiment.replace_all(_binarization(experiment, named))
+    return experiment.replace_all(_model(experiment.data.load(data_root, track).space, named))
 
 
 def _base(data: str | None, config: Path | None) -> Experiment:
@@ -122,6 +163,8 @@ def _base(data: str | None, config: Path | None) -> Experiment:
         experiment = Experiment.from_json(config.read_bytes())
     except OSError as error:
         raise InputError(f"--config {config} cannot be read ({error.strerror}): name an experiment.json") from None
+    except InputError as error:
+        raise InputError(f"--config {config}: {error}") from None
     return experiment if data is None else experiment.replace("data.name", data)
 
 
@@ -133,43 +176,42 @@ def _preset(name: str | None) -> dict[str, Any]:
     return dict(PRESETS[name])
 
 
-def _about_data(changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {path: value for path, value in changes.items() if path.startswith("data.")}
-
-
 def _chosen(path: str, value: Any, reason: str) -> dict[str, Any]:
     log.info("chosen: %s %s because %s", path, json.dumps(value).strip('"'), reason)
     return {path: value}
 
 
-def _kind(value: Any) -> str | None:
-    return value["kind"] if isinstance(value, Mapping) else value
-
-
-def _binarization(source: Source, changes: Mapping[str, Any]) -> dict[str, Any]:
-    default = defaults(source.name).binarization
-    likelihood = _kind(changes.get("model.likelihood"))
-    if "data.binarization" in changes or default == "none" or likelihood not in (None, "bernoulli"):
+def _binarization(experiment: Experiment, named: Mapping[str, Any]) -> dict[str, Any]:
+    name, default = experiment.data.name, defaults(experiment.data.name).binarization
+    likelihood = experiment.model.likelihood.kind if _names(named, "model.likelihood") else "bernoulli"
+    if _names(named, "data.binarization") or default == "none" or likelihood != "bernoulli":
         return {}
-    return _chosen("data.binarization", default, f"evidence of {source.name} is reported for binary images")
+    return _chosen("data.binarization", default, f"evidence of {name} is reported for binary images")
 
 
-def _model(space: Space, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _model(space: Space, named: Mapping[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
-    if not any(path.startswith("model.network") for path in changes):
+    if not _names(named, "model.network"):
         if len(space.event_shape) == 3 and max(space.event_shape[1:]) > LARGE_IMAGE:
             height, width = space.event_shape[1:]
             reason = f"images of {height}×{width} are larger than {LARGE_IMAGE}×{LARGE_IMAGE}"
             chosen |= _chosen("model.network", "conv", reason)
         else:
             chosen |= _chosen("model.network", "mlp", f"examples of shape {space.event_shape} are small")
-    if not any(path.startswith("model.likelihood") for path in changes):
+    if not _names(named, "model.likelihood"):
         if space.support == "binary":
             chosen |= _chosen("model.likelihood", "bernoulli", "the data are binary")
         else:
             kind = {"byte": "grey or colour levels", "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
             chosen |= _chosen("model.likelihood", "gaussian", f"the data are {kind}; its scale is learnt")
+    if not _names(named, "precision"):
+        chosen |= _chosen("precision", "fp32", "it is exact on every device; bf16 is faster on some")
     return chosen
+
+
+def _names(named: Mapping[str, Any], part: str) -> bool:
+    """Whether a part, or a field of it, was named."""
+    return any(f"{path}.".startswith(f"{part}.") for path in named)
 
 
 def extend(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
@@ -178,8 +220,8 @@ def extend(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
         changed = experiment.replace(path, value)
         if changed == experiment:
             continue
-        if path in ("epochs", "training_samples"):
-            log.info("resume extends: %s to %s", path, value)
+        if path == "training_samples" or (path == "epochs" and experiment.training_samples is None):
+            log.info("resume changes: %s to %s", path, value)
             experiment = changed
         else:
             log.info("resume ignores: %s %s, a run keeps what it began with; train anew to change it", path, value)

@@ -1,5 +1,6 @@
-"""Where the arithmetic runs, and in which precision."""
+"""Where the arithmetic runs, in which precision, and with how much memory."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
@@ -46,9 +47,9 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set what ``random_state`` returned."""
+    """Set what ``random_state`` returned, perhaps on another device."""
     torch.set_rng_state(state["cpu"])
-    if device.type == "cuda":
+    if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
 
 
@@ -60,12 +61,23 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def memory(device: torch.device) -> int:
+    """Return the bytes of memory that ``device`` has."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+MEMORY_ERRORS = ("allocate memory", "Storage size calculation overflowed", "could not create a memory object")
+
+
 @contextmanager
 def memory_errors(what: str, remedy: str) -> Iterator[None]:
-    """Turn running out of memory into a sentence."""
+    """Turn running out of memory, of whichever library, into a sentence."""
     try:
         yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(words in str(error) for words in MEMORY_ERRORS):
             raise
         raise RunError(f"memory ran out at {what}: {remedy}") from None

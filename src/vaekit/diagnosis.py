@@ -29,7 +29,7 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], index: i
     if not torch.isfinite(x).all():
         return "the data of the batch"
     if weight := non_finite_weight(step):
-        return f"weight {weight}"
+        return f"weight {weight}, since the update before"
     layers: list[str] = []
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
@@ -46,5 +46,5 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], index: i
         for handle in handles:
             handle.remove()
     terms = [name for name, term in loss.terms.items() if name != "elbo" and not torch.isfinite(term)]
-    where = f"the output of layer {layers[0]}" if layers else "no layer's output"
-    return f"term {terms[0] if terms else 'loss'}, after {where}"
+    layer = f"the output of layer {layers[0]}, then" if layers else "with every layer's output finite,"
+    return f"{layer} the term {terms[0] if terms else 'loss'}"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from vaekit.training import Progress as Report
@@ -22,7 +23,7 @@ T = TypeVar("T")
 console = Console(stderr=True)
 
 
-@Parameter(name="*")
+@Parameter(name="*", negative=())
 @dataclass(frozen=True)
 class Output:
     """How results are printed."""
@@ -40,13 +41,27 @@ class Output:
         return self.json or self.quiet
 
 
+class _Messages(logging.Handler):
+    """Prints each message once, on what is stderr at the time: a live display puts itself in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.printed:
+            self.printed.add(message)
+            print(message, file=sys.stderr)
+
+
 @contextmanager
 def messages(output: Output) -> Iterator[None]:
     """Show what the library has to say, one line each on stderr, unless asked to be silent."""
-    logger, handler = logging.getLogger("vaekit"), logging.StreamHandler(sys.stderr)
+    logger, handler = logging.getLogger("vaekit"), _Messages()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if output.silent else logging.INFO)
+    logger.setLevel(logging.ERROR if output.silent else logging.INFO)
     try:
         yield
     finally:
@@ -54,25 +69,23 @@ def messages(output: Output) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def emit(result: Any, output: Output, show: Callable[[], None]) -> None:
+def emit(result: Any, output: Output, show: Callable[[], None], value: object = None) -> None:
+    """Print a result: as JSON, or as ``show`` does, or only its path or ``value`` where there is one."""
     if output.json:
         print(json.dumps(result, indent=2))
     elif not output.quiet:
         show()
-
-
-def print_path(path: Path, output: Output) -> None:
-    print(json.dumps({"path": str(path)}) if output.json else path)
+    elif value is not None:
+        print(value)
 
 
 def print_written(out: Path, shape: tuple[int, ...], output: Output) -> None:
-    emit({"path": str(out), "shape": shape}, output, lambda: print(f"{'×'.join(map(str, shape))} values:"))
-    if not output.json:
-        print(out)
+    """Say which file was written, and the shape of what it holds."""
+    emit({"path": str(out), "shape": shape}, output, lambda: print(f"{'×'.join(map(str, shape))} values:\n{out}"), out)
 
 
 def follow(reports: Iterable["Report"], quiet: bool = False) -> Iterator["Report"]:
-    """Pass on the reports of a training and show them: a live line on a terminal, else a line an epoch at most."""
+    """Pass on the reports of a training and show them: a live display on a terminal, else a line an epoch at most."""
     if quiet:
         yield from reports
     elif console.is_terminal:
@@ -82,54 +95,70 @@ def follow(reports: Iterable["Report"], quiet: bool = False) -> Iterator["Report
 
 
 def _lines(reports: Iterable["Report"]) -> Iterator["Report"]:
-    printed = -1.0
+    printed = -1
     for report in reports:
-        if report.row and (report.epoch - printed >= 1 or report.step == report.steps):
-            printed = report.epoch
-            print(summary(report), file=console.file, flush=True)
+        if report.row and (int(report.epoch) > printed or report.step == report.steps):
+            printed = int(report.epoch)
+            left = report.seconds / report.step * (report.steps - report.step) if report.step else None
+            times = (
+                f"  {_speed(report)}  {_clock(report.seconds)} spent, {_clock(left)} left" if left is not None else ""
+            )
+            print(f"{_epoch(report)}  {terms(report.terms, report.row)}{times}", file=console.file, flush=True)
         yield report
 
 
+class _Live(Progress):
+    """A bar, and below it the terms."""
+
+    line = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return what is drawn anew at each refresh."""
+        return (*super().get_renderables(), Text(self.line, overflow="ellipsis", no_wrap=True))
+
+
 def _live(reports: Iterable["Report"]) -> Iterator["Report"]:
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[terms]}"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=None, epoch="", terms="", speed="")
+    epoch, speed = TextColumn("{task.description}"), TextColumn("{task.fields[speed]}")
+    with _Live(epoch, BarColumn(24), TaskProgressColumn(), speed, TimeRemainingColumn(), console=console) as bar:
+        task, row = bar.add_task("preparing", total=None, speed=""), None
         for report in reports:
-            if report.row:
-                bar.console.print(summary(report), highlight=False)
+            row = report.row or row
+            bar.line = terms(report.terms, row or {})
             bar.update(
-                task,
-                completed=report.step,
-                total=report.steps,
-                epoch=f"{report.epoch:.1f}/{report.epochs:g}",
-                terms=_terms(report.terms),
-                speed=f"{report.images_per_second:,.0f} images/s",
+                task, description=_epoch(report), completed=report.step, total=report.steps, speed=_speed(report)
             )
+            if report.row:
+                bar.console.print(f"{_epoch(report)}  {terms(report.terms, report.row)}", highlight=False)
             yield report
 
 
-def summary(report: "Report") -> str:
-    """One line: epoch, terms of train and held-out images, speed, time spent and left."""
-    row = report.row or {}
+def _epoch(report: "Report") -> str:
+    return f"epoch {round(report.epoch, 1):g}/{report.epochs:g}"
+
+
+def terms(train: Mapping[str, float], row: Mapping[str, Any]) -> str:
+    """Write the terms of training images, and behind a stroke those of the held-out images of a row of metrics.
+
+    Example:
+        >>> terms({"elbo": -9.0, "kl": 2.0}, {"test": {"elbo": -9.5, "kl": 2.5}})
+        'train/test: ELBO -9.00/-9.50 KL 2.00/2.50'
+    """
     held_out = next((name for name in ("validation", "test") if name in row), "")
-    left = report.seconds / report.step * (report.steps - report.step) if report.step else 0.0
-    return (
-        f"epoch {report.epoch:.4g}/{report.epochs:g}  train {_terms(report.terms)}  "
-        f"{held_out} {_terms(row.get(held_out, {}))}  {report.images_per_second:,.0f} images/s  "
-        f"{_clock(report.seconds)} spent, {_clock(left)} left"
-    )
-
-
-def _terms(terms: Mapping[str, float]) -> str:
+    sets = [train, row[held_out]] if held_out else [train]
     short = {"elbo": "ELBO", "reconstruction": "rec", "kl": "KL"}
-    return " ".join(f"{short[name]} {terms[name]:.2f}" for name in short if name in terms)
+    values = (f"{short[name]} {'/'.join(f'{found[name]:.2f}' for found in sets)}" for name in short if name in train)
+    return f"train{'/' * bool(held_out)}{held_out}: {' '.join(values)}"
+
+
+def _times(report: "Report") -> str:
+    if not report.step:
+        return ""
+    left = report.seconds / report.step * (report.steps - report.step)
+    return f"  {_speed(report)}  {_clock(report.seconds)} spent, {_clock(left)} left"
+
+
+def _speed(report: "Report") -> str:
+    return f"{report.images_per_second:,.0f} images/s"
 
 
 def _clock(seconds: float) -> str:
@@ -144,24 +173,95 @@ def tracked(items: Iterable[T], silent: bool, description: str) -> Iterable[T]:
     return track(list(items), description, console=console, transient=True)
 
 
+NATS = {
+    "log_evidence": "log-evidence, importance bound",
+    "ais": "log-evidence, annealed",
+    "ais_minus_importance": "    annealed − importance",
+    "simulated_lower": "simulated images, lower bound",
+    "simulated_upper": "simulated images, upper bound",
+    "simulated_gap": "    upper − lower",
+    "harmonic": "log-evidence, AEVB's estimator (errs upwards)",
+    "elbo": "ELBO",
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "amortization_gap": "amortization gap",
+    "mutual_information": "mutual information of code and image",
+    "aggregate_kl": "KL of all codes to the prior",
+}
+SHARES = {"nearest_neighbors": "5 nearest neighbors", "linear_probe": "linear probe"}
+
+
+def headline(found: Mapping[str, Any]) -> float | None:
+    """The one number of an evaluation that is printed when quiet."""
+    return next((found[key]["value"] for key in (*NATS, *SHARES) if key in found), None)
+
+
 def evaluation(found: Mapping[str, Any]) -> None:
     """Print an evaluation: each number with its standard error, and what it was measured on."""
-    names = {"log_evidence": "log-evidence", "elbo": "ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+    for heading, names in (("nats per image", NATS), ("accuracy of codes", SHARES)):
+        rows = [
+            {
+                heading: label,
+                "value": f"{found[key]['value']:.3f}",
+                "±": f"{found[key]['standard_error']:.3f}",
+                "draws": str(found[key]["samples"]),
+                "images": str(found[key].get("images", found["images"])),
+            }
+            for key, label in names.items()
+            if key in found
+        ]
+        if rows:
+            table(rows, tuple(rows[0]))
+    if "samples" in found:
+        quality(found["samples"])
+    print(f"{found['images']} {found['split']} images, binarization {found['binarization']}")
+    if "effective_samples" in found:
+        effective = found["effective_samples"]
+        print(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
+    if "latents" in found:
+        print(found["latents"]["verdict"])
+
+
+def quality(found: Mapping[str, Any]) -> None:
+    """Print what a classifier makes of samples, beside what they are to be compared with."""
+    accuracy = found["classifier"]["accuracy"]
     rows = [
         {
-            "nats per image": name,
-            "value": f"{found[key]['value']:.3f}",
-            "±": f"{found[key]['standard_error']:.3f}",
-            "samples an image": str(found[key]["samples"]),
+            f"by a classifier of {100 * accuracy['value']:.2f} % accuracy": name,
+            "inception score": "{value:.2f} ± {standard_deviation:.2f}".format_map(row["inception_score"]),
+            "Fréchet distance": _pair(row["frechet_distance"], 2),
+            "legible": _pair(row["legibility"], 3),
+            "of the right class": _pair(row["agreement"], 3),
         }
-        for key, name in names.items()
-        if key in found
+        for name, row in found["table"].items()
     ]
     table(rows, tuple(rows[0]))
-    print(f"{found['images']} {found['split']} images, binarization {found['binarization']}")
-    if "latents" in found:
-        latents = found["latents"]
-        print(f"{len(latents['active'])} of {len(latents['kl_per_unit'])} latent units active (KL > 0.01 nats)")
+    ratio = found["distance_ratio"]
+    print(f"samples lie {_pair(ratio, 3)} times as far from their nearest training image as held-out images")
+
+
+def comparison(found: Mapping[str, Any]) -> None:
+    """Print runs side by side."""
+    rows = []
+    for row in found["rows"]:
+        difference = row.get("difference")
+        rows.append(
+            {
+                "run": row["run"],
+                "d": str(row["latent_dim"]),
+                "log-evidence": _pair(row["log_evidence"], 2),
+                "ELBO": _pair(row["elbo"], 2),
+                "reconstruction": _pair(row["reconstruction"], 2),
+                "KL": _pair(row["kl"], 2),
+                "difference to the first": f"{_pair(difference, 3)}: {difference['verdict']}" if difference else "",
+            }
+        )
+    table(rows, tuple(rows[0]))
+    print(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
+
+
+def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
+    return "" if estimate is None else f"{estimate['value']:.{digits}f} ± {estimate['standard_error']:.{digits}f}"
 
 
 def run(facts: Mapping[str, Any]) -> None:
@@ -170,7 +270,7 @@ def run(facts: Mapping[str, Any]) -> None:
     last = facts["last"]
     if last:
         shown["trained"] = f"{last['epoch']:.4g} epochs, {last['step']} steps, {last['seconds']:.1f} s"
-        shown |= {f"last {part}": _terms(last[part]) for part in ("train", "validation", "test") if part in last}
+        shown["last"] = terms(last["train"], last)
     listing(shown)
     for found in facts["evaluations"]:
         print()
@@ -217,8 +317,8 @@ def sheet_width(sheet: Table) -> int:
 def options(found: Iterable[Mapping[str, Any]]) -> None:
     """Print each field with its default, type and meaning."""
     for option in found:
-        where = "" if option["where"] == option["path"] else f" in {option['where']}"
-        print(f"{option['path']}={_text(option['default'])}  ({option['type']}{where})\n    {option['meaning']}")
+        where = "" if option["location"] == option["path"] else f", in {option['location'].rpartition('.')[0]}"
+        print(f"{option['path']}={_text(option['default'])}  ({option['type']}{where})\n    {option['description']}")
 
 
 def listing(found: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """An experiment is a value: data, model, objective, optimiser and lengths; JSON to and fro, with a digest."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from hashlib import sha256
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
@@ -135,33 +136,59 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
         node[last] = value
 
 
-def explain(error: ValidationError) -> str:
+REMEDIES = {
+    "int": "give a whole number",
+    "float": "give a number",
+    "finite_number": "give a finite number",
+    "bool": "give true or false",
+    "string": "give a word",
+    "tuple": "give a list, such as 300,300",
+    "missing": "give it",
+    "dataclass": "give an object with its kind and fields",
+    "model": "give an object with its kind and fields",
+}
+"""by the beginning of the type of pydantic's complaint"""
+
+
+def explain(error: ValidationError, cls: Any = Experiment) -> str:
     """Turn the first of pydantic's complaints into one sentence with the field, its value and the remedy."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    context = first.get("ctx", {})
-    value = first["input"]
+    location = tuple(part for part in first["loc"] if isinstance(part, str))
+    fields = {option.location: option for option in options(cls)}
+    path = _dotted(first["loc"], fields)
+    context, value = first.get("ctx", {}), first["input"]
     match first["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
-            known = _fields_beside(path)
-            return f"{'.'.join(path)} is no field; {nearest(path[-1], known)}"
+            depth = len(location) - 1
+            beside = {names[depth] for names in fields if names[:depth] == location[:depth]}
+            return f"{path} is no field; {nearest(location[-1], beside)}"
+        case "literal_error" if location[:-1] in fields:
+            return f"{path} is {value!r}: give {fields[location[:-1]].type.replace(' | ', ' or ')}"
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-            return f"{'.'.join(path)} {context['tag']!r} is unknown; {nearest(context['tag'], tags)}"
+            return f"{path} {context['tag']!r} is unknown; {nearest(context['tag'], tags)}"
         case "literal_error":
             words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
-            return f"{'.'.join(path)} {value!r} is unknown; {nearest(str(value), words)}"
+            return f"{path} {value!r} is unknown; {nearest(str(value), words)}"
         case "json_invalid":
-            return f"experiment.json is no JSON: {context['error']}"
-        case "missing":
-            return f"{'.'.join(path)} is missing: give it"
+            return f"this is no JSON: {context['error']}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(path)} = {value!r}: {message[0].lower()}{message[1:]}" if path else message
+    kind = next((kind for kind in REMEDIES if first["type"].startswith(kind)), "")
+    remedy = REMEDIES.get(kind) or re.sub("^Input should be (?=greater|less)", "give a number ", message)
+    given = "is missing" if kind == "missing" else f"is {value!r}"
+    return f"{path} {given}: {remedy}" if path else remedy
 
 
-def _fields_beside(path: list[str]) -> list[str]:
-    """Names of the fields that stand where the last part of the path should."""
-    return [option.location[-1] for option in options() if list(option.location[:-1]) == path[:-1]]
+def _dotted(location: Iterable[str | int], fields: Container[tuple[str, ...]]) -> str:
+    """Write pydantic's location as a path: without the kinds' names that follow a part, with list positions in [ ]."""
+    names, path = tuple[str, ...](), ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += "" if names in fields else f".{part}"
+            names += (part,)
+    return path.lstrip(".")
 
 
 class Option(NamedTuple):

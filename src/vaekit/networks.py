@@ -161,6 +161,10 @@ class Conv:
     """Convolutions, then optional dense layers; the decoder mirrors them with transposed convolutions.
 
     Any image size works: the mirrored decoder gives each layer the size that the encoder had there.
+
+    Example:
+        >>> Conv(channels=(32, 64, 64), strides=(2, 2, 2)).sizes((1, 28, 20))
+        [(28, 20), (14, 10), (7, 5), (4, 3)]
     """
 
     kind: Literal["conv"] = "conv"
@@ -191,7 +195,8 @@ class Conv:
             raise InputError(f"{found} do not describe layers: give each layer one of both")
         if self.kernel % 2 == 0:
             raise InputError(f"kernel {self.kernel} is even: choose an odd one, such as {self.kernel + 1}")
-        if any((layer.channels is None) != (layer is self.decoder_layers[-1]) for layer in self.decoder_layers):
+        inner, last = self.decoder_layers[:-1], self.decoder_layers[-1:]
+        if any(layer.channels is None for layer in inner) or any(layer.channels for layer in last):
             raise InputError("decoder_layers need channels in each layer but the last, whose the likelihood decides")
 
     def sizes(self, event_shape: Sequence[int]) -> list[tuple[int, int]]:
@@ -219,8 +224,8 @@ class Conv:
 
     def decoder(self, latent_dim: int, event_shape: Sequence[int], outputs: int) -> nn.Module:
         """Return the decoder, z (..., d) → (..., outputs, C, H, W): ``outputs`` parameters for each element of x."""
-        channels, height, width = event_shape
         start = (self.channels[-1], *self.sizes(event_shape)[-1])
+        channels, height, width = event_shape
         hidden = () if self.decoder_layers else tuple(reversed(self.hidden))
         activation = self.decoder_activation or self.activation
         first = dense((latent_dim, *hidden, prod(start)), activation)

@@ -42,6 +42,13 @@ class ELBO:
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114; β: *beta-VAE
     (Higgins et al., 2017)*; free bits: *Improved variational inference with inverse autoregressive flow
     (Kingma et al., 2016)*, arXiv:1606.04934.
+
+    Example:
+        >>> from torch import zeros
+        >>> from vaekit.model import Model
+        >>> objective = ELBO(beta=4.0).build(steps_per_epoch=100, epochs=10)
+        >>> sorted(objective(Model().build((1, 8, 8)), zeros(5, 1, 8, 8), 0).terms)
+        ['elbo', 'kl', 'reconstruction']
     """
 
     kind: Literal["elbo"] = "elbo"

@@ -1,15 +1,17 @@
 """A run: the folder that holds an experiment, its weights, its state, its numbers and its pictures."""
 
 import errno
+import fcntl
 import json
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -20,11 +22,27 @@ from torch import Tensor
 from vaekit.data import Data, Space
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment, explain
-from vaekit.model import VAE
+from vaekit.model import VAE, Model
+
+log = logging.getLogger("vaekit")
+
+T = TypeVar("T")
 
 EXPERIMENT, SPACE, METRICS, RESULTS = "experiment.json", "data.json", "metrics.jsonl", "results.json"
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
-FILES = (EXPERIMENT, SPACE, METRICS, RESULTS, WEIGHTS, STATE, "report.html")
+FILES = (
+    EXPERIMENT,
+    SPACE,
+    METRICS,
+    RESULTS,
+    WEIGHTS,
+    STATE,
+    "report.html",
+    "figures/*",
+    "measured/*",
+    "events.out.tfevents.*",
+)
+LATEST = "latest"
 
 _SPACE: TypeAdapter[Space] = TypeAdapter(Space)
 
@@ -35,7 +53,8 @@ class Run:
 
     Attributes:
         path: the folder, with experiment.json, data.json, weights.safetensors (the trained model),
-            state.safetensors (what resuming needs), metrics.jsonl, results.json, figures/ and report.html.
+            state.safetensors (what resuming needs), metrics.jsonl, results.json, figures/ and report.html;
+            runs/latest stands for the run in the folder runs that was begun or resumed last.
 
     Raises:
         InputError: if the folder is no run.
@@ -44,7 +63,8 @@ class Run:
     path: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        path = Path(self.path)
+        object.__setattr__(self, "path", latest(path.parent) if path.name == LATEST and not path.exists() else path)
         if not (self.path / EXPERIMENT).is_file():
             raise InputError(f"{self.path} is no run: it has no {EXPERIMENT}; 'vaekit runs' lists the runs there are")
 
@@ -55,15 +75,15 @@ class Run:
         Raises:
             InputError: if the folder holds anything else, or a run and ``overwrite`` is false.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not (path / EXPERIMENT).is_file():
-                raise InputError(f"{path} exists and is no run: choose another --run")
-            if not overwrite:
-                raise InputError(f"{path} holds a run already: use --resume, --overwrite or another --run")
-            for name in FILES:
-                (path / name).unlink(missing_ok=True)
-        with disk_errors(path):
+        refuse_taken(path, overwrite)
+        try:
             path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}): choose another --run") from None
+        with disk_errors(path):
+            for pattern in FILES:
+                for file in path.glob(pattern):
+                    file.unlink()
             write(path / SPACE, _SPACE.dump_json(space, indent=2) + b"\n")
             write(path / EXPERIMENT, experiment.to_json().encode())
         return cls(path)
@@ -71,29 +91,25 @@ class Run:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment of this run."""
-        return Experiment.from_json((self.path / EXPERIMENT).read_bytes())
+        return self._parsed(EXPERIMENT, Experiment.from_json)
 
     @cached_property
     def space(self) -> Space:
         """Shape, support, binarisation and split of the data it was trained on."""
-        try:
-            return _SPACE.validate_json((self.path / SPACE).read_bytes())
-        except FileNotFoundError:
-            raise InputError(f"{self.path} has no {SPACE}: the run is damaged, train it again") from None
-        except ValidationError as error:
-            raise InputError(f"{self.path / SPACE}: {explain(error)}") from None
+        return self._parsed(SPACE, _SPACE.validate_json)
 
     def vae(self, device: torch.device | str = "cpu") -> VAE:
         """Return the trained model in evaluation mode.
 
+        Keep it where many small inputs are to be encoded or decoded: the verbs read it anew each time.
+
         Raises:
             InputError: if the weights are missing, damaged or of another model; before memory is taken for them.
         """
-        with torch.random.fork_rng():
-            with torch.device("meta"):
-                shapes = self.experiment.model.build(self.space.event_shape).state_dict()
-            weights, _ = read(self.path / WEIGHTS, {name: tensor.shape for name, tensor in shapes.items()})
-            vae = self.experiment.model.build(self.space.event_shape)
+        model, shape = self.experiment.model, self.space.event_shape
+        weights, _ = read(self.path / WEIGHTS, weight_shapes(model, shape))
+        with torch.random.fork_rng(devices=()):
+            vae = model.build(shape)
         vae.load_state_dict(weights)
         return vae.to(device).eval()
 
@@ -113,9 +129,7 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line that a crash cut short is left out."""
-        path = self.path / METRICS
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return self._parsed(METRICS, _rows) if (self.path / METRICS).exists() else []
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl anew."""
@@ -128,14 +142,32 @@ class Run:
 
     def results(self) -> dict[str, Any]:
         """Return results.json, or an empty dictionary."""
-        path = self.path / RESULTS
-        return json.loads(path.read_text()) if path.exists() else {}
+        return self._parsed(RESULTS, _results) if (self.path / RESULTS).exists() else {}
+
+    def _parsed(self, name: str, parse: Callable[[bytes], T]) -> T:
+        """Parse a file of the run, and name it if it is missing, damaged or altered."""
+        try:
+            return parse((self.path / name).read_bytes())
+        except OSError as error:
+            reason = error.strerror
+        except ValidationError as error:
+            reason = explain(error, Space)
+        except (ValueError, RecursionError) as error:
+            reason = str(error)
+        raise InputError(f"{self.path / name} cannot be read ({reason}): restore the file or train again")
 
     def add_evaluation(self, evaluation: Mapping[str, Any]) -> None:
-        """Append an evaluation to results.json; one of the same split, binarisation and settings is replaced."""
-        key = ("command",)
-        kept = [e for e in self.results().get("evaluations", []) if any(e[k] != evaluation[k] for k in key)]
+        """Append an evaluation to results.json; one by the same command is replaced."""
+        kept = [e for e in self.results().get("evaluations", []) if e["command"] != evaluation["command"]]
         self.write(RESULTS, (json.dumps({"evaluations": [*kept, dict(evaluation)]}, indent=2) + "\n").encode())
+
+    def measured(self, name: str) -> dict[str, Tensor]:
+        """Return numbers of each image, (images,) by name, from a file of the run; none if it is not whole."""
+        try:
+            with safe_open(self.path / name, "pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            return {}
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
         """Write tensors, and facts as JSON in their header, to a safetensors file of the run."""
@@ -146,6 +178,65 @@ class Run:
         """Replace a file of the run as a whole."""
         with disk_errors(self.path):
             write(self.path / name, content)
+
+
+def refuse_taken(path: Path, overwrite: bool = False) -> None:
+    """Refuse a folder that holds anything but a run, or a run unless ``overwrite``."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not (path / EXPERIMENT).is_file():
+        raise InputError(f"{path} exists and is no run: choose another --run")
+    if not overwrite:
+        raise InputError(f"{path} holds a run already: use --resume, --overwrite or another --run")
+    with alone(path):
+        pass
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder; the lock is on the folder itself, and ends with the process.
+
+    Raises:
+        InputError: if another training is at work there.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path} is being trained already: wait for that training, or stop it first") from None
+        yield
+    finally:
+        os.close(folder)
+
+
+def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.Size]:
+    """Return the names and shapes of a model's weights; no memory is taken for them.
+
+    Raises:
+        InputError: if they are larger than any memory.
+    """
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=()):
+            return {name: tensor.shape for name, tensor in model.build(event_shape).state_dict().items()}
+    except (RuntimeError, TypeError):
+        sizes = f"latent_dim {model.latent_dim}, {model.network} and data of shape {tuple(event_shape)}"
+        raise InputError(f"no memory holds a model with {sizes}: choose smaller sizes") from None
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+        raise ValueError("a row has no step")
+    return rows
+
+
+def _results(content: bytes) -> dict[str, Any]:
+    found = json.loads(content)
+    evaluations = found.get("evaluations") if isinstance(found, dict) else None
+    if not isinstance(evaluations, list) or not all(isinstance(e, dict) and "command" in e for e in evaluations):
+        raise ValueError("there is no list of evaluations in it")
+    return cast("dict[str, Any]", found)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -175,25 +266,31 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def read(path: Path, expected: Mapping[str, torch.Size] | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and facts from a safetensors file, whose header is compared with ``expected`` shapes first.
+def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and facts from a safetensors file.
+
+    Args:
+        path: the file.
+        expected: shapes with which those of the file's header are compared first.
+        prefix: of the names that are compared; the others are taken as they are.
 
     Raises:
         InputError: if the file is missing, damaged, or holds other tensors than expected.
     """
     try:
         with safe_open(path, "pt") as file:
-            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            if expected is not None and found != dict(expected):
-                wrong = sorted(found.items() ^ dict(expected).items())[0][0]
-                raise InputError(f"{path}: weight {wrong!r} does not fit the experiment beside it: restore the file")
+            names = list(file.keys())
+            found = {name: torch.Size(file.get_slice(name).get_shape()) for name in names if name.startswith(prefix)}
+            wrong = found.items() ^ {prefix + name: shape for name, shape in expected.items()}.items()
+            if wrong:
+                raise InputError(f"{path}: {min(wrong)[0]!r} does not fit the experiment beside it: restore the files")
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in found}, facts
+            return {name: file.get_tensor(name) for name in names}, facts
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: the run has no weights yet, train it or resume it") from None
-    except (SafetensorError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it or train again") from None
 
 
@@ -205,15 +302,26 @@ def new_path(folder: Path, name: str) -> Path:
 
 
 def find(folder: Path) -> list[Run]:
-    """Return the runs in a folder, newest first."""
+    """Return the runs in a folder, newest first; damaged ones are logged and left out."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the folder of your runs, or train one first")
-    paths = (p for p in folder.iterdir() if (p / EXPERIMENT).is_file() and not p.is_symlink())
-    return [Run(p) for p in sorted(paths, key=lambda p: (p / EXPERIMENT).stat().st_mtime, reverse=True)]
+    paths = (p for p in folder.iterdir() if (p / EXPERIMENT).is_file())
+    newest = sorted(paths, key=lambda p: (p / EXPERIMENT).stat().st_mtime_ns, reverse=True)
+    return [run for path in newest if (run := _whole(path))]
+
+
+def _whole(path: Path) -> Run | None:
+    try:
+        run = Run(path)
+        _ = run.experiment, run.space, run.metrics(), run.results()
+    except InputError as error:
+        log.warning("left out: %s", error)
+        return None
+    return run
 
 
 def latest(folder: Path) -> Path:
-    """Return the run in a folder that was begun last."""
+    """Return the run in a folder that was begun or resumed last."""
     runs = find(folder)
     if not runs:
         raise InputError(f"{folder} holds no run: name one, or train one first")

@@ -73,6 +73,11 @@ class Cyclic:
     """A saw-tooth: in each period a straight line from 0 to 1 over its first part, then 1.
 
     Reference: *Cyclical annealing schedule (Fu, Li, Liu, Gao, Celikyilmaz, Carin, 2019)*, arXiv:1903.10145.
+
+    Example:
+        >>> cycle = Cyclic(period=4, rise=0.5)
+        >>> [cycle.factor(epoch, epochs=10) for epoch in (0, 1, 2, 3, 4, 5)]
+        [0.0, 0.5, 1.0, 1.0, 0.0, 0.5]
     """
 
     kind: Literal["cyclic"] = "cyclic"

@@ -1,13 +1,15 @@
 """Event files for TensorBoard, on request."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 from vaekit.errors import InputError
 from vaekit.training import Progress
 
 
-def record(reports: Iterable[Progress], folder: Path) -> Iterator[Progress]:
+def record(reports: Generator[Progress, None, None], folder: Path) -> Generator[Progress, None, None]:
     """Pass on the reports of a training and write each evaluation's terms as scalars, train/elbo and so on.
 
     Raises:
@@ -17,10 +19,12 @@ def record(reports: Iterable[Progress], folder: Path) -> Iterator[Progress]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError("--tensorboard needs the package tensorboard: pip install 'vaekit[tensorboard]'") from None
-    with SummaryWriter(str(folder)) as writer:
-        for report in reports:
-            row = report.row or {}
-            for split in ("train", "validation", "test"):
-                for name, value in row.get(split, {}).items():
-                    writer.add_scalar(f"{split}/{name}", value, row["samples"])
-            yield report
+    with closing(reports):
+        first = next(reports)  # makes the folder
+        with SummaryWriter(str(folder)) as writer:
+            for report in chain([first], reports):
+                row = report.row or {}
+                for split in ("train", "validation", "test"):
+                    for name, value in row.get(split, {}).items():
+                        writer.add_scalar(f"{split}/{name}", value, row["samples"])
+                yield report

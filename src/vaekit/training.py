@@ -1,8 +1,9 @@
 """Training: a generator that takes steps, reports progress, and keeps the run's folder in order."""
 
+import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -18,12 +19,18 @@ from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Loss, Objective
-from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, read
+from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
+
+log = logging.getLogger("vaekit")
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_REPORTS = 0.1
 EVALUATION_BATCH = 1000
 EVALUATION_SEED = 0
+ROUNDING = 6
+"""digits to which counts of steps are trusted: 1.1 × 100 is a little more than 110"""
+NUMBERS_AT_ONCE = 4
+"""of a weight: itself, gradient, two moments; of a pixel: itself, its mean and their gradients; all of 4 bytes"""
 
 
 class Progress(NamedTuple):
@@ -68,7 +75,7 @@ def train(
     data_root: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train ``experiment`` into the folder ``run``, yielding progress about ten times a second and at each evaluation.
 
     The generator may be closed at any report: the state is saved, and ``resume`` continues from it. On CPU the
@@ -83,23 +90,30 @@ def train(
         overwrite: replace the run in the folder.
 
     Raises:
-        InputError: if the data do not suit the experiment, or the folder is taken.
+        InputError: if the data do not suit the experiment, the model exceeds the memory, or the folder is taken.
         RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
     """
     target = devices.choose(device)
+    if device == "auto":
+        reason = "this machine has one" if target.type == "cuda" else "no CUDA device was found"
+        log.info("chosen: device %s because %s", target, reason)
     if resume:
         folder = Run(Path(run))
         data = folder.data(data_root)
-        folder.write(EXPERIMENT, experiment.to_json().encode())
+        check(experiment, data.space, target)
     else:
+        refuse_taken(Path(run), overwrite)
         data = experiment.data.load(data_root)
-        check(experiment, data.space)
+        check(experiment, data.space, target)
         folder = Run.create(Path(run), experiment, data.space, overwrite)
-    yield from Training(experiment, folder, data.to(target), target).reports()
+    remedy = "train again with a smaller one or a smaller model"
+    with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
+        folder.write(EXPERIMENT, experiment.to_json().encode())
+        yield from Training(experiment, folder, data.to(target), target).reports()
 
 
-def check(experiment: Experiment, space: Space) -> None:
-    """Refuse data that the likelihood does not cover, and early stopping without validation images."""
+def check(experiment: Experiment, space: Space, device: torch.device) -> None:
+    """Refuse data that the likelihood does not cover, early stopping without validation images, and too large sizes."""
     likelihood = experiment.model.likelihood
     if space.support not in likelihood.supports:
         remedy = {
@@ -115,6 +129,15 @@ def check(experiment: Experiment, space: Space) -> None:
             f"early_stopping {experiment.early_stopping} needs validation images, split {space.split} has none: "
             "choose a split in three parts, such as data.split=50k/10k/10k"
         )
+    weights = sum(map(math.prod, weight_shapes(experiment.model, space.event_shape).values()))
+    batch = experiment.batch_size * math.prod(space.event_shape)
+    for what, numbers in ((f"{weights:,} weights", weights), (f"batch_size {experiment.batch_size:,}", batch)):
+        taken, there = NUMBERS_AT_ONCE * 4 * numbers / 2**30, devices.memory(device) / 2**30
+        if taken > there:
+            raise InputError(
+                f"{what} would take {taken:,.0f} GiB of memory, {device} has {there:,.0f} GiB: choose a smaller "
+                "model.latent_dim, network or batch_size"
+            )
 
 
 class Training:
@@ -125,12 +148,13 @@ class Training:
         self.data = data
         self.held_out = "test" if data.validation is None else "validation"
 
-        images, length = len(data.train), experiment.training_samples
-        self.epochs = experiment.epochs if length is None else length / images
-        self.steps_per_epoch = images / experiment.batch_size
-        self.steps = math.ceil(self.epochs * self.steps_per_epoch)
+        images = len(data.train)
+        samples = experiment.training_samples or experiment.epochs * images
+        self.epochs, self.steps_per_epoch = samples / images, images / experiment.batch_size
+        self.steps = math.ceil(round(samples / experiment.batch_size, ROUNDING))
         self.order = Order(images, experiment.batch_size, experiment.seed)
 
+        saved = self.saved_state()
         torch.manual_seed(experiment.seed)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
         self.objective = Step(self.vae, experiment.objective.build(self.steps_per_epoch, self.epochs))
@@ -138,17 +162,22 @@ class Training:
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
         )
-        self.step, self.seconds = 0, 0.0
+        self.step, self.saved, self.seconds = 0, 0, 0.0
         self.best_bound, self.stale, self.best = -math.inf, 0, dict[str, Tensor]()
         self.begin_window()
-        if (run.path / STATE).exists():
-            self.load()
+        if saved:
+            self.restore(*saved)
 
-    def reports(self) -> Iterator[Progress]:
+    def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
         began = time.perf_counter() - self.seconds
-        reported = saved = -math.inf
-        row = self.evaluate() if self.step == 0 else None
+        reported, saved, row = -math.inf, time.perf_counter(), None
+        if self.step == 0:
+            self.run.write_metrics([])
+            self.save()
+            row = self.evaluate()
+        elif self.step >= self.steps:
+            log.info("%s is trained to its end already: longer epochs extend it", self.run.path)
         while True:
             now = time.perf_counter()
             self.seconds = now - began
@@ -169,6 +198,13 @@ class Training:
             self.take_step()
             row = self.evaluate() if self.evaluation_due else None
         self.save()
+        if self.step < self.steps:
+            log.info("stopped at epoch %.4g: %d evaluations found no better bound", self.epoch, self.stale)
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training images so far."""
+        return self.step / self.steps_per_epoch
 
     @property
     def finished(self) -> bool:
@@ -180,25 +216,25 @@ class Training:
     def evaluation_due(self) -> bool:
         """Whether the last step completed another ``evaluate_every`` epochs, or the training."""
         interval = self.experiment.evaluate_every * self.steps_per_epoch
-        return self.step == self.steps or self.step // interval > (self.step - 1) // interval
+        before, now = (round(step / interval, ROUNDING) // 1 for step in (self.step - 1, self.step))
+        return self.step == self.steps or now > before
 
     def take_step(self) -> None:
         """One step of the optimiser on the next batch."""
         began = time.perf_counter()
         experiment = self.experiment
-        factor = experiment.schedule.factor(self.step / self.steps_per_epoch, self.epochs)
+        factor = experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = experiment.optimizer.learning_rate * factor
-        with devices.memory_errors(f"batch_size {experiment.batch_size}", "halve --batch-size and resume"):
-            x = self.data.train.batch(self.order.rows(self.step))
-            state = devices.random_state(self.device)
-            with devices.autocast(self.device, experiment.precision):
-                loss: Loss = self.objective(x, self.step)
+        x = self.data.train.batch(self.order.rows(self.step))
+        state = devices.random_state(self.device)
+        with devices.autocast(self.device, experiment.precision):
+            loss: Loss = self.objective(x, self.step)
             if not math.isfinite(loss.value.item()):
                 devices.set_random_state(state, self.device)
-                raise self.failure(x)
-            self.optimizer.zero_grad()
-            loss.value.backward()
+                raise self.failure(self.objective, x, f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},")
+        self.optimizer.zero_grad()
+        loss.value.backward()
         if experiment.gradient_norm:
             nn.utils.clip_grad_norm_(self.vae.parameters(), experiment.gradient_norm)
         self.optimizer.step()
@@ -210,14 +246,14 @@ class Training:
         self.step += 1
         self.busy += time.perf_counter() - began
 
-    def failure(self, x: Tensor) -> RunError:
-        """Say why the loss on the batch ``x`` is no number; the state is saved if the weights are still good."""
-        first = first_non_finite(self.objective, x, self.step)
-        weight = non_finite_weight(self.vae)
-        if weight is None:
-            self.save()
-        kept = "the state before it is saved" if weight is None else "the last checkpoint is kept"
-        return RunError(f"the loss is no finite number at step {self.step} (first: {first}); {kept}; {REMEDY}")
+    def failure(self, step: Step, x: Tensor, where: str) -> RunError:
+        """Say why the loss on the images ``x`` is no number; the last checkpoint, from before, stays as it is."""
+        first = first_non_finite(step, x, self.step)
+        return RunError(f"the loss on {where} is no finite number (first: {first}); {self.kept}; {REMEDY}")
+
+    @property
+    def kept(self) -> str:
+        return f"the state after {self.saved} steps is kept in {self.run.path}"
 
     def begin_window(self) -> None:
         """Start averaging anew; the window reaches from one evaluation to the next."""
@@ -244,7 +280,7 @@ class Training:
         bound, held_out = self.measure(self.held_out)
         train = self.window or self.measure("train")[1]
         row = {
-            "epoch": self.step / self.steps_per_epoch,
+            "epoch": self.epoch,
             "step": self.step,
             "samples": self.step * self.experiment.batch_size,
             "train": train,
@@ -267,10 +303,13 @@ class Training:
         split = self.data.fixed(name)
         images = min(len(split), len(self.data.fixed(self.held_out)))
         bound, totals = 0.0, dict[str, float]()
-        self.model.eval()
+        objective = Step(self.model, self.objective.objective).eval()
         with devices.seeded(EVALUATION_SEED, self.device):
             for rows in torch.arange(images).split(EVALUATION_BATCH):
-                loss = self.objective.objective(self.model, split.batch(rows), self.step)
+                x = split.batch(rows)
+                loss: Loss = objective(x, self.step)
+                if not math.isfinite(loss.value.item()):
+                    raise self.failure(objective, x, f"{name} images after step {self.step}")
                 bound += float(loss.bound) * len(rows) / images
                 for term, value in {"loss": loss.value, **loss.terms}.items():
                     totals[term] = totals.get(term, 0.0) + float(value) * len(rows) / images
@@ -281,11 +320,15 @@ class Training:
         """Say where the training stands."""
         terms = row["train"] if row else self.window
         speed = row["images_per_second"] if row else self.images_per_second
-        epoch = self.step / self.steps_per_epoch
-        return Progress(epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds)
+        return Progress(self.epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds)
 
     def save(self, state: Mapping[str, Tensor] | None = None) -> None:
-        """Write weights and state; each file is replaced as a whole, so a crash leaves the old one or the new one."""
+        """Write weights and state; each file is replaced as a whole, so a crash leaves the old one or the new one.
+
+        Weights that are no finite numbers are not saved: what was saved before is still good.
+        """
+        if weight := non_finite_weight(self.vae):
+            raise RunError(f"weight {weight} is no finite number after step {self.step}; {self.kept}; {REMEDY}")
         optimizer = self.optimizer.state_dict()["state"]
         parts: dict[str, Mapping[str, Any]] = {
             "model": self.vae.state_dict(),
@@ -311,29 +354,39 @@ class Training:
         }
         self.run.save(STATE, tensors, facts)
         self.run.save(WEIGHTS, self.best or self.model.state_dict())
+        self.saved = self.step
 
-    def load(self) -> None:
-        """Read the state of the run's folder, and forget the rows that were written after it."""
-        tensors, facts = read(self.run.path / STATE)
+    def saved_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Read the state of the run's folder, if there is one; before memory is taken for the model."""
+        path = self.run.path / STATE
+        if not path.exists():
+            return None
+        return read(path, weight_shapes(self.experiment.model, self.data.space.event_shape), "model.")
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Take up a saved state, and forget the rows of metrics.jsonl that were written after it."""
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
 
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer").items():
-            index, key = name.split(".", 1)
-            optimizer.setdefault(int(index), {})[key] = tensor
+        parameters, moments = list(self.vae.parameters()), dict[int, dict[str, Tensor]]()
         try:
+            for name, tensor in part("optimizer").items():
+                index, key = name.split(".", 1)
+                if tensor.shape not in ((), parameters[int(index)].shape):
+                    raise ValueError(f"{name} has shape {tuple(tensor.shape)}")
+                moments.setdefault(int(index), {})[key] = tensor
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
             self.vae.load_state_dict(part("model"))
             if self.average:
                 self.average.load_state_dict(part("average"))
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
             devices.set_random_state(part("random"), self.device)
-            self.step, self.seconds, self.counted = facts["step"], facts["seconds"], facts["counted"]
-            self.busy, self.stale, self.best_bound = facts["busy"], facts["stale"], facts["best_bound"]
-        except (RuntimeError, KeyError, ValueError) as error:
+            self.step, self.stale, self.counted = (int(facts[name]) for name in ("step", "stale", "counted"))
+            self.seconds, self.busy, self.best_bound = (float(facts[n]) for n in ("seconds", "busy", "best_bound"))
+        except (RuntimeError, LookupError, ValueError, TypeError) as error:
             raise InputError(f"{self.run.path / STATE} does not fit the experiment beside it ({error})") from None
+        self.saved = self.step
         self.best = {name: t.to(self.device) for name, t in part("best").items()}
         self.totals = {name: t.to(self.device) for name, t in part("total").items()}
         self.run.write_metrics([row for row in self.run.metrics() if row["step"] <= self.step])

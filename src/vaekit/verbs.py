@@ -1,4 +1,7 @@
-"""What can be done with a run: each verb of the command line that is not training, as a function of the same name."""
+"""What can be done with a run: each verb of the command line that is not training, as a function of the same name.
+
+Each call reads the model anew; for many small inputs keep it, ``vae = run.vae()``: ``vae.encode(x)`` takes little time.
+"""
 
 import platform
 import shutil
@@ -15,19 +18,16 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.choices import choose
-from vaekit.data import Split, available, read_input
+from vaekit.data import available, read_input
+from vaekit.data.arrays import open_array
 from vaekit.errors import InputError
-from vaekit.evaluation import evidence
-from vaekit.evaluation.latents import usage
+from vaekit.measurement import Track, evaluate
 from vaekit.reports import report
 from vaekit.run import Run, find
 from vaekit.training import Progress, train
 
-EVALUATION_BATCH = 100
 ENCODING_BATCH = 1000
 SEED = 0
-
-Track = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 def load(run: Path | str) -> Run:
@@ -61,66 +61,6 @@ def demo(
     found = evaluate(load(run), track=track)
     report(load(run))
     return found
-
-
-def evaluate(
-    run: Run,
-    *,
-    split: str = "test",
-    samples: int = 1000,
-    images: int | None = None,
-    device: str = "auto",
-    data_root: Path | None = None,
-    track: Track = iter,
-) -> dict[str, Any]:
-    """Estimate ELBO, KL, reconstruction and log-evidence over a split; what is found is kept in results.json.
-
-    The draws are seeded: the same call gives the same numbers.
-
-    Args:
-        run: the run.
-        split: train, validation or test.
-        samples: K, posterior draws an image.
-        images: the first so many images of the split; all if None.
-        device: auto, cpu or cuda.
-        data_root: folder of named sets.
-        track: wraps the batches, to show progress.
-
-    Returns:
-        elbo, kl, reconstruction, log_evidence, each with value, standard_error and samples, in nats per image;
-        latents (KL and variance of the posterior mean of each unit, active units); split, binarization, images,
-        command.
-
-    Raises:
-        InputError: if the split is missing, a count is not positive, or the data have changed.
-    """
-    if images is not None and images < 1:
-        raise InputError(f"images is {images}: give the number of images to evaluate, at least 1")
-    target = devices.choose(device)
-    part = run.data(data_root).to(target).fixed(split)
-    count = min(images or len(part), len(part))
-    vae = run.vae(target)
-    with devices.seeded(SEED, target), devices.memory_errors(f"{samples} samples", "use a machine with more memory"):
-        batches = list(torch.arange(count).split(EVALUATION_BATCH))
-        estimates = evidence.estimate(vae, (part.batch(rows) for rows in track(batches)), samples)
-    evaluation: dict[str, Any] = {name: estimate._asdict() for name, estimate in estimates.items()}
-    if "kl" in estimates:
-        evaluation["latents"] = _latents(run, vae, part, count)
-    evaluation |= {"split": split, "binarization": run.space.binarization, "images": count}
-    limit = "" if images is None else f" --images {images}"
-    evaluation["command"] = f"vaekit evaluate {run.path} --split {split} --samples {samples}{limit}"
-    run.add_evaluation(evaluation)
-    return evaluation
-
-
-def _latents(run: Run, vae: Any, part: Split, count: int) -> dict[str, Any]:
-    used = usage(vae, (part.batch(rows) for rows in torch.arange(count).split(ENCODING_BATCH)))
-    return {
-        "kl_per_unit": used.kl.tolist(),
-        "variance_of_means": used.variance.tolist(),
-        "active": used.active,
-        "active_by_variance": used.active_by_variance,
-    }
 
 
 def encode(
@@ -226,7 +166,7 @@ def sample(
         raise InputError(f"n is {n}: ask for at least 1 sample")
     target = devices.choose(device)
     vae = run.vae(target)
-    with devices.seeded(seed, target):
+    with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
         return _written(run.space.restore(vae.sample(n, noise).cpu()), out)
 
 
@@ -269,7 +209,7 @@ def doctor(data_root: Path | None = None) -> dict[str, Any]:
         "device": cuda or "cpu",
         "threads": torch.get_num_threads(),
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
-        "data": available(data_root),
+        "data": {str(entry["name"]): "found" if entry["found"] else "not here" for entry in available(data_root)},
     }
 
 
@@ -283,12 +223,7 @@ def _examples(run: Run, input: str | Path | np.ndarray | Tensor, root: Path | No
 
 
 def _array(z: str | Path | np.ndarray | Tensor) -> np.ndarray:
-    if not isinstance(z, str | Path):
-        return np.asarray(z)
-    try:
-        return np.load(z, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{z} is no array of latents ({error}): give a .npy file of shape (N, latents)") from None
+    return open_array(Path(z)) if isinstance(z, str | Path) else np.asarray(z)
 
 
 def _written(values: np.ndarray, out: Path | None) -> np.ndarray:
@@ -296,14 +231,16 @@ def _written(values: np.ndarray, out: Path | None) -> np.ndarray:
     if out is None:
         return values
     out = Path(out)
+    if out.suffix != ".npy" and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"{out} is no kind of file that can be written: give it a name that ends in .npy or .png")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".npy":
-            out.parent.mkdir(parents=True, exist_ok=True)
             np.save(out, values, allow_pickle=False)
         else:
             picture(values).save(out)
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
+        raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another --out") from None
     return values
 
 

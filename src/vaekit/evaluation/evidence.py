@@ -12,8 +12,13 @@ from vaekit.errors import InputError
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.model import VAE, analytic_kl
 
-DRAWS_AT_ONCE = 2**12
-"""decoded images (draws × batch) held at once; 4096 images of 784 pixels are a tensor of 13 MB"""
+ELEMENTS_AT_ONCE = 2**20
+"""decoded elements (draws × batch × event) held at once: 4 MB, or 1 GB where each has 256 probabilities"""
+
+CHECKPOINTS = (1, 10, 100, 1000, 5000, 10_000, 100_000)
+"""numbers of draws at which the log-evidence is noted, to show how it grows with them"""
+
+AT = "log_evidence_at_"
 
 
 @torch.no_grad()
@@ -23,8 +28,10 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
     reconstruction = −(1/K) Σ_k log p(x | z_k),  kl = KL(q ‖ p) (closed form if there is one),
     elbo = −reconstruction − kl,  log_evidence = log (1/K) Σ_k w_k,  w = p(x | z) p(z) / q(z | x),  z_k ~ q(z | x).
 
-    In expectation log_evidence lies between elbo and log p(x), and grows with K. A deterministic auto-encoder has
-    a reconstruction only: its posterior is a point, which has no density to compare with the prior's.
+    In expectation log_evidence lies between elbo and log p(x), and grows with K; it is given for the first 1, 10, 100,
+    ... draws as well, as log_evidence_at_1 and so on. effective_samples = (Σ_k w_k)² / Σ_k w_k² tells how many of the K
+    draws count: near 1, one draw carries the estimate, and more may move it. A deterministic auto-encoder has a
+    reconstruction only: its posterior is a point, which has no density to compare with the prior's.
 
     Reference: *Importance weighted autoencoders (Burda, Grosse, Salakhutdinov, 2016)*, arXiv:1509.00519.
 
@@ -37,18 +44,30 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
     if isinstance(posterior, Delta):
         return {"reconstruction": -vae.draw(x, 1, posterior).log_likelihood[0].double()}
     log_sum = x.new_full((len(x),), -torch.inf, dtype=torch.float64)
-    log_likelihood, log_ratio = torch.zeros_like(log_sum), torch.zeros_like(log_sum)
-    at_once = max(1, DRAWS_AT_ONCE // len(x))
-    for done in range(0, samples, at_once):
-        draws = vae.draw(x, min(at_once, samples - done), posterior)
-        log_sum = torch.logaddexp(log_sum, draws.log_weight.double().logsumexp(0))
-        log_likelihood += draws.log_likelihood.double().sum(0)
-        log_ratio += (draws.log_posterior - draws.log_prior).double().sum(0)
+    log_squares, log_likelihood, log_ratio = log_sum.clone(), torch.zeros_like(log_sum), torch.zeros_like(log_sum)
+    growth: dict[str, Tensor] = {}
+    done, at_once = 0, max(1, ELEMENTS_AT_ONCE // x.numel())
+    for checkpoint in sorted({*(k for k in CHECKPOINTS if k < samples), samples}):
+        while done < checkpoint:
+            draws = vae.draw(x, min(at_once, checkpoint - done), posterior)
+            log_weight = draws.log_weight.double()
+            log_sum = torch.logaddexp(log_sum, log_weight.logsumexp(0))
+            log_squares = torch.logaddexp(log_squares, (2 * log_weight).logsumexp(0))
+            log_likelihood += draws.log_likelihood.double().sum(0)
+            log_ratio += (draws.log_posterior - draws.log_prior).double().sum(0)
+            done += len(log_weight)
+        growth[f"{AT}{checkpoint}"] = log_sum - log(checkpoint)
     reconstruction = -log_likelihood / samples
     exact = analytic_kl(posterior, vae.prior())
     kl = log_ratio / samples if exact is None else exact.double()
-    elbo = -(reconstruction + kl)
-    return {"elbo": elbo, "kl": kl, "reconstruction": reconstruction, "log_evidence": log_sum - log(samples)}
+    return {
+        "log_evidence": growth[f"{AT}{samples}"],
+        "elbo": -(reconstruction + kl),
+        "reconstruction": reconstruction,
+        "kl": kl,
+        "effective_samples": (2 * log_sum - log_squares).exp(),
+        **growth,
+    }
 
 
 def estimate(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], samples: int) -> dict[str, Estimate]:

@@ -5,6 +5,7 @@ Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a not
 """
 
 from vaekit.plots.codes import kl_per_unit, scatter
+from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
 from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
 from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
@@ -17,6 +18,7 @@ __all__ = [
     "RULE",
     "Figure",
     "agreement",
+    "confusion",
     "curves",
     "gaussian_quantiles",
     "interpolations",

@@ -1,0 +1,51 @@
+"""The command line's frame: the application, and the kinds of arguments that its verbs share."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from vaekit.display import Output
+
+EXAMPLES = """Examples:
+
+    vaekit demo
+    vaekit train digits --latent-dim 2 --epochs 20 --run runs/first
+    vaekit evaluate runs/first
+    vaekit sample runs/first -n 64 --out samples.png
+    vaekit encode runs/first digits --out z.npy
+    vaekit runs
+"""
+
+app = App(
+    name="vaekit",
+    help="Variational auto-encoders: train them, evaluate them honestly, look at what they learnt.",
+    help_epilogue=EXAMPLES,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+    version=lambda: version("vaekit"),
+)
+data_app = App(name="data", help="List, fetch and check data sets.")
+app.command(data_app)
+
+
+LOUD = Output()
+DataRoot = Annotated[Path | None, Parameter(help="Folder of named data sets, looked at first.")]
+Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
+RunFolder = Annotated[Path, Parameter(help="Folder of a run; runs/latest is the one begun or resumed last.")]
+
+
+def _number(kind: type, tokens: Sequence[Any]) -> Any:
+    """Read a number as Python does: 1.5 is no whole one."""
+    try:
+        return kind(tokens[0].value)
+    except ValueError:
+        example = "whole number: give one such as 10" if kind is int else "number: give one such as 0.5"
+        raise ValueError(f"{tokens[0].value!r} is no {example}") from None
+
+
+Int = Annotated[int, Parameter(converter=_number)]
+Float = Annotated[float, Parameter(converter=_number)]
+Switch = Annotated[bool, Parameter(negative=())]

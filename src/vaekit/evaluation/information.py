@@ -1,0 +1,71 @@
+"""How much the codes say about images, and how far all codes together lie from the prior."""
+
+from collections.abc import Iterable
+from math import log
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vaekit.errors import InputError
+from vaekit.estimates import Estimate, mean_over_images
+from vaekit.model import VAE
+
+CODES_AT_ONCE = 256
+
+
+class Information(NamedTuple):
+    """The two parts of the mean KL over N images, kl = mutual_information + aggregate_kl, in nats.
+
+    Attributes:
+        mutual_information: I(i; z), what a code says about which of the N images it is of; at most log N.
+        aggregate_kl: KL(q(z) ‖ p(z)) of the aggregate q(z) = (1/N) Σ_i q(z | x_i): what makes samples from the prior
+            worse than reconstructions.
+        ceiling: log N; an I near it says that N images are too few to measure more.
+    """
+
+    mutual_information: Estimate
+    aggregate_kl: Estimate
+    ceiling: float
+
+
+@torch.no_grad()
+def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Information:
+    r"""Estimate I(i; z) and KL(q(z) ‖ p(z)) over the images of all batches, with one draw z_i ~ q(z | x_i) an image.
+
+    I = (1/N) Σ_i [log q(z_i | x_i) − log q(z_i)],  KL = (1/N) Σ_i [log q(z_i) − log p(z_i)].
+
+    The aggregate is that of the N images at hand, summed exactly; N² densities are evaluated.
+
+    Reference: *ELBO surgery: yet another way to carve up the variational evidence lower bound
+    (Hoffman, Johnson, 2016)*, NIPS workshop on advances in approximate Bayesian inference.
+
+    Args:
+        vae: the model, in evaluation mode; its posterior must have a density.
+        batches: images, (batch, *event) each.
+
+    Raises:
+        InputError: if there are fewer than two images.
+    """
+    posteriors = [vae.posterior(x) for x in batches]
+    z = torch.cat([q.sample() for q in posteriors])
+    if len(z) < 2:
+        raise InputError(f"mutual information was asked for over {len(z)} image: give at least 2")
+    own = torch.cat([q.log_prob(z_q) for q, z_q in zip(posteriors, z.split([*map(_size, posteriors)]), strict=True)])
+    aggregate = torch.cat(
+        [
+            torch.cat([q.log_prob(codes[:, None]) for q in posteriors], 1).double().logsumexp(1) - log(len(z))
+            for codes in z.split(CODES_AT_ONCE)
+        ]
+    )
+    prior = vae.prior().log_prob(z)
+    return Information(
+        mean_over_images(own.double() - aggregate, 1),
+        mean_over_images(aggregate - prior.double(), 1),
+        log(len(z)),
+    )
+
+
+def _size(q: torch.distributions.Distribution) -> int:
+    return q.batch_shape[0]

@@ -1,0 +1,90 @@
+"""The training images nearest to samples: does a model repeat what it was shown?"""
+
+from collections.abc import Iterable, Iterator
+from math import hypot
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vaekit.data import Split
+from vaekit.errors import InputError
+from vaekit.estimates import Estimate, mean_over_images
+
+BLOCK, QUERIES, VALUES = 4096, 1024, 2**24
+"""training images, other images, and pixels of the former that are held at once: 64 MiB at most"""
+
+
+class Nearest(NamedTuple):
+    """The nearest training image of each of N images.
+
+    Attributes:
+        distance: Euclidean, over all pixels, (N,).
+        row: its number among the training images, (N,).
+    """
+
+    distance: Float[Tensor, "images"]
+    row: Int64[Tensor, "images"]
+
+
+def blocks(split: Split) -> Iterator[Float[Tensor, "_ *event"]]:
+    """All images of a split, in order, a block at a time."""
+    size = max(1, min(BLOCK, VALUES // split.x[0].numel()))
+    return (split.batch(rows) for rows in torch.arange(len(split)).split(size))
+
+
+def nearest(images: Float[Tensor, "images *event"], training: Iterable[Float[Tensor, "_ *event"]]) -> Nearest:
+    """Find the nearest training image of each image by matrix products, |x − y|² = |x|² + |y|² − 2 xᵀy, block by block.
+
+    Args:
+        images: (N, *event).
+        training: blocks of training images.
+
+    Example:
+        >>> nearest(torch.tensor([[0.0, 0.9]]), [torch.eye(2)])
+        Nearest(distance=tensor([0.1000]), row=tensor([1]))
+    """
+    x = images.flatten(1)
+    smallest = torch.full((len(x),), torch.inf, device=x.device)
+    distance, row = smallest.clone(), torch.zeros(len(x), dtype=torch.long, device=x.device)
+    start = 0
+    for block in training:
+        y = block.to(x.device).flatten(1)
+        squares = y.square().sum(1)
+        for first in range(0, len(x), QUERIES):
+            part = slice(first, first + QUERIES)
+            value, found = torch.addmm(squares, x[part], y.T, alpha=-2).min(1)
+            # Measured anew, since the products cancel where images are alike, and these are what is looked for.
+            measured = torch.linalg.vector_norm(x[part] - y[found], dim=1)
+            nearer = value < smallest[part]
+            smallest[part] = torch.where(nearer, value, smallest[part])
+            distance[part] = torch.where(nearer, measured, distance[part])
+            row[part] = torch.where(nearer, start + found, row[part])
+        start += len(y)
+    return Nearest(distance, row)
+
+
+def distance_ratio(samples: Nearest, held_out: Nearest) -> Estimate:
+    """Mean distance of samples to their nearest training images, in units of that of held-out images.
+
+    Far below 1, samples are nearer to training images than new images of the data are: a sign of memorising, but only
+    of samples that are as sharp as the data, for the more blurred an image, the nearer it is to every other. The
+    standard error follows to first order from those of both means.
+
+    Raises:
+        InputError: if every held-out image is also a training image.
+    """
+    a, b = (mean_over_images(found.distance, 1) for found in (samples, held_out))
+    if b.value == 0:
+        raise InputError("every held-out image is also a training image: take duplicates out of the data")
+    ratio = a.value / b.value
+    return Estimate(ratio, hypot(a.standard_error, ratio * b.standard_error) / b.value, len(samples.distance))
+
+
+def closest(
+    images: Float[Tensor, "images *event"], found: Nearest, training: Split, n: int
+) -> tuple[Float[Tensor, "{n} *event"], Float[Tensor, "{n} *event"]]:
+    """Return the n images that are closest to a training image, closest first, and these training images: a figure."""
+    order = found.distance.argsort()[:n]
+    return images[order], training.batch(found.row[order].cpu()).to(images.device)

@@ -1,0 +1,136 @@
+"""How good a model's samples and reconstructions are, beside all that they are to be compared with.
+
+Whatever the run's binarisation, grey images are compared with grey images: decoded means, which are grey levels even
+where the model was trained on bits, with the images as they are stored, from which the classifier learnt.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaekit.data import Data, Split
+from vaekit.errors import InputError
+from vaekit.estimates import Estimate, mean_over_images
+from vaekit.evaluation.classifier import Classifier, share
+from vaekit.evaluation.neighbors import blocks, distance_ratio, nearest
+from vaekit.evaluation.recognition import Track
+from vaekit.evaluation.samples import (
+    InceptionScore,
+    class_counts,
+    confusion,
+    frechet_distance,
+    inception_score,
+    judge,
+    legibility,
+)
+from vaekit.model import VAE
+
+BATCH = 250
+
+
+class Measured(NamedTuple):
+    """Measures of one kind of images.
+
+    Attributes:
+        inception_score, legibility, class_counts: see the functions of these names.
+        frechet_distance: to the held-out images; None of these themselves.
+        agreement: share of images that are classified as what they show or reconstruct; None without labels.
+    """
+
+    inception_score: InceptionScore
+    legibility: Estimate
+    class_counts: list[int]
+    frechet_distance: Estimate | None
+    agreement: Estimate | None
+
+
+class Quality(NamedTuple):
+    """How good a model's samples and reconstructions are, beside all that they are to be compared with.
+
+    Attributes:
+        table: measures of as many samples, reconstructions of held-out images, held-out images themselves (what
+            perfect samples would score), training images (their Fréchet distance is the floor), images of uniform
+            noise, and copies of the mean image.
+        confusion: held-out images by label (row) and class of the reconstruction (column).
+        nearest: mean distance to the nearest training image of samples, reconstructions and held-out images.
+        distance_ratio: that of samples, in units of that of held-out images.
+    """
+
+    table: dict[str, Measured]
+    confusion: list[list[int]]
+    nearest: dict[str, Estimate]
+    distance_ratio: Estimate
+
+
+@torch.no_grad()
+def measure(
+    vae: VAE,
+    classifier: Classifier,
+    grey: Data,
+    seen: Split,
+    *,
+    split: str = "test",
+    images: int = 10_000,
+    neighbors: int = 1000,
+    track: Track = iter,
+) -> Quality:
+    """Measure samples and reconstructions of a model; its draws come from torch's random state.
+
+    Args:
+        vae: the model, in evaluation mode.
+        classifier: that of ``grey``.
+        grey: the data as they are stored, with binarization none.
+        seen: the held-out images as the model reads them.
+        split: which images are held out, test or validation.
+        images: how many of each kind, at most; the smallest kind decides.
+        neighbors: for how many of each kind the nearest training image is looked up.
+        track: wraps the kinds, to show progress.
+
+    Raises:
+        InputError: if ``split`` is train, or if there are fewer images than an inception score needs.
+    """
+    if split == "train":
+        raise InputError("split 'train' is what the classifier learnt from: choose test or validation")
+    held_out, train = grey.fixed(split), grey.train
+    n = min(images, len(held_out), len(train))
+    rows, training_rows = (torch.linspace(0, len(part) - 1, n).round().long() for part in (held_out, train))
+    mean = torch.stack([block.sum(0) for block in blocks(train)]).sum(0) / len(train)
+    kinds: dict[str, Callable[[Tensor], Tensor]] = {
+        split: lambda k: held_out.batch(rows[k]),
+        "samples": lambda k: vae.sample(len(k)),
+        "reconstructions": lambda k: vae.reconstruct(seen.batch(rows[k])),
+        "train": lambda k: train.batch(training_rows[k]),
+        "noise": lambda k: torch.rand(len(k), *mean.shape, device=mean.device),
+        "mean image": lambda k: mean.expand(len(k), *mean.shape),
+    }
+    labels = {split: _at(held_out, rows), "reconstructions": _at(held_out, rows), "train": _at(train, training_rows)}
+    batches = torch.arange(n).split(BATCH)
+    seen_as = {name: judge(classifier, map(draw, batches)) for name, draw in track(kinds.items())}
+    table = {
+        name: Measured(
+            inception_score(verdict.probabilities),
+            legibility(verdict.probabilities),
+            class_counts(verdict.probabilities),
+            None if name == split else frechet_distance(verdict.features, seen_as[split].features),
+            share(verdict.probabilities.argmax(1).cpu() == labels[name]) if name in labels else None,
+        )
+        for name, verdict in seen_as.items()
+    }
+    first = torch.arange(min(neighbors, n)).split(BATCH)
+    found = {
+        name: nearest(torch.cat([kinds[name](k) for k in first]), blocks(train))
+        for name in ("samples", "reconstructions", split)
+    }
+    return Quality(
+        table,
+        confusion(labels["reconstructions"], seen_as["reconstructions"].probabilities),
+        {name: mean_over_images(each.distance, 1) for name, each in found.items()},
+        distance_ratio(found["samples"], found[split]),
+    )
+
+
+def _at(part: Split, rows: Tensor) -> Tensor:
+    assert part.labels is not None  # else there would be no classifier
+    return part.labels.cpu()[rows]

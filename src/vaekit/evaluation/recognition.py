@@ -1,0 +1,131 @@
+"""The network that recognises the classes of images, and how it is trained."""
+
+import logging
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaekit.data import Data
+from vaekit.data.order import Order
+from vaekit.specs import spec
+
+log = logging.getLogger("vaekit")
+
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+
+SMALLEST, LARGEST = 8, 32
+"""pixels a side: smaller images are refused, larger ones are averaged down"""
+
+
+@spec
+class Recipe:
+    """Everything that the weights depend on but the data and the seed."""
+
+    channels: tuple[int, ...] = (16, 16, 32, 32, 64)
+    strides: tuple[int, ...] = (1, 2, 1, 2, 2)
+    features: int = 128
+    batch_size: int = 128
+    epochs: int = 8
+    steps: int = 600
+    """taken at least, however few the images are"""
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.01
+    shift: float = 0.07
+    """of a side, by which images are moved at most"""
+    outliers: int = 32
+    """images of nothing beside each batch, of which the network learns to be unsure"""
+    outlier_weight: float = 0.5
+    settling: float = 0.15
+    """last part of the training, whose images stay where they are, so that it ends as sure of the data as it may be"""
+
+
+RECIPE = Recipe()
+
+
+class Network(nn.Module):
+    """Convolutions, a layer of features, and the logits of the classes."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, event_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        channels, *sides = event_shape
+        shrink = min(1.0, LARGEST / max(sides))
+        height, width = (max(SMALLEST, round(side * shrink)) for side in sides)
+        self.sides = (height, width)
+        layers: list[nn.Module] = []
+        for (inputs, outputs), stride in zip(pairwise((channels, *RECIPE.channels)), RECIPE.strides, strict=True):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+            height, width = ceil(height / stride), ceil(width / stride)
+        dense = nn.Linear(RECIPE.channels[-1] * height * width, RECIPE.features, bias=False)
+        self.body = nn.Sequential(*layers, nn.Flatten(), dense, nn.BatchNorm1d(RECIPE.features), nn.ReLU())
+        self.head = nn.Linear(RECIPE.features, classes)
+        self.register_buffer("shift", torch.zeros(channels, 1, 1))
+        self.register_buffer("scale", torch.ones(channels, 1, 1))
+
+    def features(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features"]:
+        small = F.adaptive_avg_pool2d(x, self.sides)
+        return self.body(((small - self.shift) / self.scale).contiguous(memory_format=torch.channels_last))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
+        return self.head(self.features(x))
+
+
+def train(network: Network, data: Data, seed: int, track: Track) -> int:
+    """Train a network on the training images, drawing shifts from torch's random state; return the steps taken."""
+    train, labels = data.train, data.train.labels
+    assert labels is not None
+    steps = max(RECIPE.steps, ceil(RECIPE.epochs * len(train) / RECIPE.batch_size))
+    log.info("training the classifier of %s once, %d steps; it is kept in the cache", data.space.source, steps)
+    order = Order(len(train), RECIPE.batch_size, seed)
+    some = train.batch(torch.linspace(0, len(train) - 1, min(len(train), 1000)).long())
+    network.shift.copy_(some.mean((0, 2, 3))[:, None, None])
+    network.scale.copy_(some.std((0, 2, 3))[:, None, None].clamp_min(1e-3))
+    optimizer = torch.optim.AdamW(network.parameters(), RECIPE.learning_rate, weight_decay=RECIPE.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE.learning_rate, total_steps=steps, pct_start=0.2)
+    network.train()
+    with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        for step in track(range(steps)):
+            rows = order.rows(step)
+            x = F.adaptive_avg_pool2d(train.batch(rows), network.sides)
+            x = torch.cat([shifted(x) if step < (1 - RECIPE.settling) * steps else x, outliers(x, RECIPE.outliers)])
+            sure, unsure = network(x).split(len(rows))
+            doubt = -unsure.log_softmax(1).mean()  # cross-entropy with equal probabilities
+            loss = F.cross_entropy(sure, labels[rows.to(labels.device)]) + RECIPE.outlier_weight * doubt
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    return steps
+
+
+def shifted(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+    """Move each image by whole pixels of its own, the pixels of its border following after."""
+    n, _, height, width = x.shape
+    most = [max(1, round(RECIPE.shift * side)) for side in (height, width)]
+    down, right = (torch.randint(2 * by + 1, (n, 1), device=x.device) for by in most)
+    rows, columns = down + torch.arange(height, device=x.device), right + torch.arange(width, device=x.device)
+    padded = F.pad(x, (most[1], most[1], most[0], most[0]), mode="replicate").permute(0, 2, 3, 1)
+    each = torch.arange(n, device=x.device)[:, None, None]
+    return padded[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def outliers(x: Float[Tensor, "batch channels height width"], n: int) -> Float[Tensor, "{n} channels height width"]:
+    """Make n images of nothing: a third each of uniform noise, of shuffled pixels, and of means of four images.
+
+    A classifier that never saw any is sure of the class of noise, and would call it legible.
+
+    Reference: *Deep anomaly detection with outlier exposure (Hendrycks, Mazeika, Dietterich, 2019)*, arXiv:1812.04606.
+    """
+    noise = torch.rand_like(x[: n // 3])
+    shuffled = x[: n // 3].flatten(2)[:, :, torch.randperm(x[0, 0].numel(), device=x.device)].view_as(noise)
+    four = torch.randint(len(x), (n - 2 * len(noise), 4), device=x.device)
+    return torch.cat([noise, shuffled, x[four].mean(1)])

@@ -1,0 +1,297 @@
+"""The command line: help, examples, wrong words, and what is printed where."""
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vaekit
+from vaekit import Run, RunError
+from vaekit.cli import main
+from vaekit.cli.app import EXAMPLES, app
+
+TRAIN = ["train", "digits", "--latent-dim", "2", "--hidden", "12", "--no-report"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listing(folder: Path) -> set[tuple[str, int]]:
+    return {(str(path), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+class TestHelp:
+    def test_it_is_instant(self) -> None:
+        code = "import sys, vaekit.cli; vaekit.cli.main(['--help']); sys.exit('torch' in sys.modules)"
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+            seconds.append(time.perf_counter() - began)
+        assert min(seconds) < 0.5
+
+    def test_nothing_is_help_with_examples(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([]) == 0
+        assert EXAMPLES.strip() in capsys.readouterr().out
+
+    def test_examples_run(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vaekit.measurement.SAMPLES", 20)
+        examples = [line.strip() for line in EXAMPLES.splitlines() if line.startswith("    vaekit ")]
+        assert len(examples) >= 6
+        for example in examples:
+            if example != "vaekit demo":  # which has a test of its own
+                assert main(shlex.split(example)[1:]) == 0
+        assert (folder / "samples.png").is_file()
+        assert np.load(folder / "z.npy").shape == (1797, 2)
+
+    @pytest.mark.parametrize("verb", [name for name in app if not name.startswith("-")])
+    def test_every_verb_has_help(self, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([verb, "--help"]) == 0
+        assert f"vaekit {verb}" in capsys.readouterr().out
+
+    def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["--version"]) == 0
+        assert re.fullmatch(r"\d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def parameters(function: Any) -> set[str]:
+    return set(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "demo",
+        "evaluate",
+        "compare",
+        "encode",
+        "decode",
+        "reconstruct",
+        "sample",
+        "figures",
+        "report",
+        "show",
+        "runs",
+        "doctor",
+    ],
+)
+def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
+    assert parameters(getattr(vaekit, verb)) - {"follow", "track"} <= parameters(app[verb].default_command)
+
+
+def test_train_takes_the_arguments_of_choose_and_train() -> None:
+    functions = parameters(vaekit.choose) | parameters(vaekit.train)
+    own = {"tensorboard", "report", "output"}
+    assert parameters(app["train"].default_command) - own == functions - {"experiment", "track"}
+
+
+WRONG: list[tuple[str, list[str]]] = [
+    ("trian", ["trian", "Did you mean", "train"]),
+    ("--versoin", ["--versoin", "--help"]),
+    ("train", ["no data were named", "mnist"]),
+    ("train mnits", ["mnits", "did you mean 'mnist'"]),
+    ("train nope/faces", ["nope/faces", "choose from"]),
+    ("train digits extra", ["extra", "vaekit train --help"]),
+    ("train digits --epoch 3", ["--epoch", "Did you mean --epochs"]),
+    ("train digits --epochs", ["--epochs", "requires an argument"]),
+    ("train digits --epochs ten", ["--epochs", "'ten'", "is no number: give one"]),
+    ("train digits --epochs -1", ["epochs is -1", "greater than 0"]),
+    ("train digits --epochs inf", ["epochs is inf", "finite"]),
+    ("train digits --batch-size 1.5", ["--batch-size", "'1.5'", "is no whole number: give one"]),
+    ("train digits --batch-size 0", ["batch_size is 0", "greater than 0"]),
+    ("train digits --batch-size 9999999999999", ["9,999,999,999,999", "GiB", "choose a smaller"]),
+    ("train digits --latent-dim 1e3", ["--latent-dim", "'1e3'", "whole number"]),
+    ("train digits --hidden a,b", ["'a,b'", "such as 500 or 300,300"]),
+    ("train digits --hidden 100000000000", ["weights would take", "GiB", "choose a smaller"]),
+    ("train digits --preset aevb-mnits", ["aevb-mnits", "did you mean 'aevb-mnist'"]),
+    ("train digits --network cnov", ["cnov", "did you mean 'conv'"]),
+    ("train digits --likelihood bernouli", ["bernouli", "did you mean 'bernoulli'"]),
+    ("train digits --likelihood categorical", ["categorical needs byte", "save the images as uint8"]),
+    ("train digits --optimizer adm", ["adm", "did you mean 'adam'"]),
+    ("train digits --learning-rate 0", ["learning_rate is 0", "greater than 0"]),
+    ("train digits --seed -1", ["seed is -1", "greater than or equal to 0"]),
+    ("train digits --device tpu", ["'tpu'", "choose auto, cpu or cuda"]),
+    ("train digits --device cuda:9", ["'cuda:9'", "choose auto or cpu"]),
+    ("train digits --precision fp16", ["fp16", "did you mean 'bf16'"]),
+    ("train digits --binarize dynamc", ["dynamc", "did you mean 'dynamic'"]),
+    ("train digits --image-size 8", ["image_size", "leave it out"]),
+    ("train digits --set model.piror=x", ["model.piror", "did you mean 'prior'"]),
+    ("train digits --set model.prior", ["'model.prior'", "write path=value"]),
+    ("train digits --set data.split=1/2", ["'1/2'", "choose from 1257/180/360"]),
+    ("train digits --set early_stopping=2 --set data.split=0.8/0.2", ["early_stopping 2", "three parts"]),
+    ("train digits --config nope.json", ["nope.json", "name an experiment.json"]),
+    ("train digits --config notes.txt", ["notes.txt", "no JSON"]),
+    ("train digits --data-root nope", ["nope", "--data-root"]),
+    ("train digits --run runs/small", ["runs/small", "--resume, --overwrite or another --run"]),
+    ("train digits --run .", [". exists and is no run", "another --run"]),
+    ("train digits --run notes.txt/x", ["notes.txt/x", "another --run"]),
+    ("train --resume --run nope", ["nope is no run", "vaekit runs"]),
+    ("train --resume --overwrite --run runs/small", ["--resume", "--overwrite", "drop one"]),
+    ("train --resume --run runs/small --seed -1", ["seed is -1", "greater than or equal to 0"]),
+    ("evaluate", ["requires an argument", "vaekit evaluate --help"]),
+    ("evaluate nope", ["nope is no run", "vaekit runs"]),
+    ("evaluate runs/small --split tset", ["tset", "did you mean 'test'"]),
+    ("evaluate runs/small --samples 0", ["samples is 0", "at least 1"]),
+    ("evaluate runs/small --images 0", ["images is 0", "at least 1"]),
+    ("encode runs/small digits", ["--out", "vaekit encode --help"]),
+    ("encode runs/small digits --out z.npy --units active", ["active units", "vaekit evaluate runs/small"]),
+    ("encode runs/small digits --out z.npy --units some", ["'some'", "choose all or active"]),
+    ("encode runs/small notes.txt --out z.npy", ["notes.txt"]),
+    ("decode runs/small nope.npy --out x.npy", ["nope.npy"]),
+    ("decode runs/small wide.npy --out x.npy", ["(4, 7)", "(N, 3)"]),
+    ("decode runs/small pickled.npy --out x.npy", ["pickled.npy", "never loaded"]),
+    ("sample runs/small -n 0 --out x.png", ["n is 0", "at least 1"]),
+    ("sample runs/small -n ten --out x.png", ["'ten'", "whole number"]),
+    ("sample runs/small --out x.xyz", ["x.xyz", ".npy or .png"]),
+    ("sample runs/small --out notes.txt/x.png", ["notes.txt/x.png", "another --out"]),
+    ("runs nope", ["nope is no folder", "train one first"]),
+    ("show latest", ["holds no run", "train one first"]),
+    ("data list --quite", ["--quite", "Did you mean --quiet"]),
+    ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
+    ("data check nope.csv", ["nope.csv", "choose from"]),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), WRONG, ids=[line for line, _ in WRONG])
+def test_wrong_use_is_a_sentence_with_value_and_remedy(
+    line: str, words: list[str], run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "notes.txt").write_text("no picture")
+    np.save(folder / "wide.npy", np.zeros((4, 7), np.float32))
+    np.save(folder / "pickled.npy", np.array([{}], object))
+    before = listing(folder)
+    assert main(line.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    *_, sentence = captured.err.splitlines()
+    assert sentence.startswith("vaekit: ")
+    assert [word for word in words if word not in sentence] == []
+    assert "Traceback" not in captured.err
+    assert listing(folder) == before
+    assert {path.name for path in folder.iterdir()} == {"runs", "notes.txt", "wide.npy", "pickled.npy"}
+
+
+def test_debug_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "nope", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_failed_run_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "--learning-rate", "1e10", "--run", "run"]) == 1
+    assert "no finite number" in capsys.readouterr().err.splitlines()[-1]
+    assert Run(Path("run")).vae()
+
+
+JSON: dict[str, set[str]] = {
+    "train digits --hidden 9 --epochs 0.1 --no-report": {"path", "evaluation"},
+    "evaluate runs/small --samples 3": {
+        *("elbo", "kl", "reconstruction", "log_evidence", "latents", "split", "binarization", "images", "command")
+    },
+    "encode runs/small digits --out z.npy": {"path", "shape"},
+    "decode runs/small z.npy --out x.png": {"path", "shape"},
+    "reconstruct runs/small digits --out x.npy": {"path", "shape"},
+    "sample runs/small -n 3 --out x.png": {"path", "shape"},
+    "report runs/small": {"path"},
+    "show runs/small": {"run", "data", "split", "binarization", "last", "evaluations", "digest"},
+    "doctor": {"vaekit", "python", "torch", "device", "data"},
+    "data check digits": {"shape", "likelihoods", "duplicates"},
+}
+LISTS = ["runs", "options", "data list", "data fetch digits", "figures runs/small"]
+
+
+class TestOutput:
+    def test_json_of_every_verb_parses(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        for line, keys in JSON.items():
+            assert main([*line.split(), "--json"]) == 0
+            captured = capsys.readouterr()
+            assert captured.err == "", line
+            assert keys <= json.loads(captured.out).keys()
+        for line in LISTS:
+            assert main([*line.split(), "--json"]) == 0
+            captured = capsys.readouterr()
+            assert captured.err == "", line
+            assert isinstance(json.loads(captured.out), list)
+        assert json.loads(captured.out)[0].endswith(".svg")
+
+    def test_quiet_prints_path_or_value_alone(
+        self, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(vaekit, "figures", lambda *_: [run.path / "figures" / "losses.svg"], raising=False)
+        monkeypatch.setattr(vaekit, "report", lambda *_: run.path / "report.html", raising=False)
+        expected = {
+            "evaluate runs/small --samples 3": r"-?\d+\.\d+\n",
+            "encode runs/small digits --out z.npy": r"z\.npy\n",
+            "decode runs/small z.npy --out x.png": r"x\.png\n",
+            "reconstruct runs/small digits --out x.npy": r"x\.npy\n",
+            "sample runs/small -n 3 --out x.png": r"x\.png\n",
+            "figures runs/small": r"/.+/runs/small/figures/losses\.svg\n",
+            "report runs/small": r"/.+/runs/small/report\.html\n",
+            "show runs/small": r"runs/small\n",
+            "runs": r"runs/small\n",
+            "data list": r"digits\nmnist\n(\w+\n)+",
+            "options": r"data\.name\n([\w.]+\n)+",
+        }
+        for line, pattern in expected.items():
+            assert main([*line.split(), "--quiet"]) == 0
+            captured = capsys.readouterr()
+            assert captured.err == "", line
+            assert re.fullmatch(pattern, captured.out), line
+
+    def test_words_for_people(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        main(["evaluate", "runs/small", "--samples", "3"])
+        assert re.search(r"log-evidence.* -?\d+\.\d{3} +\d+\.\d{3} +3\b", capsys.readouterr().out)
+        main(["runs"])
+        assert re.search(
+            r"runs/small +digits \(none, 1257/180/360\) +mlp d=3 gaussian +3\.\d+ ", capsys.readouterr().out
+        )
+        main(["show", "runs/latest"])
+        assert re.search(r"trained: 3\.\d+ epochs, 38 steps.*\nlast: train/validation: ELBO", capsys.readouterr().out)
+        main(["options"])
+        out = capsys.readouterr().out
+        assert "epochs=10  (float)\n    length of training in passes over the training images\n" in out
+        main(["data", "fetch", "digits"])
+        assert capsys.readouterr().out == "digits is built in\n"
+        main(["runs", str(run.path)])
+        assert capsys.readouterr().out == "no runs here yet\n"
+
+    def test_a_reader_that_has_seen_enough_is_no_error(self, run: Run) -> None:
+        code = "import sys; from vaekit.cli import main; sys.exit(main(['options']))"
+        command = f'{shlex.quote(sys.executable)} -c "{code}" | head -1; echo ${{PIPESTATUS[0]}}'
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        assert done.stdout == "data.name=  (str)\n0\n"
+        assert done.stderr == ""
+
+
+def test_failures_of_the_run_while_drawing_are_sentences(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RunError("runs/small cannot be written (the disk is full): make room")
+
+    monkeypatch.setattr(vaekit, "report", fail, raising=False)
+    assert main(["report", "runs/small"]) == 1
+    assert capsys.readouterr().err == "vaekit: runs/small cannot be written (the disk is full): make room\n"
+
+
+def test_the_network_is_out_of_reach_and_only_named_sets_have_addresses() -> None:
+    with pytest.raises(OSError, match="a test reached for the network"):
+        urllib.request.urlopen("http://127.0.0.1:9", timeout=1)
+    package = Path(vaekit.__file__).parent
+    files = [path for path in package.rglob("*") if path.suffix in (".py", ".j2")]
+    reaching = {
+        path.name for path in files if re.search(r"https?://|urllib\.request|socket|requests", path.read_text())
+    }
+    assert reaching == {"named.py"}

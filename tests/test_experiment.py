@@ -1,0 +1,299 @@
+"""Experiments: values, JSON to and fro, changes by path, and what is chosen for whom."""
+
+import itertools
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, is_dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from vaekit import Experiment, InputError, Model, Source, choices, choose
+from vaekit.experiment import options
+from vaekit.likelihoods import Gaussian
+from vaekit.networks import MLP
+from vaekit.optimizers import SGD
+from vaekit.presets import PRESETS
+from vaekit.schedules import Cosine, WarmUp
+
+DIGITS = Experiment(data=Source(name="digits"))
+RICH = Experiment(
+    data=Source(name="faces/", split="0.8/0.2", binarization="threshold", seed=3, image_size=(28, 20)),
+    model=Model(latent_dim=7, network=MLP(hidden=(300, 200)), likelihood=Gaussian(scale="pixel")),
+    optimizer=SGD(learning_rate=0.1, momentum=0.9),
+    schedule=Cosine(warm_up=2),
+    training_samples=10**6,
+    seed=2**62,
+    ema=0.999,
+    early_stopping=5,
+).replace("objective.beta_schedule", {"kind": "warm_up", "epochs": 3})
+
+
+@pytest.mark.parametrize("experiment", [DIGITS, RICH], ids=["plain", "rich"])
+def test_json_to_and_fro(experiment: Experiment) -> None:
+    again = Experiment.from_json(experiment.to_json())
+    assert again == experiment
+    assert hash(again) == hash(experiment)
+    assert again.to_json() == experiment.to_json()
+    assert again.digest == experiment.digest
+
+
+def test_an_experiment_is_a_value() -> None:
+    with pytest.raises(FrozenInstanceError):
+        DIGITS.seed = 1
+    changed = DIGITS.replace("seed", 1)
+    assert (DIGITS.seed, changed.seed) == (0, 1)
+    assert changed.replace("seed", 0) == DIGITS
+
+
+def test_digest_is_of_the_fields_alone() -> None:
+    assert len(DIGITS.digest) == 64
+    shuffled = json.dumps(json.loads(DIGITS.to_json()), sort_keys=True)
+    assert Experiment.from_json(shuffled).digest == DIGITS.digest
+    assert len({DIGITS.replace(path, value).digest for path, value in CHANGES}) == len(CHANGES)
+
+
+CHANGES: list[tuple[str, Any]] = [
+    ("data.split", "0.8/0.2"),
+    ("model.latent_dim", 3),
+    ("model.network", "conv"),
+    ("model.network.hidden", [3]),
+    ("model.likelihood", "gaussian"),
+    ("objective.beta", 2),
+    ("objective.beta_schedule", "cyclic"),
+    ("optimizer", "sgd"),
+    ("optimizer.learning_rate", 0.5),
+    ("schedule", {"kind": "milestones", "at": [3, 5]}),
+    ("epochs", 0.5),
+    ("early_stopping", 3),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), CHANGES)
+def test_replacing_changes_that_field_alone(path: str, value: Any) -> None:
+    before, after = json.loads(DIGITS.to_json()), json.loads(DIGITS.replace(path, value).to_json())
+    *parents, last = path.split(".")
+    for parent in parents:
+        assert {k: v for k, v in before.items() if k != parent} == {k: v for k, v in after.items() if k != parent}
+        before, after = before[parent], after[parent]
+    assert {k: v for k, v in before.items() if k != last} == {k: v for k, v in after.items() if k != last}
+    assert before[last] != after[last]
+
+
+def test_a_kind_that_is_named_again_keeps_its_fields() -> None:
+    experiment = DIGITS.replace_all({"optimizer": "sgd", "optimizer.momentum": 0.5})
+    assert experiment.replace("optimizer", "sgd") == experiment
+    assert experiment.replace("optimizer", "adam") == DIGITS
+    assert DIGITS.replace("objective.beta_schedule.kind", "warm_up").objective.beta_schedule == WarmUp()
+
+
+def test_fields_that_go_together_are_checked_once_all_are_in_place() -> None:
+    both = DIGITS.replace_all({"model.posterior": "delta", "objective": "reconstruction"})
+    assert both.model.posterior.kind == "delta"
+    with pytest.raises(InputError, match=r"'delta' and objective 'elbo' do not go together: .* 'reconstruction'"):
+        DIGITS.replace("model.posterior", "delta")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("modle.latent_dim", 3, "'modle.latent_dim': experiment has no field 'modle'; did you mean 'model'?"),
+        ("model.piror", "x", "'model.piror': model has no field 'piror'; did you mean 'prior'?"),
+        ("model.network.hiden", [3], "model.network.hiden is no field; did you mean 'hidden'?"),
+        ("epochs.x", 3, "epochs has no field 'x'"),
+        ("", 3, "experiment has no field ''; choose from batch_size, data"),
+        ("model.likelihood", "bernouli", "model.likelihood 'bernouli' is unknown; did you mean 'bernoulli'?"),
+        ("model.network", {"kind": "mlp", "hiden": [3]}, "model.network.hiden is no field; did you mean 'hidden'?"),
+        ("model", {"latent_dm": 3}, "model.latent_dm is no field; did you mean 'latent_dim'?"),
+        ("optimizer", "adm", "optimizer 'adm' is unknown; did you mean 'adam'?"),
+        ("precision", "bf61", "precision 'bf61' is unknown; did you mean 'bf16'?"),
+        ("data.binarization", "dynamc", "data.binarization 'dynamc' is unknown; did you mean 'dynamic'?"),
+        ("epochs", -1, "epochs is -1: give a number greater than 0"),
+        ("epochs", "ten", "epochs is 'ten': give a number"),
+        ("epochs", float("nan"), "epochs is nan: give a finite number"),
+        ("batch_size", 1.5, "batch_size is 1.5: give a whole number"),
+        ("seed", 2**63, f"seed is {2**63}: give a number less than {2**63}"),
+        ("ema", 1, "ema is 1: give a number less than 1"),
+        ("model.network.hidden", 5, "model.network.hidden is 5: give a list, such as 300,300"),
+        ("model.network.hidden", [0], "model.network.hidden[0] is 0: give a number greater than 0"),
+        ("model.network.gated", "maybe", "model.network.gated is 'maybe': give true or false"),
+        ("model.network.initialization", "x", "is 'x': give torch or glorot or float"),
+        ("optimizer.betas", [0.9], "optimizer.betas[1] is missing: give it"),
+        ("model.prior", 3, "model.prior is 3: give an object with its kind and fields"),
+        ("data.name", 5, "data.name is 5: give a word"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_remedy(path: str, value: Any, words: str) -> None:
+    with pytest.raises(InputError) as found:
+        DIGITS.replace(path, value)
+    assert words in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "this is no JSON: EOF"),
+        ("[]", "give an object"),
+        ("{}", "data is missing: give it"),
+        ('{"data": {"name": "x"}, "epocs": 1}', "epocs is no field; did you mean 'epochs'?"),
+        ('{"data": {"nam": "x"}}', "is"),
+        ("[" * 100_000, "this is no JSON"),
+        (b"\xff\xfe", "this is no JSON"),
+    ],
+)
+def test_json_that_is_wrong_is_explained(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Experiment.from_json(text)
+
+
+def fields(cls: Any, location: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every field of a spec and of every kind of its parts, but for the kinds' own names."""
+    for name, field in cls.__pydantic_fields__.items():
+        kinds = [kind for kind in get_args(field.annotation) or [field.annotation] if is_dataclass(kind)]
+        if name != "kind" and len(kinds) != 1:
+            yield (*location, name)
+        for kind in kinds:
+            yield from fields(kind, (*location, name, *((kind.kind,) if len(kinds) > 1 else ())))  # type: ignore[union-attr]
+
+
+def test_options_cover_every_field_with_its_type() -> None:
+    found = list(options())
+    assert {option.location for option in found} == set(fields(Experiment))
+    assert len({option.location for option in found}) == len(found) > 60
+    assert all(option.type for option in found)
+
+
+def test_the_default_of_an_option_is_what_the_field_has() -> None:
+    for option in options():
+        experiment, words = DIGITS, option.path.split(".")
+        kinds = [part for part in option.location if part not in words]
+        if "decoder_layers" in words or option.path == "data.name" or "delta" in kinds or "reconstruction" in kinds:
+            continue
+        for part, kind in itertools.pairwise(option.location):
+            if kind in kinds:
+                path = option.path[: option.path.index(part) + len(part)]
+                experiment = experiment.replace(path, kind)
+        assert experiment.replace(option.path, option.default) == experiment, option.path
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid(name: str) -> None:
+    experiment = DIGITS.replace_all(PRESETS[name])
+    shape = (1, 28, 20) if name == "aevb-frey" else (1, 28, 28)
+    vae = experiment.model.build(shape)
+    assert vae.likelihood(vae.prior().sample((2,))).mean.shape == (2, *shape)
+
+
+class TestChoose:
+    def test_later_words_win(self, tmp_path: Path) -> None:
+        saved = DIGITS.replace_all({"model.latent_dim": 3, "epochs": 1, "batch_size": 7, "seed": 9})
+        (tmp_path / "e.json").write_text(saved.to_json())
+        found = choose(
+            config=tmp_path / "e.json", preset="wei", epochs=3, latent_dim=5, set={"epochs": 4, "model.latent_dim": 6}
+        )
+        assert found.seed == 9  # config
+        assert found.batch_size == 50  # preset before config
+        assert choose(config=tmp_path / "e.json", preset="wei", batch_size=8).batch_size == 8  # flag before preset
+        assert (found.epochs, found.model.latent_dim) == (4, 6)  # set before flag
+        assert choose(config=tmp_path / "e.json") == saved
+        assert choose("mnist", config=tmp_path / "e.json").data.name == "mnist"
+
+    def test_naming_a_preset_s_kind_keeps_its_fields(self) -> None:
+        assert choose("digits", preset="wei", network="mlp") == choose("digits", preset="wei")
+        assert choose("digits", preset="wei", network="mlp").model.network.hidden == (512,)
+
+    def test_flags_are_fields(self) -> None:
+        found = choose(
+            "digits", network="mlp", latent_dim=2, hidden=[30, 20], likelihood="bernoulli", beta=4, epochs=0.5,
+            batch_size=10, optimizer="sgd", learning_rate=0.1, seed=3, precision="bf16", binarize="static",
+        )  # fmt: skip
+        by_path = {
+            "model.latent_dim": 2, "model.network.hidden": [30, 20], "objective.beta": 4, "epochs": 0.5,
+            "batch_size": 10, "optimizer": "sgd", "optimizer.learning_rate": 0.1, "seed": 3, "precision": "bf16",
+            "data.binarization": "static",
+        }  # fmt: skip
+        assert found == DIGITS.replace_all(by_path)
+
+    @pytest.mark.parametrize(
+        ("array", "likelihood", "network"),
+        [
+            (np.random.default_rng(0).normal(size=(20, 3)), "gaussian", "mlp"),
+            (np.random.default_rng(0).integers(0, 2, (20, 5, 5)), "bernoulli", "mlp"),
+            (np.random.default_rng(0).integers(0, 256, (20, 40, 40), np.uint8), "gaussian", "conv"),
+        ],
+    )
+    def test_what_is_left_open_is_chosen_by_the_data(
+        self, array: np.ndarray, likelihood: str, network: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, logger="vaekit")
+        np.save(tmp_path / "x.npy", array)
+        found = choose(str(tmp_path / "x.npy"))
+        assert (found.model.likelihood.kind, found.model.network.kind) == (likelihood, network)
+        chosen = [record.getMessage() for record in caplog.records if record.getMessage().startswith("chosen: ")]
+        assert [line.split()[1] for line in chosen] == ["model.network", "model.likelihood", "precision"]
+        assert all(" because " in line for line in chosen)
+
+    def test_what_is_named_is_not_chosen(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, logger="vaekit")
+        choose("digits", network="mlp", likelihood="bernoulli", precision="fp32", binarize="none")
+        assert caplog.text == ""
+
+    def test_wrong_words_are_refused_before_data_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Source, "load", lambda *_: pytest.fail("the data were read"))
+        for wrong in ({"preset": "aevb-mnits"}, {"epochs": -1}, {"likelihood": "bernouli"}, {"set": {"x": 1}}):
+            with pytest.raises(InputError):
+                choose("digits", **wrong)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ({"preset": "aevb-mnits"}, "preset 'aevb-mnits' is unknown; did you mean 'aevb-mnist'?"),
+            ({"config": Path("nope.json")}, "--config nope.json cannot be read"),
+            ({"data": "mnits"}, "did you mean 'mnist'?"),
+        ],
+    )
+    def test_refusals(self, words: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputError) as found:
+            choose(**({"data": None if "config" in words else "digits"} | words))
+        assert message in str(found.value)
+
+    def test_no_data(self) -> None:
+        with pytest.raises(InputError, match="no data were named: give a set such as mnist"):
+            choose()
+
+    def test_config_that_is_wrong_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "e.json").write_text('{"data": {"name": "digits"}, "epochs": -2}')
+        with pytest.raises(InputError, match=r"--config .*e\.json: epochs is -2: give a number greater than 0"):
+            choose(config=tmp_path / "e.json")
+
+
+def test_values_of_settings() -> None:
+    found = choices.fields(
+        ["a=1", "b=0.5", "c=word", "d=1,2", "e=a,b", "f=[1]", "g=true", "h=null", 'i={"kind": "x"}', "j=x=y", "k="]
+    )
+    assert found == {
+        "a": 1, "b": 0.5, "c": "word", "d": [1, 2], "e": "a,b", "f": [1], "g": True, "h": None, "i": {"kind": "x"},
+        "j": "x=y", "k": "",
+    }  # fmt: skip
+    with pytest.raises(InputError, match="--set 'model' has no value: write path=value"):
+        choices.fields(["model"])
+
+
+def test_resuming_takes_a_new_length_and_names_what_it_ignores(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="vaekit")
+    found = choices.extend(DIGITS, {"epochs": 20, "batch_size": 7, "seed": 0, "data.name": "mnist"})
+    assert found == DIGITS.replace("epochs", 20)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "resume changes: epochs to 20"
+    assert [line.split(",")[0] for line in lines[1:]] == [
+        "resume ignores: batch_size 7",
+        "resume ignores: data.name mnist",
+    ]
+    in_samples = DIGITS.replace("training_samples", 1000)
+    assert choices.extend(in_samples, {"epochs": 20}) == in_samples
+    assert choices.extend(in_samples, {"training_samples": 2000}).training_samples == 2000
+    with pytest.raises(InputError, match="seed is -1"):
+        choices.extend(DIGITS, {"seed": -1})

@@ -1,0 +1,168 @@
+"""Objectives against sums written out in numpy: image-summed, batch-averaged nats."""
+
+from math import log, pi
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import special, stats
+from torch import Tensor
+
+from vaekit.likelihoods import Bernoulli, Gaussian
+from vaekit.model import VAE, Model
+from vaekit.networks import MLP
+from vaekit.objectives import ELBO, Loss, Reconstruction
+from vaekit.posteriors import Delta
+from vaekit.schedules import Constant, Cyclic, WarmUp
+
+RARE = 1e-4
+EVENT, BATCH, LATENTS = (2, 3, 4), 5, 3
+
+
+@pytest.fixture
+def vae() -> VAE:
+    torch.manual_seed(0)
+    return Model(latent_dim=LATENTS, network=MLP(hidden=(6,))).build(EVENT).double()
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.bernoulli(torch.rand(BATCH, *EVENT, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+
+
+def evaluated(spec: Any, vae: VAE, x: Tensor, step: int = 0) -> Loss:
+    """The objective with the noise of one fixed seed, in a training of 5 epochs of 10 steps."""
+    torch.manual_seed(7)
+    return spec.build(steps_per_epoch=10, epochs=5)(vae, x, step)
+
+
+def drawn(vae: VAE, x: Tensor, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """μ, σ, z and the decoder's logits under the same noise, as arrays."""
+    loc, log_scale = vae.posterior.head(vae.posterior.trunk(x)).detach().chunk(2, -1)
+    torch.manual_seed(7)
+    z = loc + log_scale.exp() * torch.randn(n, BATCH, LATENTS, dtype=torch.float64)
+    logits = vae.likelihood.network(z).detach()[..., 0, :, :, :]
+    return loc.numpy(), log_scale.exp().numpy(), z.numpy(), logits.numpy()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_numbers_are_summed_over_the_image_and_averaged_over_draws_and_images(vae: VAE, x: Tensor, n: int) -> None:
+    loc, scale, z, logits = drawn(vae, x, n)
+    reconstruction = sampled = 0.0
+    for k in range(n):
+        for i in range(BATCH):
+            for pixel, logit in zip(x[i].flatten().numpy(), logits[k, i].flatten(), strict=True):
+                probability = special.expit(logit) if pixel else special.expit(-logit)
+                reconstruction -= np.log(probability) / n / BATCH
+            for j in range(LATENTS):
+                log_q = stats.norm.logpdf(z[k, i, j], loc[i, j], scale[i, j])
+                sampled += (log_q - stats.norm.logpdf(z[k, i, j])) / n / BATCH
+    kl = sum(0.5 * (m**2 + s**2 - 1 - 2 * log(s)) / BATCH for m, s in zip(loc.flat, scale.flat, strict=True))
+    for spec, expected in ((ELBO(samples=n), kl), (ELBO(samples=n, kl="monte_carlo"), sampled)):
+        loss = evaluated(spec, vae, x)
+        assert loss.terms["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-12)
+        assert loss.terms["kl"].item() == pytest.approx(expected, rel=1e-12)
+        assert loss.terms["elbo"].item() == pytest.approx(-reconstruction - expected, rel=1e-12)
+        assert loss.value.item() == pytest.approx(reconstruction + expected, rel=1e-12)
+        assert loss.bound is loss.terms["elbo"]
+
+
+@pytest.mark.parametrize("event", [(1, 28, 28), (3, 5, 7), (11,)], ids=str)
+@pytest.mark.parametrize("batch", [1, 20])
+def test_a_model_of_zeros_costs_one_bit_a_pixel(event: tuple[int, ...], batch: int) -> None:
+    vae = Model(latent_dim=4, network=MLP(hidden=(6,))).build(event)
+    for weight in vae.parameters():
+        weight.data.zero_()
+    loss = evaluated(ELBO(), vae, torch.ones(batch, *event))
+    assert loss.terms["reconstruction"].item() == pytest.approx(np.prod(event) * log(2), rel=1e-6)  # 543.43 for MNIST
+    assert loss.terms["kl"].item() == 0
+    vae.posterior.head.bias.data.fill_(1.0)
+    kl = 4 * 0.5 * (1 + np.e**2 - 1 - 2)
+    assert evaluated(ELBO(), vae, torch.ones(batch, *event)).terms["kl"].item() == pytest.approx(kl, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("beta", "schedule", "step", "factor"),
+    [
+        (4.0, Constant(), 0, 1.0),
+        (4.0, WarmUp(epochs=4), 0, 0.0),
+        (4.0, WarmUp(epochs=4), 10, 0.25),
+        (0.5, WarmUp(epochs=4), 35, 0.875),
+        (0.5, WarmUp(epochs=4), 1000, 1.0),
+        (1.0, Cyclic(period=2, rise=0.5), 24, 0.4),
+        (0.0, Constant(), 24, 1.0),
+    ],
+)
+def test_beta_weighs_what_is_minimised_and_not_what_is_reported(
+    vae: VAE, x: Tensor, beta: float, schedule: Any, step: int, factor: float
+) -> None:
+    plain = evaluated(ELBO(), vae, x)
+    loss = evaluated(ELBO(beta=beta, beta_schedule=schedule), vae, x, step)
+    expected = plain.terms["reconstruction"] + beta * factor * plain.terms["kl"]
+    assert loss.value.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert_same_report(loss, plain)
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.5])
+@pytest.mark.parametrize("free", [1e-6, 0.12, 0.15, 10.0])
+def test_free_bits_are_a_floor_under_the_mean_kl_of_each_unit(vae: VAE, x: Tensor, free: float, beta: float) -> None:
+    plain = evaluated(ELBO(), vae, x)
+    loss = evaluated(ELBO(free_bits=free, beta=beta), vae, x)
+    loc, scale, _, _ = drawn(vae, x, 1)
+    kl = (0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale))).mean(0)
+    floored = sum(max(free, unit) for unit in kl)
+    reconstruction = plain.terms["reconstruction"].item()
+    assert loss.value.item() == pytest.approx(reconstruction + beta * floored, rel=1e-12)
+    assert_same_report(loss, plain)
+    (loss.value - loss.terms["reconstruction"]).backward()
+    gradient = vae.posterior.head.bias.grad.reshape(2, LATENTS).abs().sum(0).numpy()
+    assert ((gradient > 0) == (kl > free)).all()
+
+
+def test_a_floor_of_0_15_lies_between_the_units(vae: VAE, x: Tensor) -> None:
+    kl = vae.kl_per_unit(x).mean(0)
+    assert kl.min() < 0.15 < kl.max()
+
+
+def assert_same_report(loss: Loss, plain: Loss) -> None:
+    assert loss.terms.keys() == plain.terms.keys() == {"elbo", "reconstruction", "kl"}
+    assert all(torch.equal(loss.terms[name], plain.terms[name]) for name in plain.terms)
+    assert torch.equal(loss.bound, plain.bound)
+
+
+def test_analytic_and_monte_carlo_kl_have_the_same_gradient_in_expectation(vae: VAE, x: Tensor) -> None:
+    bias = vae.posterior.head.bias
+    torch.manual_seed(0)
+
+    def gradients(kl: str) -> np.ndarray:
+        objective = ELBO(kl=kl).build(1, 1)
+        found = [torch.autograd.grad(objective(vae, x, 0).value, bias)[0] for _ in range(400)]
+        return torch.stack(found).numpy()
+
+    analytic, sampled = gradients("analytic"), gradients("monte_carlo")
+    error = ((analytic.var(0) + sampled.var(0)) / 400) ** 0.5
+    z = (analytic.mean(0) - sampled.mean(0)) / error
+    assert np.abs(z).max() < stats.norm.isf(RARE / 2 / len(z))
+    assert (sampled.var(0) > analytic.var(0)).any()  # they are two estimators
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(scale="fixed")], ids=["bernoulli", "gaussian"])
+def test_the_deterministic_auto_encoder_has_a_reconstruction_only(likelihood: Any, x: Tensor) -> None:
+    vae = Model(latent_dim=LATENTS, posterior=Delta(), likelihood=likelihood).build(EVENT).double()
+    loss = evaluated(Reconstruction(), vae, x)
+    expected = -vae.likelihood(vae.encode(x)).log_prob(x).mean()
+    assert torch.equal(loss.value, expected)
+    assert torch.equal(loss.bound, -expected)
+    assert loss.terms.keys() == {"reconstruction"}
+    torch.manual_seed(8)
+    assert torch.equal(Reconstruction().build(1, 1)(vae, x, 0).value, expected)  # no noise
+
+
+@pytest.mark.parametrize("event", [(2, 3, 4), (17,)], ids=str)
+def test_a_gaussian_of_variance_one_half_is_the_sum_of_squared_errors(event: tuple[int, ...]) -> None:
+    spec = Model(latent_dim=2, posterior=Delta(), likelihood=Gaussian(scale="fixed"))
+    vae, x = spec.build(event).double(), torch.rand(BATCH, *event, dtype=torch.float64)
+    errors = (x - vae.reconstruct(x)).numpy().reshape(BATCH, -1)
+    expected = (errors**2).sum(1).mean() + errors.shape[1] / 2 * log(pi)
+    assert evaluated(Reconstruction(), vae, x).value.item() == pytest.approx(expected, rel=1e-12)

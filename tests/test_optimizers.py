@@ -1,0 +1,47 @@
+"""Every field of an optimiser's spec reaches torch under torch's name for it."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from vaekit.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, RMSprop
+
+MOMENTS: Any = {"learning_rate": 0.1, "betas": (0.2, 0.3), "eps": 0.4, "weight_decay": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("spec", "torch_class", "group"),
+    [
+        (Adam(**MOMENTS), torch.optim.Adam, MOMENTS),
+        (AdamW(**MOMENTS), torch.optim.AdamW, MOMENTS),
+        (Adamax(**MOMENTS), torch.optim.Adamax, MOMENTS),
+        (
+            Adagrad(learning_rate=0.1, eps=0.4, weight_decay=0.5),
+            torch.optim.Adagrad,
+            {"learning_rate": 0.1, "eps": 0.4, "weight_decay": 0.5, "lr_decay": 0},
+        ),
+        (
+            RMSprop(learning_rate=0.1, smoothing=0.2, momentum=0.3, eps=0.4, weight_decay=0.5),
+            torch.optim.RMSprop,
+            {"learning_rate": 0.1, "alpha": 0.2, "momentum": 0.3, "eps": 0.4, "weight_decay": 0.5, "centered": False},
+        ),
+        (
+            SGD(learning_rate=0.1, momentum=0.3, nesterov=True, weight_decay=0.5),
+            torch.optim.SGD,
+            {"learning_rate": 0.1, "momentum": 0.3, "nesterov": True, "weight_decay": 0.5, "dampening": 0},
+        ),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_fields_reach_torch(spec: Any, torch_class: type, group: dict[str, Any]) -> None:
+    optimizer = spec.build([nn.Parameter(torch.zeros(2))])
+    assert type(optimizer) is torch_class
+    (found,) = optimizer.param_groups
+    assert {name: found["lr" if name == "learning_rate" else name] for name in group} == group
+
+
+def test_nesterov_without_momentum_is_refused_before_torch_is_asked() -> None:
+    with pytest.raises(ValueError, match=r"nesterov needs a momentum, which is 0: give one, such as 0\.9"):
+        SGD(nesterov=True)

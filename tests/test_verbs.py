@@ -1,0 +1,288 @@
+"""Verbs as functions: deterministic codes, right shapes and units, numbers that equal a direct computation."""
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small import CPU, finished, small
+from torch.distributions import kl_divergence
+
+from vaekit import InputError, Run, decode, demo, doctor, encode, evaluate, load, reconstruct, sample, show
+from vaekit.devices import seeded
+from vaekit.verbs import picture
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).random((30, 1, 8, 8), np.float32)
+
+
+def grey(tmp_path: Path, shape: tuple[int, ...] = (40, 6, 5)) -> Run:
+    """A run on 8-bit images of a user's own."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    return finished(small(data__name=str(tmp_path / "x.npy")), tmp_path / "grey")
+
+
+def table(tmp_path: Path) -> Run:
+    rows = np.random.default_rng(0).normal([5, -100], [2, 30], (60, 2))
+    (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{a},{b}" for a, b in rows))
+    experiment = small(data__name=str(tmp_path / "t.csv"), epochs=100, evaluate_every=100)
+    return finished(experiment.replace("optimizer.learning_rate", 0.03), tmp_path / "table")
+
+
+class TestEncode:
+    def test_codes_are_deterministic_also_after_loading_and_in_other_batches(
+        self, run: Run, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        codes = encode(run, images)
+        assert codes.shape == (30, 3)
+        assert np.array_equal(encode(run, images), codes)
+        torch.manual_seed(5)
+        assert np.array_equal(encode(load(run.path), torch.from_numpy(images)), codes)
+        monkeypatch.setattr("vaekit.verbs.ENCODING_BATCH", 7)
+        np.testing.assert_allclose(encode(run, images), codes, atol=1e-6)
+        singly = np.concatenate([encode(run, image[None]) for image in images])
+        np.testing.assert_allclose(singly, codes, atol=1e-6)
+
+    def test_codes_are_posterior_means(self, run: Run, images: np.ndarray) -> None:
+        with torch.no_grad():
+            mean = run.vae().posterior(torch.from_numpy(images)).mean
+        np.testing.assert_allclose(encode(run, images), mean.numpy(), atol=1e-6)
+
+    def test_sets_files_and_arrays_are_inputs(self, run: Run, images: np.ndarray, tmp_path: Path) -> None:
+        assert encode(run, "digits").shape == (1797, 3)
+        np.save(tmp_path / "x.npy", images)
+        assert np.array_equal(encode(run, tmp_path / "x.npy"), encode(run, images))
+        Image.fromarray(np.rint(images[0, 0] * 255).astype(np.uint8)).save(tmp_path / "x.png")
+        np.testing.assert_allclose(encode(run, str(tmp_path / "x.png")), encode(run, images[:1]), atol=0.05)
+
+    def test_codes_are_written(self, run: Run, images: np.ndarray, tmp_path: Path) -> None:
+        codes = encode(run, images, out=tmp_path / "new" / "z.npy")
+        assert np.array_equal(np.load(tmp_path / "new" / "z.npy"), codes)
+
+    def test_active_units(self, run: Run, images: np.ndarray) -> None:
+        with pytest.raises(InputError, match="does not know its active units yet: run 'vaekit evaluate"):
+            encode(run, images, units="active")
+        active = evaluate(run, samples=2)["latents"]["active"]
+        assert np.array_equal(encode(run, images, units="active"), encode(run, images)[:, active])
+        with pytest.raises(InputError, match="units 'some' is unknown: choose all or active"):
+            encode(run, images, units="some")
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            (np.zeros((3, 9, 9)), "3×9×9"),
+            (np.full((3, 8, 8), 7.0), "7"),
+            (np.full((3, 8, 8), np.nan), "NaN"),
+            (np.zeros((0, 8, 8)), "no example"),
+            ("nope.npy", "nope.npy"),
+        ],
+    )
+    def test_wrong_inputs_are_refused(self, wrong: Any, words: str, run: Run) -> None:
+        with pytest.raises(InputError, match=words):
+            encode(run, wrong)
+
+    def test_one_example_takes_milliseconds_once_the_model_is_loaded(self, trained: Path) -> None:
+        vae, x = load(trained).vae(), torch.rand(1, 1, 8, 8)
+        seconds = []
+        for _ in range(50):
+            began = time.perf_counter()
+            vae.decode(vae.encode(x))
+            seconds.append(time.perf_counter() - began)
+        assert statistics.median(seconds) < 0.005
+
+
+class TestDecode:
+    def test_shapes_and_units(self, run: Run, tmp_path: Path) -> None:
+        x = decode(run, np.zeros((5, 3)))
+        assert x.shape == (5, 1, 8, 8)
+        assert x.dtype == np.float32
+        levels = decode(grey(tmp_path), np.zeros((5, 2)))
+        assert levels.shape == (5, 1, 6, 5)
+        assert levels.dtype == np.uint8
+        rows = decode(table(tmp_path), np.zeros((5, 2)))
+        assert rows.shape == (5, 2)
+        np.testing.assert_allclose(rows[0], [5, -100], rtol=0.3)
+
+    def test_decoding_codes_is_reconstructing(self, run: Run, images: np.ndarray, tmp_path: Path) -> None:
+        np.save(tmp_path / "z.npy", encode(run, images))
+        expected = reconstruct(run, images)
+        assert expected.shape == images.shape
+        np.testing.assert_allclose(decode(run, tmp_path / "z.npy"), expected, atol=1e-6)
+
+    def test_tables_come_back_in_their_own_units(self, tmp_path: Path) -> None:
+        run = table(tmp_path)
+        rows = np.loadtxt(tmp_path / "t.csv", delimiter=",", skiprows=1)
+        found = reconstruct(run, tmp_path / "t.csv")
+        assert found.shape == rows.shape
+        for column in range(2):
+            assert np.corrcoef(found[:, column], rows[:, column])[0, 1] > 0.9
+
+    @pytest.mark.parametrize(
+        ("z", "words"),
+        [
+            (np.zeros((4, 7)), r"z has shape \(4, 7\); .* decodes finite latents of shape \(N, 3\)"),
+            (np.zeros(3), r"z has shape \(3,\)"),
+            (np.full((2, 3), np.inf), "holds NaN or infinity"),
+            (Path("nope.npy"), r"nope\.npy"),
+        ],
+    )
+    def test_wrong_latents_are_refused(self, z: Any, words: str, run: Run) -> None:
+        with pytest.raises(InputError, match=words):
+            decode(run, z)
+
+    def test_pickled_latents_are_not_loaded(self, run: Run, tmp_path: Path) -> None:
+        np.save(tmp_path / "z.npy", np.array([{}], object))
+        with pytest.raises(InputError, match="pickled objects, which are never loaded"):
+            decode(run, tmp_path / "z.npy")
+
+
+class TestSample:
+    def test_seeds(self, run: Run) -> None:
+        assert sample(run).shape == (64, 1, 8, 8)
+        assert np.array_equal(sample(run, 5), sample(run, 5))
+        assert not np.array_equal(sample(run, 5), sample(run, 5, seed=1))
+        torch.manual_seed(3)
+        expected = torch.rand(2)
+        torch.manual_seed(3)
+        sample(run, 5)
+        assert torch.equal(torch.rand(2), expected)
+
+    def test_noise_is_drawn_from_the_likelihood(self, run: Run) -> None:
+        vae = run.vae()
+        with seeded(0, CPU):
+            z = vae.prior().sample(torch.Size((200,)))
+        with torch.no_grad():
+            scale = vae.likelihood(z).base_dist.scale
+        noise = sample(run, 200, noise=True) - sample(run, 200)
+        assert float(np.std(noise / scale.numpy())) == pytest.approx(1, abs=0.05)
+
+    def test_pictures(self, run: Run, tmp_path: Path) -> None:
+        x = sample(run, 5, out=tmp_path / "x.png")
+        with Image.open(tmp_path / "x.png") as image:
+            sheet = np.asarray(image)
+        assert sheet.shape == (2 * 8, 3 * 8)
+        expected = np.rint(x.clip(0, 1) * 255).astype(np.uint8)
+        assert np.array_equal(sheet[:8, 8:16], expected[1, 0])
+        assert np.array_equal(sheet[8:, 8:16], expected[4, 0])
+        assert not sheet[8:, 16:].any()
+
+    def test_pictures_in_colour(self) -> None:
+        x = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
+        sheet = picture(x)
+        assert (sheet.mode, sheet.size) == ("RGB", (10, 4))
+        assert np.array_equal(np.asarray(sheet)[:, 5:], x[1].transpose(1, 2, 0))
+
+    @pytest.mark.parametrize("name", ["x.xyz", "x", "x.psd"])
+    def test_other_files_are_refused(self, name: str, run: Run, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"no kind of file that can be written: .* \.npy or \.png"):
+            sample(run, 2, out=tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+    def test_rows_are_no_pictures(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"shape \(2,\) are no images: write them to a \.npy file"):
+            sample(table(tmp_path), 2, out=tmp_path / "x.png")
+
+    @pytest.mark.parametrize("n", [0, -3])
+    def test_counts(self, n: int, run: Run) -> None:
+        with pytest.raises(InputError, match=f"n is {n}: ask for at least 1"):
+            sample(run, n)
+
+
+class TestEvaluate:
+    def test_elbo_and_kl_equal_a_direct_computation(self, run: Run) -> None:
+        found = evaluate(run, samples=50)
+        x = run.data().test.batch(torch.arange(360))
+        vae = run.vae()
+        with torch.no_grad():
+            kl = kl_divergence(vae.posterior(x), vae.prior())
+            z = vae.posterior(x).sample(torch.Size((200,)))
+            reconstruction = -vae.likelihood(z).log_prob(x).mean(0)
+        assert found["kl"]["value"] == pytest.approx(float(kl.mean()), rel=1e-5)
+        assert found["kl"]["standard_error"] == pytest.approx(float(kl.std()) / 360**0.5, rel=1e-4)
+        assert found["reconstruction"]["value"] == pytest.approx(float(reconstruction.mean()), abs=0.2)
+        assert found["elbo"]["value"] == pytest.approx(-found["kl"]["value"] - found["reconstruction"]["value"])
+        assert found["log_evidence"]["value"] >= found["elbo"]["value"]
+
+    def test_results_are_kept_as_they_were_returned(self, run: Run) -> None:
+        found = evaluate(run, samples=3)
+        results = json.loads((run.path / "results.json").read_text())
+        assert results == {"evaluations": [json.loads(json.dumps(found))]}
+        for name in ("elbo", "kl", "reconstruction", "log_evidence"):
+            assert found[name].keys() >= {"value", "standard_error", "samples"}
+            assert found[name]["standard_error"] > 0
+        assert found["log_evidence"]["samples"] == 3
+        assert (found["split"], found["binarization"], found["images"]) == ("test", "none", 360)
+        assert found["command"].startswith(f"vaekit evaluate {run.path} --split test")
+
+    def test_the_same_call_gives_the_same_numbers_and_one_entry(self, run: Run) -> None:
+        first = evaluate(run, samples=3)
+        torch.manual_seed(8)
+        assert evaluate(load(run.path), samples=3)["log_evidence"] == first["log_evidence"]
+        assert evaluate(run, split="validation", samples=3)["images"] == 180
+        assert len(run.results()["evaluations"]) == 2
+
+    def test_fewer_images(self, run: Run) -> None:
+        assert evaluate(run, samples=3, images=50)["images"] == 50
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ({"split": "tset"}, "there is no split 'tset': did you mean 'test'"),
+            ({"samples": 0}, "samples is 0: give"),
+            ({"images": -1}, "images is -1: give"),
+        ],
+    )
+    def test_wrong_words_are_refused(self, words: dict[str, Any], message: str, run: Run) -> None:
+        with pytest.raises(InputError, match=message):
+            evaluate(run, **words)
+        assert not (run.path / "results.json").exists()
+
+    def test_splits_that_the_data_lack_are_refused(self, tmp_path: Path) -> None:
+        run = finished(small(data__split="0.8/0.2", epochs=0.1), tmp_path / "run")
+        with pytest.raises(InputError, match=r"split as 0\.8/0\.2 has no validation part"):
+            evaluate(run, split="validation")
+
+    def test_a_deterministic_auto_encoder_has_a_reconstruction_only(self, tmp_path: Path) -> None:
+        changes = {"model.posterior": "delta", "objective": "reconstruction"}
+        run = finished(small().replace_all(changes), tmp_path / "run")
+        found = evaluate(run, metrics=["evidence"], samples=5)
+        assert "reconstruction" in found
+        assert not {"elbo", "kl", "log_evidence"} & found.keys()
+
+
+def test_show_says_what_a_run_is(run: Run) -> None:
+    facts = show(run)
+    assert (facts["data"], facts["latent_dim"], facts["likelihood"]) == ("digits", 3, "gaussian")
+    assert facts["last"] == run.metrics()[-1]
+    assert facts["digest"] == run.experiment.digest
+    assert facts["evaluations"] == []
+
+
+def test_doctor_says_what_a_bug_report_needs_and_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "frey_face").mkdir()
+    (tmp_path / "frey_face" / "frey_rawface.mat").write_bytes(b"")
+    monkeypatch.setenv("VAEKIT_DATA", str(tmp_path))
+    facts = doctor()
+    assert {"vaekit", "python", "torch", "numpy", "device", "threads", "data"} <= facts.keys()
+    assert facts["data"]["digits"] == "found"
+    assert facts["data"]["frey_face"] == "found"
+    assert facts["data"]["kmnist"] == "not here"
+    assert "/" not in json.dumps(facts)
+
+
+def test_the_demo_is_quick_and_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaekit.measurement.SAMPLES", 50)
+    began = time.process_time()  # the machine may have other things to do
+    found = demo(tmp_path / "demo")
+    assert time.process_time() - began < 60
+    assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) >= 3
+    assert (tmp_path / "demo" / "report.html").is_file()
+    assert found["elbo"]["value"] > 5
+    assert load(tmp_path / "demo").metrics()[-1]["epoch"] == pytest.approx(400, abs=0.2)
