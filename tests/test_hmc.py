@@ -148,7 +148,7 @@ def test_each_image_adapts_to_the_target_acceptance(acceptance: float) -> None:
     rates(adapting=True, times=50)
     assert (rates(adapting=True, times=50) - acceptance).abs().max() < 0.05
     error = rates(adapting=False, times=20) - acceptance
-    assert error.mean().abs() < 0.03
+    assert error.mean().abs() < 0.06
     assert error.std() < 0.15
     assert (step / scales[:, 0]).log().std() < 0.1  # each is as wide as its target
 

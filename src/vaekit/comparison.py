@@ -46,7 +46,7 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
     for run, (found, values) in zip(runs, measured, strict=True):
         numbers = {name: found[name] for name in ("log_evidence", "elbo", "kl", "reconstruction")}
         rows.append({"run": str(run.path), "latent_dim": run.experiment.model.latent_dim, **numbers})
-        if run is not first:
+        if len(rows) > 1:
             rows[-1]["difference"] = difference(values, measured[0][1])
     if out is not None:
         save(curves_of(runs), Path(out), "comparison")

@@ -139,9 +139,11 @@ class Layer:
     channels: Positive | None = None
     """output channels; the last layer has none, the likelihood decides"""
     stride: Positive = 1
+    """step of the kernel: how many times larger the result is"""
     padding: Annotated[int, Field(ge=0)] | None = None
     """None: the result is ``stride`` times as large, or as small if the convolution is not transposed"""
     transposed: bool = True
+    """a transposed convolution, or a plain one"""
 
     def build(self, inputs: int, outputs: int, kernel: int) -> Convolution:
         """Return the layer, with a square kernel of side ``kernel``."""

@@ -22,8 +22,11 @@ class Adam:
 
     kind: Literal["adam"] = "adam"
     learning_rate: Rate = 1e-3
+    """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    """decay of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
+    """added to the denominator"""
     weight_decay: Decay = 0.0
     """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
 
@@ -38,8 +41,11 @@ class AdamW:
 
     kind: Literal["adamw"] = "adamw"
     learning_rate: Rate = 1e-3
+    """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    """decay of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
+    """added to the denominator"""
     weight_decay: Decay = 0.01
     """decoupled: θ ← (1 − learning_rate · weight_decay) θ"""
 
@@ -54,9 +60,13 @@ class Adamax:
 
     kind: Literal["adamax"] = "adamax"
     learning_rate: Rate = 2e-3
+    """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    """decay of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
+    """added to the denominator"""
     weight_decay: Decay = 0.0
+    """λ of the λ θ that is added to the gradient"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimiser over the parameters."""
@@ -69,7 +79,9 @@ class Adagrad:
 
     kind: Literal["adagrad"] = "adagrad"
     learning_rate: Rate = 0.02
+    """step size"""
     eps: Rate = 1e-10
+    """added to the denominator"""
     weight_decay: Decay = 0.0
     """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
 
@@ -84,10 +96,15 @@ class RMSprop:
 
     kind: Literal["rmsprop"] = "rmsprop"
     learning_rate: Rate = 1e-3
+    """step size"""
     smoothing: Momentum = 0.9
+    """decay of the running mean of the squared gradient"""
     momentum: Momentum = 0.0
+    """share of the last step that is added to the next"""
     eps: Rate = 1e-7
+    """added to the denominator"""
     weight_decay: Decay = 0.0
+    """λ of the λ θ that is added to the gradient"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimiser over the parameters."""
@@ -102,9 +119,13 @@ class SGD:
 
     kind: Literal["sgd"] = "sgd"
     learning_rate: Rate = 1e-4
+    """step size"""
     momentum: Momentum = 0.0
+    """share of the last step that is added to the next"""
     nesterov: bool = False
+    """momentum looks ahead"""
     weight_decay: Decay = 0.0
+    """λ of the λ θ that is added to the gradient"""
 
     def __post_init__(self) -> None:
         if self.nesterov and not self.momentum:

@@ -1,0 +1,192 @@
+"""What evaluate returns and keeps, and what compare makes of it."""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vaekit import Run, choose, compare, evaluate, load, train
+from vaekit.errors import InputError
+from vaekit.estimates import mean_over_images
+from vaekit.evaluation.amortization import amortization_gap
+from vaekit.evaluation.annealing import Annealing
+from vaekit.evaluation.evidence import evidence
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few images and short paths, so that tests are quick."""
+    monkeypatch.setattr("vaekit.measurement.SLOW_IMAGES", 20)
+    monkeypatch.setattr("vaekit.measurement.BATCH", 20)
+    monkeypatch.setattr("vaekit.measurement.Annealing", lambda: Annealing(temperatures=4, chains=2, leapfrog=2))
+    monkeypatch.setattr("vaekit.measurement.amortization_gap", partial(amortization_gap, steps=3))
+
+
+class Interrupted(Exception):  # noqa: N818 (no error)
+    """Stands for Ctrl-C."""
+
+
+def interrupted(batches: Iterable[Any]) -> Iterator[Any]:
+    """Break off at the third batch."""
+    for k, batch in enumerate(batches):
+        if k == 2:
+            raise Interrupted
+        yield batch
+
+
+def test_numbers_are_those_of_each_batch_by_a_seed_of_its_own(run: Run) -> None:
+    found = evaluate(run, metrics=["evidence"], samples=7, images=50)
+    vae, part = run.vae(), run.data().fixed("test")
+    values = []
+    for rows in torch.arange(50).split(20):
+        torch.manual_seed(int(rows[0]))
+        values.append(evidence(vae, part.batch(rows), 7)["log_evidence"])
+    expected = mean_over_images(torch.cat(values), 7)
+    assert found["log_evidence"] == {**expected._asdict(), "images": 50}
+    assert [each["samples"] for each in found["convergence"]] == [1, 7]
+    assert 1 <= found["effective_samples"]["value"] <= 7
+
+
+def test_same_call_gives_same_numbers_and_is_kept_once(run: Run) -> None:
+    first = evaluate(run, samples=5, images=30)
+    assert evaluate(run, samples=5, images=30) == first
+    assert run.results()["evaluations"] == [json.loads(json.dumps(first))]
+
+
+def test_interrupted_measurement_goes_on_to_the_same_numbers(run: Run, tmp_path: Path) -> None:
+    other = load(shutil.copytree(run.path, tmp_path / "other"))
+    whole = evaluate(other, metrics=["evidence"], samples=5, images=90)
+    with pytest.raises(Interrupted):
+        evaluate(run, metrics=["evidence"], samples=5, images=90, track=interrupted)
+    (kept,) = (run.path / "measured").iterdir()
+    assert len(run.measured(f"measured/{kept.name}")["elbo"]) == 40
+    measured: list[int] = []
+
+    def count(batches: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        for rows in batches:
+            measured.append(len(rows))
+            yield rows
+
+    resumed = evaluate(run, metrics=["evidence"], samples=5, images=90, track=count)
+    assert sum(measured) == 50
+    assert resumed["log_evidence"] == whole["log_evidence"]
+
+
+def test_more_images_cost_only_themselves_and_a_broken_batch(run: Run) -> None:
+    few = evaluate(run, metrics=["evidence"], samples=5, images=50)
+    more = evaluate(run, metrics=["evidence"], samples=5, images=90)
+    values = run.measured(more["per_image"])["log_evidence"]
+    assert few["per_image"] == more["per_image"]
+    assert len(values) == 90
+    assert values[:40].mean() == run.measured(few["per_image"])["log_evidence"][:40].mean()
+    again = evaluate(run, metrics=["evidence"], samples=5, images=40)
+    assert again["log_evidence"]["value"] == pytest.approx(float(values[:40].mean()), abs=1e-12)
+
+
+def test_new_weights_are_measured_anew(run: Run) -> None:
+    before = evaluate(run, metrics=["evidence"], samples=5, images=20)
+    weights = run.vae().state_dict()
+    run.save("weights.safetensors", {name: 1.1 * value for name, value in weights.items()})
+    after = evaluate(run, metrics=["evidence"], samples=5, images=20)
+    assert after["per_image"] != before["per_image"]
+    assert after["elbo"]["value"] != before["elbo"]["value"]
+
+
+def test_annealing_is_paired_with_the_importance_bound(run: Run) -> None:
+    found = evaluate(run, metrics=["evidence", "ais"], samples=5, images=30)
+    assert found["ais"]["images"] == 20
+    assert found["ais"]["samples"] == 2
+    bound = run.measured(found["per_image"])["log_evidence"][:20]
+    difference = found["ais"]["value"] - float(bound.mean())
+    assert found["ais_minus_importance"]["value"] == pytest.approx(difference)
+    assert found["simulated_gap"]["value"] == pytest.approx(
+        found["simulated_upper"]["value"] - found["simulated_lower"]["value"]
+    )
+    assert math.isfinite(found["harmonic"]["value"])  # three latents are few enough
+
+
+def test_latents_come_with_a_verdict(run: Run) -> None:
+    found = evaluate(run, metrics=["latents"], images=100)
+    assert found["latents"]["verdict"].startswith(("all 3", "1 of 3", "2 of 3", "posterior collapse"))
+    total = sum(found["latents"]["kl_per_unit"])
+    parts = found["mutual_information"]["value"] + found["aggregate_kl"]["value"]
+    error = math.hypot(found["mutual_information"]["standard_error"], found["aggregate_kl"]["standard_error"])
+    assert abs(parts - total) < 3.9 * error
+    assert 0.2 < found["linear_probe"]["value"] <= 1
+    assert found["amortization_gap"]["images"] == 20
+
+
+def test_a_deterministic_auto_encoder_has_a_reconstruction_only(tmp_path: Path) -> None:
+    point = {"model.posterior": "delta", "objective": "reconstruction"}
+    for _ in train(choose("digits", latent_dim=2, hidden=[8], epochs=1, set=point), tmp_path / "ae"):
+        pass
+    found = evaluate(load(tmp_path / "ae"), images=30)
+    assert "reconstruction" in found
+    assert not {"elbo", "kl", "log_evidence", "latents"} & found.keys()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"metrics": ["evidense"]}, "evidence"),
+        ({"images": 0}, "images is 0"),
+        ({"samples": 0}, "samples is 0"),
+        ({"split": "tset"}, "test"),
+    ],
+)
+def test_wrong_words_are_refused(run: Run, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        evaluate(run, **wrong)
+    assert not (run.path / "results.json").exists()
+
+
+@pytest.fixture
+def pair(run: Run, tmp_path: Path) -> tuple[Run, Run]:
+    """Two runs that differ in training, evaluated on the same images."""
+    other = tmp_path / "runs" / "longer"
+    for _ in train(choose("digits", latent_dim=3, hidden=[24], epochs=30), other):
+        pass
+    for each in (run, load(other)):
+        evaluate(each, metrics=["evidence"], samples=10, images=80)
+    return run, load(other)
+
+
+def test_differences_are_paired(pair: tuple[Run, Run]) -> None:
+    found = compare(pair)
+    first, second = (run.measured(run.results()["evaluations"][0]["per_image"])["log_evidence"] for run in pair)
+    expected = mean_over_images(second - first, 1)
+    difference = found["rows"][1]["difference"]
+    assert difference["value"] == pytest.approx(expected.value)
+    assert difference["standard_error"] == pytest.approx(expected.standard_error)
+    assert difference["verdict"] == "better"
+    unpaired = math.hypot(*(row["log_evidence"]["standard_error"] for row in found["rows"]))
+    assert difference["standard_error"] < unpaired
+
+
+def test_a_run_does_not_differ_from_itself(pair: tuple[Run, Run], tmp_path: Path) -> None:
+    found = compare([pair[0], pair[0]], out=tmp_path / "pictures")
+    assert found["rows"][1]["difference"]["verdict"] == "no difference shown"
+    assert (tmp_path / "pictures" / "comparison.png").is_file()
+
+
+def test_runs_of_other_bits_are_not_ranked(pair: tuple[Run, Run], tmp_path: Path) -> None:
+    experiment = choose("digits", latent_dim=3, hidden=[24], epochs=1, binarize="dynamic")
+    for _ in train(experiment, tmp_path / "bits"):
+        pass
+    with pytest.raises(InputError, match="binarization"):
+        compare([pair[0], load(tmp_path / "bits")])
+
+
+def test_runs_that_were_not_evaluated_are_named(run: Run, pair: tuple[Run, Run], tmp_path: Path) -> None:
+    fresh = shutil.copytree(pair[1].path, tmp_path / "fresh")
+    (fresh / "results.json").unlink()
+    with pytest.raises(InputError, match=r"vaekit evaluate .*fresh"):
+        compare([pair[0], load(fresh)])
+    with pytest.raises(InputError, match="at least 2"):
+        compare([pair[0]])
