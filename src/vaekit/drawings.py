@@ -39,6 +39,7 @@ def drawings(run: Run, data_root: Path | None, leave_out: Callable[[str], Any]) 
         yield curves(rows, run.space)
     else:
         leave_out("no loss curves: there are no metrics yet")
+    yield from outcomes(run)
     try:
         subject = Subject(run, run.vae(), run.data(data_root).fixed("test"))
     except InputError as error:
@@ -330,3 +331,45 @@ def units(subject: Subject, kl: np.ndarray) -> Drawing:
         f"vary by more than {ACTIVE} between examples: {advice}."
     )
     return Drawing("kl-per-unit", figure, caption)
+
+
+def outcomes(run: Run) -> Iterator[Drawing]:
+    """Draw what the last evaluations found: how the evidence grows with its draws, which classes are mixed up."""
+    evaluations = run.results().get("evaluations", [])
+    if found := next((e for e in reversed(evaluations) if len(e.get("convergence", ())) > 1), None):
+        yield growth(found, run.space)
+    if found := next((e for e in reversed(evaluations) if "samples" in e), None):
+        yield confusion(found, run.space)
+
+
+def growth(found: dict[str, Any], space: Space) -> Drawing:
+    """Draw the importance bound over its draws, and beside it what else was estimated on the same images."""
+    counts, values, errors = (
+        np.array([each[key] for each in found["convergence"]], dtype=float)
+        for key in ("samples", "value", "standard_error")
+    )
+    same = {
+        name: (found[key]["value"], found[key]["standard_error"])
+        for key, name in (("ais", "annealed"), ("elbo", "ELBO"))
+        if key in found and found[key].get("images", found["images"]) == found["images"]
+    }
+    note = f"{named(space)}, {found['images']:,} {found['split']} examples"
+    figure = plots.growth(counts, values, errors, others=same, title="Log-evidence by number of draws", note=note)
+    caption = (
+        "A bound from below in expectation: while it still climbs, more draws are needed. Bars: two standard errors."
+    )
+    return Drawing("evidence", figure, caption)
+
+
+def confusion(found: dict[str, Any], space: Space) -> Drawing:
+    """Draw which class the reconstruction of each class is taken for."""
+    quality = found["samples"]
+    counts = np.array(quality["confusion"])
+    accuracy = 100 * quality["classifier"]["accuracy"]["value"]
+    figure = plots.confusion(
+        counts,
+        space.classes,
+        title="What reconstructions are taken for",
+        note=f"{named(space)}, {counts.sum():,} {found['split']} examples; classifier of {accuracy:.2f} % accuracy",
+    )
+    return Drawing("confusion", figure, "Class of the input against class of its reconstruction.")

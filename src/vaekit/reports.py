@@ -35,9 +35,21 @@ VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]",
 
 MEASURES = {
     "log_evidence": ("log-evidence", "log p(x), estimated from below with importance weights; higher is better"),
+    "ais": ("log-evidence, annealed", "log p(x), estimated from below by annealed importance sampling"),
+    "ais_minus_importance": ("annealed − importance", "what the importance bound falls short, on the same examples"),
+    "simulated_lower": ("simulated, lower bound", "annealing forwards, on examples that the model drew"),
+    "simulated_upper": ("simulated, upper bound", "annealing backwards, on the same examples"),
+    "simulated_gap": ("simulated, gap", "upper less lower bound: how far annealing with these settings can be off"),
+    "harmonic": ("log-evidence, AEVB's estimator", "from posterior samples; errs upwards, never to be quoted alone"),
     "elbo": ("ELBO", "lower bound on log p(x); higher is better"),
     "reconstruction": ("reconstruction", "−E log p(x | z) under the posterior; lower is better"),
     "kl": ("KL", "from posterior to prior: what the code says about x"),
+    "amortization_gap": ("amortization gap", "ELBO of a Gaussian fitted to each example less that of the encoder's"),
+    "mutual_information": ("mutual information", "what a code says about which of these examples it is of"),
+    "aggregate_kl": ("KL of all codes to the prior", "what makes samples worse than reconstructions"),
+    "effective_samples": ("effective draws", "not nats: how many of the draws carry the log-evidence"),
+    "nearest_neighbors": ("5 nearest neighbors", "a share, not nats: test accuracy on the codes"),
+    "linear_probe": ("linear probe", "a share, not nats: test accuracy of logistic regression on the codes"),
 }
 
 
@@ -100,7 +112,12 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     known = [key for key in MEASURES if key in evaluation]
     others = [k for k, v in evaluation.items() if k not in MEASURES and isinstance(v, dict) and "standard_error" in v]
     rows = [(*MEASURES.get(key, (key, "")), *_estimate(**evaluation[key])) for key in known + others]
-    return {**evaluation, "rows": rows}
+    fewer = {
+        MEASURES.get(key, (key,))[0]: evaluation[key]["images"]
+        for key in known + others
+        if evaluation[key].get("images", evaluation["images"]) != evaluation["images"]
+    }
+    return {**evaluation, "rows": rows, "fewer": fewer}
 
 
 def _estimate(value: float, standard_error: float, samples: int, **_: Any) -> tuple[str, str, int]:

@@ -7,6 +7,7 @@ Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a not
 from vaekit.plots.codes import kl_per_unit, scatter
 from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
+from vaekit.plots.growth import growth
 from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
 from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
 from vaekit.plots.tables import agreement, marginals
@@ -21,6 +22,7 @@ __all__ = [
     "confusion",
     "curves",
     "gaussian_quantiles",
+    "growth",
     "interpolations",
     "kl_per_unit",
     "manifold",
