@@ -33,8 +33,8 @@ from vaekit.networks import MLP
 
 SEEDS = 20
 QUICK = {
-    "encoder": Annealing(start="encoder", temperatures=8, chains=16, leapfrog=3),
-    "prior": Annealing(start="prior", temperatures=60, chains=16, leapfrog=2),
+    "encoder": Annealing(start="encoder", temperatures=32, chains=16, leapfrog=2),
+    "prior": Annealing(start="prior", temperatures=150, chains=16, leapfrog=1),
 }
 
 
@@ -109,17 +109,20 @@ def score(ratio: Tensor) -> float:
 @pytest.mark.parametrize("start", QUICK)
 def test_z_scores_are_standard_normal_over_seeds(start: str) -> None:
     vae, marginal = wrong()
+    settings = Annealing(
+        **{**vars(QUICK[start]), "chains": 64}
+    )  # of few images: the bound's bias is within their noise
     scores: dict[str, list[float]] = {"forward": [], "reverse": [], "estimate": []}
     for i in range(SEEDS):
         torch.manual_seed(i)
-        z = vae.prior().sample((50,))
+        z = vae.prior().sample((20,))
         x = vae.likelihood(z).sample()
-        log_weight = forward(vae, x, QUICK[start])
-        estimate = mean_over_images(log_mean(log_weight) - marginal.log_prob(x), 16)
+        log_weight = forward(vae, x, settings)
+        estimate = mean_over_images(log_mean(log_weight) - marginal.log_prob(x), 64)
         scores["forward"].append(score((log_weight - marginal.log_prob(x)).exp()))
-        scores["reverse"].append(score((marginal.log_prob(x) - reverse(vae, x, z, QUICK[start])).exp()))
+        scores["reverse"].append(score((marginal.log_prob(x) - reverse(vae, x, z, settings)).exp()))
         scores["estimate"].append(estimate.value / estimate.standard_error)
-    null = stats.t(df=49)
+    null = stats.t(df=19)
     assert all(stats.kstest(found, null.cdf).pvalue > 1e-3 for found in scores.values())
     assert abs(np.mean(scores["forward"])) * SEEDS**0.5 < SIGMAS
     assert abs(np.mean(scores["reverse"])) * SEEDS**0.5 < SIGMAS

@@ -56,7 +56,7 @@ def test_z_scores_are_standard_normal_over_seeds() -> None:
 
 
 def test_errs_upwards_and_less_with_more_samples() -> None:
-    few, many = errors(images=1000, samples=6), errors(images=200, samples=50)
+    few, many = errors(images=500, samples=12), errors(images=200, samples=50)
     assert float(few.mean()) > SIGMAS * float(few.std()) / len(few) ** 0.5
     assert abs(float(many.mean())) < float(few.mean()) / 3
     assert float(many.std()) < float(few.std()) / 3

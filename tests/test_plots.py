@@ -246,3 +246,17 @@ def test_tables_show_twelve_columns_and_say_so(tmp_path, random):
     x[:, 0] = 1
     plots.save(plots.marginals(x, x, names, title="marginals"), tmp_path, "marginals")
     assert "constant" in texts(plots.agreement(x, x, names, title="agreement"))
+
+
+def test_growth_of_the_evidence_is_drawn_beside_other_estimates(tmp_path):
+    counts, values = np.array([1.0, 10.0, 100.0]), np.array([-104.0, -101.0, -99.0])
+    figure = plots.growth(counts, values, np.full(3, 0.2), others={"ELBO": (-104.0, 0.2)}, title="growth")
+    axes = figure.axes[0]
+    assert axes.get_xscale() == "log"
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "10", "100"]
+    assert texts(figure)[-2:] == ["importance −99.0", "ELBO −104.0"]
+    low, high = axes.get_ylim()
+    assert low < -104.4
+    assert high > -98.6
+    assert "K = 100: −99.0" in figure.get_label()
+    plots.save(figure, tmp_path, "growth")

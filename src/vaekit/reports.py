@@ -45,7 +45,7 @@ MEASURES = {
     "reconstruction": ("reconstruction", "−E log p(x | z) under the posterior; lower is better"),
     "kl": ("KL", "from posterior to prior: what the code says about x"),
     "amortization_gap": ("amortization gap", "ELBO of a Gaussian fitted to each example less that of the encoder's"),
-    "mutual_information": ("mutual information", "what a code says about which of these examples it is of"),
+    "mutual_information": ("mutual information", "what a code says about which of N examples it is of; at most log N"),
     "aggregate_kl": ("KL of all codes to the prior", "what makes samples worse than reconstructions"),
     "effective_samples": ("effective draws", "not nats: how many of the draws carry the log-evidence"),
     "nearest_neighbors": ("5 nearest neighbors", "a share, not nats: test accuracy on the codes"),

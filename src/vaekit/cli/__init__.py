@@ -17,6 +17,8 @@ from vaekit.errors import InputError, RunError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 if a run failed, 2 for wrong use, 130 if interrupted."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    # Threads that spin while they wait for each other starve on a busy machine: a training is then ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(words, exit_on_error=False, print_error=False, result_action="return_none")
         sys.stdout.flush()

@@ -17,8 +17,6 @@ ADAPTATION = 0.5
 """change of log ε when the acceptance is off its target by 1"""
 JITTER = 0.1
 """share by which each trajectory's ε may differ, so that no orbit closes on itself"""
-
-
 FIRST_STEP = 0.5
 """ε before it has adapted"""
 
@@ -63,11 +61,11 @@ def leapfrog(
     point: Point,
     momentum: Float[Tensor, "chains batch latent"],
     step: Float[Tensor, "*chains batch"],
-    steps: int,
+    length: int,
 ) -> tuple[Point, Float[Tensor, "chains batch latent"]]:
-    """Follow the dynamics of H(z, ρ) = −log π_β(z) + ½ ρᵀρ: ρ += ½ε ∇log π_β, z += ε ρ, ρ += ½ε ∇log π_β."""
+    """Follow H(z, ρ) = −log π_β(z) + ½ ρᵀρ for ``length`` steps ρ += ½ε ∇log π_β, z += ε ρ, ρ += ½ε ∇log π_β."""
     epsilon = step[..., None]
-    for _ in range(steps):
+    for _ in range(length):
         momentum = momentum + 0.5 * epsilon * point.gradient(beta)
         point = evaluate(path, point.z + epsilon * momentum)
         momentum = momentum + 0.5 * epsilon * point.gradient(beta)
@@ -75,7 +73,7 @@ def leapfrog(
 
 
 def transition(
-    path: Path, beta: float, point: Point, step: Float[Tensor, "batch"], steps: int
+    path: Path, beta: float, point: Point, step: Float[Tensor, "batch"], length: int
 ) -> tuple[Point, Float[Tensor, "chains batch"]]:
     """Move once, leaving π_β invariant: fresh momenta, a trajectory, Metropolis's test.
 
@@ -86,7 +84,7 @@ def transition(
     """
     momentum = torch.randn_like(point.z)
     jitter = 1 + JITTER * (2 * torch.rand_like(point.log_start) - 1)
-    end, final = leapfrog(path, beta, point, momentum, jitter * step, steps)
+    end, final = leapfrog(path, beta, point, momentum, jitter * step, length)
     change = end.log_density(beta) - point.log_density(beta)
     probability = (change - 0.5 * (final.square() - momentum.square()).sum(-1)).clamp(max=0).exp().nan_to_num(0)
     accepted = torch.rand_like(probability) < probability
@@ -104,13 +102,13 @@ def adapted(
 
 
 def settle(
-    path: Path, beta: float, z: Float[Tensor, "chains batch latent"], transitions: int, steps: int, acceptance: float
+    path: Path, beta: float, z: Float[Tensor, "chains batch latent"], transitions: int, length: int, acceptance: float
 ) -> Point:
     """Run all chains from z towards π_β; the step size adapts over the first half, then stays."""
     point = evaluate(path, z)
     step = torch.full_like(point.log_start[0], FIRST_STEP)
     for i in range(transitions):
-        point, probability = transition(path, beta, point, step, steps)
+        point, probability = transition(path, beta, point, step, length)
         if i < transitions // 2:
             step = adapted(step, probability, acceptance)
     return point

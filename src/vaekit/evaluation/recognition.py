@@ -31,17 +31,16 @@ class Recipe:
     strides: tuple[int, ...] = (1, 2, 1, 2, 2)
     features: int = 128
     batch_size: int = 128
-    epochs: int = 8
+    epochs: int = 10
     steps: int = 600
     """taken at least, however few the images are"""
     learning_rate: float = 4e-3
-    weight_decay: float = 0.01
     shift: float = 0.07
     """of a side, by which images are moved at most"""
     outliers: int = 32
     """images of nothing beside each batch, of which the network learns to be unsure"""
     outlier_weight: float = 0.5
-    settling: float = 0.15
+    settling: float = 0.4
     """last part of the training, whose images stay where they are, so that it ends as sure of the data as it may be"""
 
 
@@ -64,8 +63,8 @@ class Network(nn.Module):
         for (inputs, outputs), stride in zip(pairwise((channels, *RECIPE.channels)), RECIPE.strides, strict=True):
             layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
             height, width = ceil(height / stride), ceil(width / stride)
-        dense = nn.Linear(RECIPE.channels[-1] * height * width, RECIPE.features, bias=False)
-        self.body = nn.Sequential(*layers, nn.Flatten(), dense, nn.BatchNorm1d(RECIPE.features), nn.ReLU())
+        dense = nn.Linear(RECIPE.channels[-1] * height * width, RECIPE.features)
+        self.body = nn.Sequential(*layers, nn.Flatten(), dense, nn.ReLU())
         self.head = nn.Linear(RECIPE.features, classes)
         self.register_buffer("shift", torch.zeros(channels, 1, 1))
         self.register_buffer("scale", torch.ones(channels, 1, 1))
@@ -80,21 +79,21 @@ class Network(nn.Module):
 
 def train(network: Network, data: Data, seed: int, track: Track) -> int:
     """Train a network on the training images, drawing shifts from torch's random state; return the steps taken."""
-    train, labels = data.train, data.train.labels
+    images, labels = data.train, data.train.labels
     assert labels is not None
-    steps = max(RECIPE.steps, ceil(RECIPE.epochs * len(train) / RECIPE.batch_size))
+    steps = max(RECIPE.steps, ceil(RECIPE.epochs * len(images) / RECIPE.batch_size))
     log.info("training the classifier of %s once, %d steps; it is kept in the cache", data.space.source, steps)
-    order = Order(len(train), RECIPE.batch_size, seed)
-    some = train.batch(torch.linspace(0, len(train) - 1, min(len(train), 1000)).long())
+    order = Order(len(images), RECIPE.batch_size, seed)
+    some = images.batch(torch.linspace(0, len(images) - 1, min(len(images), 1000)).long())
     network.shift.copy_(some.mean((0, 2, 3))[:, None, None])
     network.scale.copy_(some.std((0, 2, 3))[:, None, None].clamp_min(1e-3))
-    optimizer = torch.optim.AdamW(network.parameters(), RECIPE.learning_rate, weight_decay=RECIPE.weight_decay)
+    optimizer = torch.optim.Adam(network.parameters(), RECIPE.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RECIPE.learning_rate, total_steps=steps, pct_start=0.2)
     network.train()
     with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         for step in track(range(steps)):
             rows = order.rows(step)
-            x = F.adaptive_avg_pool2d(train.batch(rows), network.sides)
+            x = F.adaptive_avg_pool2d(images.batch(rows), network.sides)
             x = torch.cat([shifted(x) if step < (1 - RECIPE.settling) * steps else x, outliers(x, RECIPE.outliers)])
             sure, unsure = network(x).split(len(rows))
             doubt = -unsure.log_softmax(1).mean()  # cross-entropy with equal probabilities

@@ -1,5 +1,7 @@
 """The figure of how an estimate of the evidence grows with its draws."""
 
+from typing import Any
+
 from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
 
 
@@ -27,12 +29,12 @@ def growth(
     axes.set_xticks(counts, [f"{int(k):,}" for k in counts])
     axes.minorticks_off()
     axes.grid(axis="y")
-    right = counts[-1] * 1.08
-    axes.annotate(f"importance {number(float(values[-1]))}", (right, values[-1]), color=SERIES[0], fontsize=7, va="top")
+    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "fontsize": 7, "va": "center"}
+    axes.annotate(f"importance {number(float(values[-1]))}", (1.03, values[-1]), color=SERIES[0], **beside)
     for (name, (value, error)), colour in zip((others or {}).items(), (SERIES[1], SERIES[2], MUTED), strict=False):
         axes.axhline(value, color=colour, linewidth=1, linestyle="--")
         axes.axhspan(value - 2 * error, value + 2 * error, color=colour, alpha=0.12, linewidth=0)
-        axes.annotate(f"{name} {number(value)}", (right, value), color=colour, fontsize=7, va="bottom")
+        axes.annotate(f"{name} {number(value)}", (1.03, value), color=colour, **beside)
     pairs = ", ".join(f"K = {int(k):,}: {number(float(v))}" for k, v in zip(counts, values, strict=True))
     figure.set_label(f"Importance bound on the log-evidence, in nats per example. {pairs}.")
     return figure
