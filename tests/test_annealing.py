@@ -34,7 +34,7 @@ from vaekit.networks import MLP
 SEEDS = 20
 QUICK = {
     "encoder": Annealing(start="encoder", temperatures=32, chains=16, leapfrog=2),
-    "prior": Annealing(start="prior", temperatures=150, chains=16, leapfrog=1),
+    "prior": Annealing(start="prior", temperatures=100, chains=16, leapfrog=1),
 }
 
 
