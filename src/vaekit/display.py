@@ -181,6 +181,7 @@ NATS = {
     "simulated_upper": "simulated images, upper bound",
     "simulated_gap": "    upper − lower",
     "harmonic": "log-evidence, AEVB's estimator (errs upwards)",
+    "kth_marginal_likelihood": "minus cross-entropy (KTH's term: no KL, no bound)",
     "elbo": "ELBO",
     "reconstruction": "reconstruction",
     "kl": "KL",

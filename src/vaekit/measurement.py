@@ -179,6 +179,9 @@ def _evidence(subject: Subject) -> dict[str, Any]:
     values = _importance(subject, subject.images)
     growth = {name: values.pop(name) for name in list(values) if name.startswith(evidence.AT)}
     found: dict[str, Any] = {name: _estimate(value, subject.samples) for name, value in values.items()}
+    if subject.run.experiment.model.likelihood.kind == "bernoulli":
+        # What a report of 2021 at KTH calls marginal likelihood: without the KL it is no evidence and no bound.
+        found["kth_marginal_likelihood"] = _estimate(-values["reconstruction"], subject.samples)
     if growth:
         counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
         found["convergence"] = [_estimate(value, k) for k, value in sorted(counts.items())]
@@ -252,6 +255,7 @@ def _latents(subject: Subject) -> dict[str, Any]:
     found["latents"] = {
         "kl_per_unit": used.kl.tolist(),
         "variance_of_means": used.variance.tolist(),
+        "expected_variance": used.expected_variance.tolist(),
         "active": used.active,
         "active_by_variance": used.active_by_variance,
         "ceiling": carried.ceiling,

@@ -41,6 +41,7 @@ MEASURES = {
     "simulated_upper": ("simulated, upper bound", "annealing backwards, on the same examples"),
     "simulated_gap": ("simulated, gap", "upper less lower bound: how far annealing with these settings can be off"),
     "harmonic": ("log-evidence, AEVB's estimator", "from posterior samples; errs upwards, never to be quoted alone"),
+    "kth_marginal_likelihood": ("minus cross-entropy", "what one report calls marginal likelihood: no KL, no bound"),
     "elbo": ("ELBO", "lower bound on log p(x); higher is better"),
     "reconstruction": ("reconstruction", "−E log p(x | z) under the posterior; lower is better"),
     "kl": ("KL", "from posterior to prior: what the code says about x"),

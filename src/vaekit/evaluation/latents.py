@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaekit.model import VAE
+from vaekit.model import VAE, kl_per_unit
 
 ACTIVE = 0.01
 """threshold of both definitions of an active unit: nats of KL, and variance of the posterior mean"""
@@ -19,10 +19,12 @@ class Usage(NamedTuple):
     Attributes:
         kl: KL(q(z_j | x) ‖ p(z_j)) of each unit, (d,) nats.
         variance: Var_x(E_q[z_j | x]) of each unit, (d,).
+        expected_variance: E_x(Var_q[z_j | x]) of each unit, (d,); with ``variance`` it adds up to that of all codes.
     """
 
     kl: Float[Tensor, "latent"]
     variance: Float[Tensor, "latent"]
+    expected_variance: Float[Tensor, "latent"]
 
     @property
     def active(self) -> list[int]:
@@ -45,5 +47,10 @@ class Usage(NamedTuple):
 @torch.no_grad()
 def usage(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Usage:
     """Measure what each unit of ``vae`` carries about the images of all batches."""
-    kl, means = zip(*((vae.kl_per_unit(x).double(), vae.encode(x).double()) for x in batches), strict=True)
-    return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0))
+    kl, means, variances = [], [], []
+    for x in batches:
+        q = vae.posterior(x)
+        kl.append(kl_per_unit(q, vae.prior()).double())
+        means.append(q.mean.double())
+        variances.append(q.variance.double())
+    return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0), torch.cat(variances).mean(0))
