@@ -30,7 +30,13 @@ def row(option: Option) -> str:
     """One line of the table."""
     kinds = [part for part in option.location if part not in option.path.split(".")]
     default = "" if option.default is None else f"`{json.dumps(option.default)}`"
-    words = (f"`{option.path}`", " ".join(kinds), option.type.replace(" | ", ", "), default, option.description)
+    words = (
+        f"`{option.path}`",
+        " ".join(kinds),
+        option.type.replace(" | ", ", "),
+        default,
+        option.description.replace("|", r"\|"),
+    )
     return f"| {' | '.join(words)} |\n"
 
 
