@@ -30,13 +30,8 @@ def row(option: Option) -> str:
     """One line of the table."""
     kinds = [part for part in option.location if part not in option.path.split(".")]
     default = "" if option.default is None else f"`{json.dumps(option.default)}`"
-    words = (
-        f"`{option.path}`",
-        " ".join(kinds),
-        option.type.replace(" | ", ", "),
-        default,
-        option.description.replace("|", r"\|"),
-    )
+    meaning = option.description.replace("|", r"\|")
+    words = (f"`{option.path}`", " ".join(kinds), option.type.replace(" | ", ", "), default, meaning)
     return f"| {' | '.join(words)} |\n"
 
 

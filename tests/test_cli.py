@@ -288,7 +288,7 @@ def test_failures_of_the_run_while_drawing_are_sentences(
 
 def test_the_network_is_out_of_reach_and_only_named_sets_have_addresses() -> None:
     with pytest.raises(OSError, match="a test reached for the network"):
-        urllib.request.urlopen("http://127.0.0.1:9", timeout=1)
+        urllib.request.urlopen("http://192.0.2.1:9", timeout=1)  # an address for documentation
     package = Path(vaekit.__file__).parent
     files = [path for path in package.rglob("*") if path.suffix in (".py", ".j2")]
     reaching = {
