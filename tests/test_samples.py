@@ -294,14 +294,14 @@ def test_a_model_that_repeats_its_training_images_is_found_out(digits, recognize
     assert repr(measure(model, recognizer, digits, digits.test)) == repr(quality)
 
 
-def test_what_is_no_digit_is_called_none(digits, recognizer):
+def test_one_image_over_and_over_scores_nothing_and_noise_is_not_legible(digits, recognizer):
     mean = everything(digits.train).mean(0, keepdim=True)
     model = Given(mean, lambda x: mean.expand_as(x))
     table = measure(model, recognizer, digits, digits.test, images=200, neighbors=50).table
     for name in ("samples", "reconstructions", "noise", "mean image"):
-        assert table[name].legibility.value < 0.03, name
         assert table[name].inception_score.value < 1.5, name
         assert table[name].frechet_distance.value > 10 * table["train"].frechet_distance.value, name
+    assert table["noise"].legibility.value < 0.03
     assert table["samples"].inception_score.value == pytest.approx(1)
     assert sum(table["samples"].class_counts) == 200
     assert table["samples"].agreement is None

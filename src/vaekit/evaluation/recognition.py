@@ -37,11 +37,8 @@ class Recipe:
     learning_rate: float = 4e-3
     shift: float = 0.07
     """of a side, by which images are moved at most"""
-    outliers: int = 32
+    outliers: int = 16
     """images of nothing beside each batch, of which the network learns to be unsure"""
-    outlier_weight: float = 0.5
-    settling: float = 0.4
-    """last part of the training, whose images stay where they are, so that it ends as sure of the data as it may be"""
 
 
 RECIPE = Recipe()
@@ -94,10 +91,9 @@ def train(network: Network, data: Data, seed: int, track: Track) -> int:
         for step in track(range(steps)):
             rows = order.rows(step)
             x = F.adaptive_avg_pool2d(images.batch(rows), network.sides)
-            x = torch.cat([shifted(x) if step < (1 - RECIPE.settling) * steps else x, outliers(x, RECIPE.outliers)])
-            sure, unsure = network(x).split(len(rows))
+            sure, unsure = network(torch.cat([shifted(x), outliers(x[: RECIPE.outliers])])).split(len(rows))
             doubt = -unsure.log_softmax(1).mean()  # cross-entropy with equal probabilities
-            loss = F.cross_entropy(sure, labels[rows.to(labels.device)]) + RECIPE.outlier_weight * doubt
+            loss = F.cross_entropy(sure, labels[rows.to(labels.device)]) + doubt * len(unsure) / len(sure)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -117,14 +113,13 @@ def shifted(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "b
     return padded[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def outliers(x: Float[Tensor, "batch channels height width"], n: int) -> Float[Tensor, "{n} channels height width"]:
-    """Make n images of nothing: a third each of uniform noise, of shuffled pixels, and of means of four images.
+def outliers(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
+    """Make as many images of nothing, by turns of uniform noise and of an image's own pixels shuffled.
 
     A classifier that never saw any is sure of the class of noise, and would call it legible.
 
     Reference: *Deep anomaly detection with outlier exposure (Hendrycks, Mazeika, Dietterich, 2019)*, arXiv:1812.04606.
     """
-    noise = torch.rand_like(x[: n // 3])
-    shuffled = x[: n // 3].flatten(2)[:, :, torch.randperm(x[0, 0].numel(), device=x.device)].view_as(noise)
-    four = torch.randint(len(x), (n - 2 * len(noise), 4), device=x.device)
-    return torch.cat([noise, shuffled, x[four].mean(1)])
+    nothing = x.flatten(2)[:, :, torch.randperm(x[0, 0].numel(), device=x.device)].view_as(x)
+    nothing[::2] = torch.rand_like(nothing[::2])
+    return nothing
