@@ -12,15 +12,16 @@ from vaekit.model import Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Reconstruction
 from vaekit.posteriors import Delta
-from vaekit.training import Step
+from vaekit.steps import Step
 
 EVENT = (1, 4, 4)
+ONE = torch.tensor(1.0)
 
 
 @pytest.fixture
 def step() -> Step:
     torch.manual_seed(0)
-    return Step(Model(latent_dim=2, network=MLP(hidden=(6,))).build(EVENT), ELBO().build(1, 1))
+    return Step(Model(latent_dim=2, network=MLP(hidden=(6,))).build(EVENT), ELBO())
 
 
 @pytest.fixture
@@ -32,21 +33,21 @@ def x() -> Tensor:
 def test_data(step: Step, x: Tensor, wrong: float) -> None:
     x[3, 0, 1, 2] = wrong
     step.vae.posterior.head.weight.data[0, 0] = torch.nan
-    assert first_non_finite(step, x, 0) == "the data of the batch"
+    assert first_non_finite(step, x, ONE) == "the data of the batch"
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 def test_weight(step: Step, x: Tensor, wrong: float) -> None:
     step.vae.likelihood.network[2].weight.data[3, 1] = wrong
-    assert first_non_finite(step, x, 0) == "weight vae.likelihood.network.2.weight, since the update before"
+    assert first_non_finite(step, x, ONE) == "weight vae.likelihood.network.2.weight, since the update before"
     assert non_finite_weight(step.vae) == "likelihood.network.2.weight"
 
 
 def test_parameter_that_belongs_to_no_layer(x: Tensor) -> None:
     spec = Model(latent_dim=2, likelihood=Gaussian(scale="shared"))
-    step = Step(spec.build(EVENT), ELBO().build(1, 1))
+    step = Step(spec.build(EVENT), ELBO())
     step.vae.likelihood.log_scale.data.fill_(torch.nan)
-    assert first_non_finite(step, x, 0) == "weight vae.likelihood.log_scale, since the update before"
+    assert first_non_finite(step, x, ONE) == "weight vae.likelihood.log_scale, since the update before"
 
 
 class Broken(nn.Module):
@@ -62,28 +63,28 @@ class Broken(nn.Module):
 
 def test_the_first_layer_whose_output_breaks(step: Step, x: Tensor) -> None:
     step.vae.posterior.trunk[2] = Broken(row=3)
-    found = first_non_finite(step, x, 0)
+    found = first_non_finite(step, x, ONE)
     assert found == "the output of layer vae.posterior.trunk.2, then the term reconstruction"
-    assert "finite" in first_non_finite(step, x[:3], 0)  # that image is not among them
+    assert "finite" in first_non_finite(step, x[:3], ONE)  # that image is not among them
 
 
 def test_a_term_that_overflows_in_no_layer(step: Step, x: Tensor) -> None:
     step.vae.posterior.head.bias.data[2:] = 60.0  # σ = e⁶⁰ is finite, σ² is not
-    assert first_non_finite(step, x, 0) == "with every layer's output finite, the term kl"
+    assert first_non_finite(step, x, ONE) == "with every layer's output finite, the term kl"
 
 
 @pytest.mark.parametrize("objective", [ELBO(), Reconstruction()], ids=["elbo", "reconstruction"])
 def test_hooks_are_taken_away_and_no_gradient_is_kept(objective: Any, x: Tensor) -> None:
     posterior: Any = {"posterior": Delta()} if objective.kind == "reconstruction" else {}
-    step = Step(Model(latent_dim=2, **posterior).build(EVENT), objective.build(1, 1))
-    first_non_finite(step, x, 0)
+    step = Step(Model(latent_dim=2, **posterior).build(EVENT), objective)
+    first_non_finite(step, x, ONE)
     assert not any(module._forward_hooks for module in step.modules())
     assert all(weight.grad is None for weight in step.parameters())
 
 
 def test_hooks_are_taken_away_if_the_step_fails(step: Step, x: Tensor) -> None:
     with pytest.raises(RuntimeError):
-        first_non_finite(step, x[:, :, :3], 0)
+        first_non_finite(step, x[:, :, :3], ONE)
     assert not any(module._forward_hooks for module in step.modules())
 
 

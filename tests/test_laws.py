@@ -403,7 +403,8 @@ def test_network_round_trips_through_safetensors(spec: Any) -> None:
 def test_objective_gives_scalars_and_a_gradient_for_every_weight(spec: Any, device: str) -> None:
     q = posteriors.Delta() if spec.kind == "reconstruction" else posteriors.Gaussian()
     vae = Model(latent_dim=2, posterior=q).build((1, 4, 4)).to(device)
-    loss = spec.build(10.0, 5.0)(vae, torch.rand(6, 1, 4, 4, device=device), 7)
+    weight = torch.tensor(spec.kl_weight(epoch=0.7, epochs=5), device=device)
+    loss = spec(vae, torch.rand(6, 1, 4, 4, device=device), weight)
     for value in (loss.value, loss.bound, *loss.terms.values()):
         assert value.shape == ()
         assert value.device.type == device

@@ -18,13 +18,13 @@ def non_finite_weight(module: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], index: int) -> str:
+def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> str:
     """Run a training step again and say what was not finite first: the data, a weight, a layer's output, or a term.
 
     Args:
-        step: the objective on a batch as a module, (x, index) → Loss.
+        step: the objective on a batch as a module, (x, kl_weight) → Loss.
         x: the batch, (batch, *event).
-        index: the number of the step.
+        kl_weight: weight of the KL.
     """
     if not torch.isfinite(x).all():
         return "the data of the batch"
@@ -41,7 +41,7 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], index: i
 
     handles = [watch(name, module) for name, module in step.named_modules() if not list(module.children())]
     try:
-        loss: Loss = step(x, index)
+        loss: Loss = step(x, kl_weight)
     finally:
         for handle in handles:
             handle.remove()

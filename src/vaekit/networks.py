@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vaekit.errors import InputError
+from vaekit.linear import Linear
 from vaekit.specs import spec
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
@@ -38,8 +39,8 @@ class Gated(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, outputs)
-        self.gate = nn.Linear(inputs, outputs)
+        self.linear = Linear(inputs, outputs)
+        self.gate = Linear(inputs, outputs)
 
     def forward(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
         return self.linear(x) * self.gate(x).sigmoid()
@@ -84,7 +85,7 @@ def dense(widths: Sequence[int], activation: str, gated: bool = False) -> list[n
     """Linear layers of the given widths, each followed by the activation (or made of gated layers, which need none)."""
     if gated:
         return [Gated(a, b) for a, b in pairwise(widths)]
-    return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), ACTIVATIONS[activation]())]
+    return [layer for a, b in pairwise(widths) for layer in (Linear(a, b), ACTIVATIONS[activation]())]
 
 
 def initialize(network: nn.Module, initialization: str | float) -> None:
@@ -128,7 +129,7 @@ class MLP:
         """Return the decoder, z (..., d) → (..., outputs, *event): ``outputs`` parameters for each element of x."""
         widths = (latent_dim, *reversed(self.hidden))
         layers = dense(widths, self.activation, self.gated)
-        head = nn.Linear(widths[-1], outputs * prod(event_shape))
+        head = Linear(widths[-1], outputs * prod(event_shape))
         return nn.Sequential(*layers, head, nn.Unflatten(-1, (outputs, *event_shape)))
 
 

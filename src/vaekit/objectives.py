@@ -1,7 +1,7 @@
 """Objectives: functions of (model, batch, step) that say what is differentiated and what is reported."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from jaxtyping import Float
 from pydantic import Field
@@ -26,7 +26,17 @@ class Loss(NamedTuple):
     terms: Mapping[str, Float[Tensor, ""]]
 
 
-Objective = Callable[[VAE, Tensor, int], Loss]
+class Objective(Protocol):
+    """A function of (model, batch) and of what it is told about the course of the training."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def kl_weight(self, epoch: float, epochs: float) -> float:
+        """Return the weight of the KL after ``epoch`` of ``epochs`` epochs."""
+
+    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
+        """Return the loss on a batch; the weight is a tensor, so that a compiled step need not be compiled anew."""
 
 
 @spec
@@ -44,10 +54,9 @@ class ELBO:
     (Kingma et al., 2016)*, arXiv:1606.04934.
 
     Example:
-        >>> from torch import zeros
+        >>> from torch import tensor, zeros
         >>> from vaekit.model import Model
-        >>> objective = ELBO(beta=4.0).build(steps_per_epoch=100, epochs=10)
-        >>> sorted(objective(Model().build((1, 8, 8)), zeros(5, 1, 8, 8), 0).terms)
+        >>> sorted(ELBO()(Model().build((1, 8, 8)), zeros(5, 1, 8, 8), kl_weight=tensor(4.0)).terms)
         ['elbo', 'kl', 'reconstruction']
     """
 
@@ -63,19 +72,16 @@ class ELBO:
     free_bits: Annotated[float, Field(ge=0)] = 0.0
     """nats of KL per latent unit that cost nothing"""
 
-    def build(self, steps_per_epoch: float, epochs: float) -> Objective:
-        """Return the objective; the schedule counts epochs, so it is told their length."""
+    def kl_weight(self, epoch: float, epochs: float) -> float:
+        return self.beta * self.beta_schedule.factor(epoch, epochs)
 
-        def elbo(vae: VAE, x: Float[Tensor, "batch *event"], step: int) -> Loss:
-            draws = vae.draw(x, self.samples)
-            reconstruction = -draws.log_likelihood.mean()
-            kl = vae.kl(draws, analytic=self.kl == "analytic").mean()
-            beta = self.beta * self.beta_schedule.factor(step / steps_per_epoch, epochs)
-            value = reconstruction + beta * (self._floored(vae, draws) if self.free_bits else kl)
-            bound = -(reconstruction + kl)
-            return Loss(value, bound, {"elbo": bound, "reconstruction": reconstruction, "kl": kl})
-
-        return elbo
+    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
+        draws = vae.draw(x, self.samples)
+        reconstruction = -draws.log_likelihood.mean()
+        kl = vae.kl(draws, analytic=self.kl == "analytic").mean()
+        value = reconstruction + kl_weight * (self._floored(vae, draws) if self.free_bits else kl)
+        bound = -(reconstruction + kl)
+        return Loss(value, bound, {"elbo": bound, "reconstruction": reconstruction, "kl": kl})
 
     def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
         return kl_per_unit(draws.posterior, vae.prior()).mean(0).clamp(min=self.free_bits).sum()
@@ -87,14 +93,12 @@ class Reconstruction:
 
     kind: Literal["reconstruction"] = "reconstruction"
 
-    def build(self, steps_per_epoch: float, epochs: float) -> Objective:
-        """Return the objective."""
+    def kl_weight(self, epoch: float, epochs: float) -> float:
+        return 0.0
 
-        def reconstruction(vae: VAE, x: Float[Tensor, "batch *event"], step: int) -> Loss:
-            value = -vae.draw(x).log_likelihood.mean()
-            return Loss(value, -value, {"reconstruction": value})
-
-        return reconstruction
+    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
+        value = -vae.draw(x).log_likelihood.mean()
+        return Loss(value, -value, {"reconstruction": value})
 
 
 ObjectiveSpec = Annotated[ELBO | Reconstruction, Field(discriminator="kind")]

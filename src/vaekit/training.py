@@ -18,8 +18,9 @@ from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
-from vaekit.objectives import Loss, Objective
+from vaekit.objectives import Loss
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
+from vaekit.steps import Compiled, Step, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -55,18 +56,6 @@ class Progress(NamedTuple):
     seconds: float
 
 
-class Step(nn.Module):
-    """The objective on a batch as one module: what may be compiled, captured or distributed as a whole."""
-
-    def __init__(self, vae: VAE, objective: Objective) -> None:
-        super().__init__()
-        self.vae = vae
-        self.objective = objective
-
-    def forward(self, x: Tensor, step: int) -> Loss:
-        return self.objective(self.vae, x, step)
-
-
 def train(
     experiment: Experiment,
     run: Path | str,
@@ -75,6 +64,7 @@ def train(
     data_root: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    compile: str = "auto",
 ) -> Generator[Progress, None, None]:
     """Train ``experiment`` into the folder ``run``, yielding progress about ten times a second and at each evaluation.
 
@@ -88,6 +78,7 @@ def train(
         data_root: folder of named sets.
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
+        compile: auto (if there are so many steps that it pays), on or off; a resumed run goes on as it began.
 
     Raises:
         InputError: if the data do not suit the experiment, the model exceeds the memory, or the folder is taken.
@@ -109,7 +100,7 @@ def train(
     remedy = "train again with a smaller one or a smaller model"
     with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         folder.write(EXPERIMENT, experiment.to_json().encode())
-        yield from Training(experiment, folder, data.to(target), target).reports()
+        yield from Training(experiment, folder, data.to(target), target, compile).reports()
 
 
 def check(experiment: Experiment, space: Space, device: torch.device) -> None:
@@ -143,7 +134,9 @@ def check(experiment: Experiment, space: Space, device: torch.device) -> None:
 class Training:
     """The state of a training: built from the seed, or read from the run's folder if it was begun before."""
 
-    def __init__(self, experiment: Experiment, run: Run, data: Data, device: torch.device) -> None:
+    def __init__(
+        self, experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str = "off"
+    ) -> None:
         self.experiment, self.run, self.device = experiment, run, device
         self.data = data
         self.held_out = "test" if data.validation is None else "validation"
@@ -157,7 +150,7 @@ class Training:
         saved = self.saved_state()
         torch.manual_seed(experiment.seed)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
-        self.objective = Step(self.vae, experiment.objective.build(self.steps_per_epoch, self.epochs))
+        self.objective = Step(self.vae, experiment.objective)
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
@@ -167,6 +160,8 @@ class Training:
         self.begin_window()
         if saved:
             self.restore(*saved)
+        compiling = bool(saved[1].get("compiled")) if saved else wants_compiling(compile, self.steps)
+        self.forward = Compiled(self.objective, asked=compile == "on") if compiling else self.objective
 
     def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
@@ -207,6 +202,11 @@ class Training:
         return self.step / self.steps_per_epoch
 
     @property
+    def kl_weight(self) -> Tensor:
+        """Weight of the KL at this step, a scalar."""
+        return torch.tensor(self.experiment.objective.kl_weight(self.epoch, self.epochs), device=self.device)
+
+    @property
     def finished(self) -> bool:
         """Whether all steps are taken, or early stopping has lost its patience."""
         patience = self.experiment.early_stopping
@@ -229,7 +229,7 @@ class Training:
         x = self.data.train.batch(self.order.rows(self.step))
         state = devices.random_state(self.device)
         with devices.autocast(self.device, experiment.precision):
-            loss: Loss = self.objective(x, self.step)
+            loss: Loss = self.forward(x, self.kl_weight)
             if not math.isfinite(loss.value.item()):
                 devices.set_random_state(state, self.device)
                 raise self.failure(self.objective, x, f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},")
@@ -248,7 +248,7 @@ class Training:
 
     def failure(self, step: Step, x: Tensor, where: str) -> RunError:
         """Say why the loss on the images ``x`` is no number; the last checkpoint, from before, stays as it is."""
-        first = first_non_finite(step, x, self.step)
+        first = first_non_finite(step, x, self.kl_weight)
         return RunError(f"the loss on {where} is no finite number (first: {first}); {self.kept}; {REMEDY}")
 
     @property
@@ -303,11 +303,11 @@ class Training:
         split = self.data.fixed(name)
         images = min(len(split), len(self.data.fixed(self.held_out)))
         bound, totals = 0.0, dict[str, float]()
-        objective = Step(self.model, self.objective.objective).eval()
+        objective = Step(self.model, self.experiment.objective).eval()
         with devices.seeded(EVALUATION_SEED, self.device):
             for rows in torch.arange(images).split(EVALUATION_BATCH):
                 x = split.batch(rows)
-                loss: Loss = objective(x, self.step)
+                loss: Loss = objective(x, self.kl_weight)
                 if not math.isfinite(loss.value.item()):
                     raise self.failure(objective, x, f"{name} images after step {self.step}")
                 bound += float(loss.bound) * len(rows) / images
@@ -351,6 +351,7 @@ class Training:
             "busy": self.busy,
             "stale": self.stale,
             "best_bound": self.best_bound,
+            "compiled": isinstance(self.forward, Compiled) and self.forward.quick is not self.objective,
         }
         self.run.save(STATE, tensors, facts)
         self.run.save(WEIGHTS, self.best or self.model.state_dict())

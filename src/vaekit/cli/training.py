@@ -75,6 +75,7 @@ def train(
     resume: Switch = False,
     overwrite: Switch = False,
     device: Device = "auto",
+    compile: str = "auto",
     data_root: DataRoot = None,
     tensorboard: Switch = False,
     report: bool = True,
@@ -103,6 +104,7 @@ def train(
         run: Folder of the run; runs/<data>-<preset or network>-<n> if left out.
         resume: Continue the run in --run, or the latest one.
         overwrite: Replace the run in --run.
+        compile: auto, on or off: compiled steps are quicker, but take some seconds to compile.
         tensorboard: Also write TensorBoard event files into the run.
         report: Evaluate 1000 images and write figures and report.html at the end.
     """
@@ -145,7 +147,9 @@ def train(
             )  # fmt: skip
             name = f"{Path(experiment.data.name).stem}-{preset or experiment.model.network.kind}"
             path = run or new_path(Path("runs"), name)
-        reports = vaekit.train(experiment, path, device=device, data_root=data_root, resume=resume, overwrite=overwrite)
+        reports = vaekit.train(
+            experiment, path, device=device, data_root=data_root, resume=resume, overwrite=overwrite, compile=compile
+        )
         for _ in _follow(record(reports, path) if tensorboard else reports, path, output):
             pass
         found = None

@@ -1,0 +1,98 @@
+"""Linear layers that take the quicker of two libraries for their matrix products on the CPU.
+
+Torch's own products in fp32 go through MKL, which on processors of other makers than Intel's leaves half of their speed
+unused; oneDNN, which torch also holds, does not. Which is quicker is measured once a process, in milliseconds, and
+never guessed from the maker's name. Both are strict fp32.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+WIDE = 2**16
+"""weights of a layer from which the choice of the library matters more than the cost of the detour"""
+MARGIN = 1.25
+"""oneDNN is taken if it is so much quicker: a lesser gain could fall out otherwise tomorrow, and change the bits"""
+ROUNDS = 7
+
+
+class Linear(nn.Linear):
+    """W x + b, like ``torch.nn.Linear``, for x of shape (..., inputs)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.wide = inputs * outputs >= WIDE and onednn_is_quicker()
+
+    def forward(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
+        fp32 = x.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if not (self.wide and fp32 and x.device.type == "cpu"):
+            return F.linear(x, self.weight, self.bias)
+        flat = torch.ops.vaekit.linear(x.reshape(-1, x.shape[-1]), self.weight, self.bias)
+        return flat.reshape(*x.shape[:-1], self.out_features)
+
+
+def product(a: Float[Tensor, "n k"], b: Float[Tensor, "m k"], bias: Float[Tensor, "m"] | None = None) -> Tensor:
+    """A Bᵀ + bias by oneDNN, whatever the strides of both."""
+    return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
+
+
+def gradients(gradient: Tensor, x: Tensor, weight: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+    """G W, if it is wanted, and Gᵀ X."""
+    return product(gradient, weight.t()) if wanted else gradient.new_empty(0), product(gradient.t(), x.t())
+
+
+# Operators of torch's own kind, since compiled code takes them as they are, strides and all.
+OPERATORS = torch.library.Library("vaekit", "DEF")
+OPERATORS.define("linear(Tensor x, Tensor weight, Tensor bias) -> Tensor")
+OPERATORS.define("linear_backward(Tensor gradient, Tensor x, Tensor weight, bool wanted) -> (Tensor, Tensor)")
+OPERATORS.impl("linear", product, "CPU")
+OPERATORS.impl("linear_backward", gradients, "CPU")
+
+
+@torch.library.register_fake("vaekit::linear")
+def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return x.new_empty(len(x), len(weight))
+
+
+@torch.library.register_fake("vaekit::linear_backward")
+def _(gradient: Tensor, x: Tensor, weight: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape) if wanted else gradient.new_empty(0), weight.new_empty(weight.shape)
+
+
+def _keep(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # type: ignore[no-untyped-def]
+    ctx.save_for_backward(*inputs[:2])
+
+
+def _backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # type: ignore[no-untyped-def]
+    x, weight = ctx.saved_tensors
+    wanted = ctx.needs_input_grad[0]
+    to_x, to_weight = torch.ops.vaekit.linear_backward(gradient, x, weight, wanted)
+    return to_x if wanted else None, to_weight, gradient.sum(0)
+
+
+torch.library.register_autograd("vaekit::linear", _backward, setup_context=_keep)
+
+
+@cache
+def onednn_is_quicker() -> bool:
+    """Whether oneDNN multiplies matrices of these layers' size at least ``MARGIN`` times as quickly as torch does."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    with torch.random.fork_rng(devices=()):
+        x, weight, bias = torch.randn(100, 512), torch.randn(512, 512), torch.randn(512)
+    ours: Callable[[], Tensor] = lambda: product(x, weight, bias)  # noqa: E731
+    theirs: Callable[[], Tensor] = lambda: F.linear(x, weight, bias)  # noqa: E731
+    rounds = [(_seconds(theirs), _seconds(ours)) for _ in range(ROUNDS)]
+    slow, quick = (min(column) for column in zip(*rounds[2:], strict=True))
+    return slow > MARGIN * quick
+
+
+def _seconds(work: Callable[[], Tensor]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

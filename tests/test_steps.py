@@ -1,0 +1,82 @@
+"""Compiled steps: the eager ones' numbers, and what happens where nothing can be compiled."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaekit import steps
+from vaekit.errors import InputError
+from vaekit.steps import wants_compiling
+
+# In a process of its own: in this one every function checks its arguments, which cannot be compiled.
+SCRIPT = """
+import json, logging, sys, vaekit
+from vaekit import steps
+from vaekit.choices import choose
+
+steps.WORTHWHILE = 10
+logging.basicConfig(level=logging.INFO)
+for (run, compile, resume, changes) in json.loads(sys.argv[1]):
+    experiment = choose("digits", latent_dim=2, hidden=[20], set=changes)
+    try:
+        for report in vaekit.train(experiment, run, device="cpu", compile=compile, resume=resume):
+            pass
+    except vaekit.InputError as error:
+        print(json.dumps(str(error)))
+    else:
+        rows = [[row["train"]["loss"], row["validation"]["loss"]] for row in vaekit.load(run).metrics()]
+        print(json.dumps(rows))
+"""
+
+
+def trained(*trainings: tuple[Path, str, bool, dict[str, object]], **environment: str) -> tuple[list, str]:
+    """Losses of trainings, or the errors that ended them, and what was logged."""
+    plain = json.dumps([[str(run), *rest] for run, *rest in trainings])
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, plain]
+    found = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return [json.loads(line) for line in found.stdout.splitlines()], found.stderr
+
+
+def test_compiled_steps_draw_the_same_numbers_and_a_resumed_run_goes_on_compiled(tmp_path: Path) -> None:
+    half = {"epochs": 0.5, "evaluate_every": 0.5, "objective.beta_schedule": "warm_up"}
+    whole = half | {"epochs": 1}
+    eager, compiled, _, resumed = trained(
+        (tmp_path / "eager", "off", False, whole),
+        (tmp_path / "compiled", "on", False, whole),
+        (tmp_path / "parts", "on", False, half),
+        (tmp_path / "parts", "off", True, whole),
+    )[0]
+    assert len(eager) == 3
+    assert (torch.tensor(compiled) / torch.tensor(eager) - 1).abs().max() < 1e-5
+    assert compiled != eager  # else nothing was compiled: the last bits differ
+    assert resumed == compiled
+
+
+def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(tmp_path: Path) -> None:
+    poor = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    (error, rows), logged = trained(
+        (tmp_path / "on", "on", False, {"epochs": 1}), (tmp_path / "auto", "auto", False, {"epochs": 1}), **poor
+    )
+    assert error.startswith("compile 'on' is not possible here (InvalidCxxCompiler: ")
+    assert error.endswith("): choose auto or off")
+    assert len(rows) == 2
+    assert "chosen: compiled steps because there are" in logged
+    assert "chosen: eager steps because they cannot be compiled" in logged
+
+
+def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="vaekit")
+    few, many = steps.WORTHWHILE - 1, steps.WORTHWHILE
+    assert [wants_compiling(choice, few) for choice in ("off", "auto", "on")] == [False, False, True]
+    assert not caplog.text
+    assert [wants_compiling(choice, many) for choice in ("off", "auto", "on")] == [False, True, True]
+    assert "--compile off" in caplog.text
+    with pytest.raises(InputError, match="compile 'always' is unknown: choose auto, on or off"):
+        wants_compiling("always", 1)
