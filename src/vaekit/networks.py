@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from vaekit.errors import InputError
 from vaekit.linear import Linear
 from vaekit.specs import spec
 
+CHANNELS_LAST: Any = torch.channels_last
+"""how convolutions keep their weights in memory, and therefore their images: on most devices they are quicker so"""
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 Positive = Annotated[int, Field(gt=0)]
 Widths = tuple[Positive, ...]
@@ -223,7 +226,7 @@ class Conv:
             layers.pop()
         widths = (self.channels[-1] * height * width, *self.hidden)
         trunk = nn.Sequential(*layers, nn.Flatten(), *dense(widths, self.activation))
-        return trunk, widths[-1]
+        return trunk.to(memory_format=CHANNELS_LAST), widths[-1]
 
     def decoder(self, latent_dim: int, event_shape: Sequence[int], outputs: int) -> nn.Module:
         """Return the decoder, z (..., d) → (..., outputs, C, H, W): ``outputs`` parameters for each element of x."""
@@ -238,7 +241,8 @@ class Conv:
         between = [[layer, *self._after(layer.out_channels, activation)] for layer in up[:-1]]
         layers = [*chain.from_iterable(between), up[-1]]
         shape = nn.Unflatten(1, (outputs, channels))
-        return OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape)
+        network = OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape)
+        return network.to(memory_format=CHANNELS_LAST)
 
     def _after(self, channels: int, activation: str) -> list[nn.Module]:
         normalization = [nn.BatchNorm2d(channels)] if self.batch_norm else []

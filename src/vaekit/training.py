@@ -374,8 +374,11 @@ class Training:
         try:
             for name, tensor in part("optimizer").items():
                 index, key = name.split(".", 1)
-                if tensor.shape not in ((), parameters[int(index)].shape):
+                parameter = parameters[int(index)]
+                if tensor.shape not in ((), parameter.shape):
                     raise ValueError(f"{name} has shape {tuple(tensor.shape)}")
+                if tensor.shape:
+                    tensor = torch.empty_like(parameter).copy_(tensor)  # in memory as the parameter is, channels last
                 moments.setdefault(int(index), {})[key] = tensor
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
