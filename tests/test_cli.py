@@ -129,7 +129,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --binarize dynamc", ["dynamc", "did you mean 'dynamic'"]),
     ("train digits --image-size 8", ["image_size", "leave it out"]),
     ("train digits --set model.piror=x", ["model.piror", "did you mean 'prior'"]),
-    ("train digits --set model.prior", ["'model.prior'", "write path=value"]),
+    ("train digits --set model.prior", ["'model.prior'", "write model.prior=value"]),
     ("train digits --set data.split=1/2", ["'1/2'", "choose from 1257/180/360"]),
     ("train digits --set early_stopping=2 --set data.split=0.8/0.2", ["early_stopping 2", "three parts"]),
     ("train digits --config nope.json", ["nope.json", "name an experiment.json"]),
@@ -146,6 +146,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("evaluate runs/small --split tset", ["tset", "did you mean 'test'"]),
     ("evaluate runs/small --samples 0", ["samples is 0", "at least 1"]),
     ("evaluate runs/small --images 0", ["images is 0", "at least 1"]),
+    ("evaluate runs/small --annealing chains=0", ["chains is 0", "greater than 0"]),
+    ("evaluate runs/small --annealing chain=8", ["chain is no field", "did you mean 'chains'"]),
+    ("evaluate runs/small --annealing start=encodr", ["start 'encodr'", "did you mean 'encoder'"]),
+    ("evaluate runs/small --annealing temperatures", ["'temperatures'", "write temperatures=value"]),
     ("encode runs/small digits", ["--out", "vaekit encode --help"]),
     ("encode runs/small digits --out z.npy --units active", ["active units", "vaekit evaluate runs/small"]),
     ("encode runs/small digits --out z.npy --units some", ["'some'", "choose all or active"]),
@@ -266,6 +270,33 @@ class TestOutput:
         assert capsys.readouterr().out == "digits is built in\n"
         main(["runs", str(run.path)])
         assert capsys.readouterr().out == "no runs here yet\n"
+
+    def test_the_error_of_one_image_is_unknown_and_null_in_strict_json(
+        self, run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        line = ["evaluate", "runs/small", "--metrics", "evidence", "--samples", "3", "--images", "1"]
+        assert main(line) == 0
+        assert re.search(r"ELBO +-?\d+\.\d{3} +unknown +3 +1\b", capsys.readouterr().out)
+        assert main([*line, "--json"]) == 0
+        for text in (capsys.readouterr().out, (run.path / "results.json").read_text()):
+            found = json.loads(text, parse_constant=pytest.fail)
+            assert found.get("evaluations", [found])[0]["elbo"]["standard_error"] is None
+        assert main(["runs"]) == 0
+        assert main(["compare", "runs/small", "runs/small", "--out", "pictures"]) == 0
+        assert "0.000 ± unknown: no difference shown" in capsys.readouterr().out
+        assert main(["compare", "runs/small", "runs/small", "--json"]) == 0
+        json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+        assert main(["report", "runs/small"]) == 0
+        assert "± unknown" in (run.path / "report.html").read_text()
+
+    def test_settings_of_annealing_are_in_the_command_that_is_kept(self, run: Run) -> None:
+        line = "evaluate runs/small --metrics evidence --samples 2 --images 3 --annealing chains=2"
+        assert main([*line.split(), "--annealing", "temperatures=3", "--annealing", "start=prior"]) == 0
+        (first,) = run.results()["evaluations"]
+        assert (first["ais"]["samples"], first["ais_settings"]["temperatures"]) == (2, 3)
+        assert "--annealing start=prior --annealing temperatures=3 --annealing chains=2" in first["command"]
+        assert main(shlex.split(first["command"])[1:]) == 0
+        assert run.results()["evaluations"] == [first]
 
     def test_a_reader_that_has_seen_enough_is_no_error(self, run: Run) -> None:
         code = "import sys; from vaekit.cli import main; sys.exit(main(['options']))"

@@ -278,7 +278,7 @@ def test_values_of_settings() -> None:
         "a": 1, "b": 0.5, "c": "word", "d": [1, 2], "e": "a,b", "f": [1], "g": True, "h": None, "i": {"kind": "x"},
         "j": "x=y", "k": "",
     }  # fmt: skip
-    with pytest.raises(InputError, match="--set 'model' has no value: write path=value"):
+    with pytest.raises(InputError, match="'model' has no value: write model=value"):
         choices.fields(["model"])
 
 

@@ -5,26 +5,32 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from vaekit import Run, choose, compare, evaluate, load, train
+from vaekit.comparison import _names, curves_of, plane_of
 from vaekit.errors import InputError
 from vaekit.estimates import mean_over_images
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.evidence import evidence
+from vaekit.likelihoods import Likelihood
+from vaekit.measurement import NO_DENSITY
+from vaekit.model import Model
+
+QUICK = Annealing(temperatures=4, chains=2, leapfrog=2)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few images and short paths, so that tests are quick."""
+    """Few images and steps, so that tests are quick."""
     monkeypatch.setattr("vaekit.measurement.SLOW_IMAGES", 20)
     monkeypatch.setattr("vaekit.measurement.BATCH", 20)
-    monkeypatch.setattr("vaekit.measurement.Annealing", lambda: Annealing(temperatures=4, chains=2, leapfrog=2))
     monkeypatch.setattr("vaekit.measurement.amortization_gap", partial(amortization_gap, steps=3))
 
 
@@ -99,7 +105,7 @@ def test_new_weights_are_measured_anew(run: Run) -> None:
 
 
 def test_annealing_is_paired_with_the_importance_bound(run: Run) -> None:
-    found = evaluate(run, metrics=["evidence", "ais"], samples=5, images=30)
+    found = evaluate(run, metrics=["evidence", "ais"], samples=5, images=30, annealing=QUICK)
     assert found["ais"]["images"] == 20
     assert found["ais"]["samples"] == 2
     bound = run.measured(found["per_image"])["log_evidence"][:20]
@@ -109,6 +115,59 @@ def test_annealing_is_paired_with_the_importance_bound(run: Run) -> None:
         found["simulated_upper"]["value"] - found["simulated_lower"]["value"]
     )
     assert math.isfinite(found["harmonic"]["value"])  # three latents are few enough
+
+
+def test_samples_are_kept_beside_their_nearest_training_images(run: Run) -> None:
+    quality = evaluate(run, metrics=["samples"], images=60)["samples"]
+    assert list(quality["table"]) == ["test", "samples", "reconstructions", "train", "noise", "mean image"]
+    assert sum(map(sum, quality["confusion"])) == sum(quality["table"]["samples"]["class_counts"]) == 60
+    closest = run.measured(quality["closest"])
+    assert closest["samples"].shape == closest["training"].shape == (20, 1, 8, 8)
+    training = run.data().train
+    everything = training.batch(torch.arange(len(training))).flatten(1)
+    distances = torch.cdist(closest["samples"].flatten(1), everything).amin(1)
+    assert torch.allclose((closest["samples"] - closest["training"]).flatten(1).norm(dim=1), distances, atol=1e-4)
+    assert distances[:10].max() <= distances[10:].max()
+    assert distances[:10].mean() < quality["nearest_training_image"]["samples"]["value"]
+
+
+def test_likelihoods_that_are_no_density_of_the_data_say_so(run: Run, tmp_path: Path) -> None:
+    assert "note" not in evaluate(run, metrics=["evidence"], samples=2, images=20)
+    bits = choose(
+        "digits", latent_dim=2, hidden=[8], epochs=1, likelihood="bernoulli", set={"data.binarization": "none"}
+    )
+    for _ in train(bits, tmp_path / "grey"):
+        pass
+    grey = load(tmp_path / "grey")
+    found = evaluate(grey, metrics=["evidence"], samples=2, images=20)
+    assert "Bernoulli on grey values is no density" in found["note"]
+    rows = compare([run, grey])["rows"]
+    assert [row.get("note") for row in rows] == [None, found["note"]]
+    assert rows[1]["difference"]["verdict"] == "not comparable, see the notes"
+
+
+def test_every_such_likelihood_has_its_note() -> None:
+    specs = get_args(get_args(Likelihood)[0])
+    assert {spec.kind for spec in specs if set(spec.supports) - set(spec.normalized_on)} == NO_DENSITY.keys()
+
+
+def test_bernoulli_on_grey_values_bounds_the_expected_evidence_of_bits_from_below() -> None:
+    torch.manual_seed(0)
+    vae = Model(latent_dim=1).build((1, 1, 3))
+    z, x = torch.linspace(-6, 6, 400)[:, None], torch.tensor([0.2, 0.5, 0.9])
+    bits = torch.tensor(list(product((0.0, 1.0), repeat=3)))
+    for parameter in vae.parameters():
+        parameter.data.mul_(3)  # so that pixels depend on each other
+
+    def log_evidence(x: torch.Tensor) -> torch.Tensor:
+        joint = vae.likelihood(z).log_prob(x.view(-1, 1, 1, 1, 3)) + vae.prior().log_prob(z)
+        return joint.logsumexp(1) + math.log(12 / 399)
+
+    with torch.no_grad():
+        exact = log_evidence(bits)
+        assert exact.exp().sum().item() == pytest.approx(1, abs=1e-4)
+        weights = torch.where(bits == 1, x, 1 - x).prod(1)
+        assert log_evidence(x).item() < float(weights @ exact) - 1e-3
 
 
 def test_latents_come_with_a_verdict(run: Run) -> None:
@@ -172,7 +231,16 @@ def test_differences_are_paired(pair: tuple[Run, Run]) -> None:
 def test_a_run_does_not_differ_from_itself(pair: tuple[Run, Run], tmp_path: Path) -> None:
     found = compare([pair[0], pair[0]], out=tmp_path / "pictures")
     assert found["rows"][1]["difference"]["verdict"] == "no difference shown"
-    assert (tmp_path / "pictures" / "comparison.png").is_file()
+    assert {path.name for path in (tmp_path / "pictures").glob("*.png")} == {"comparison.png", "rate-distortion.png"}
+
+
+def test_runs_of_one_name_are_drawn_under_their_paths(pair: tuple[Run, Run], tmp_path: Path) -> None:
+    runs = [load(shutil.copytree(pair[1].path, tmp_path / folder / "run")) for folder in "abc"]
+    rows = compare([*pair, *runs])["rows"]
+    figure = plane_of([*pair, *runs], rows, "test")
+    assert {str(run.path) for run in runs} <= set(_names([*pair, *runs]))
+    assert figure.get_label().startswith("Rate and distortion of 5 models")
+    assert len(curves_of([*pair, *runs]).axes[0].texts) == 5
 
 
 def test_runs_of_other_bits_are_not_ranked(pair: tuple[Run, Run], tmp_path: Path) -> None:

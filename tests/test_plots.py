@@ -81,6 +81,17 @@ def test_labels_of_curves_that_end_together_stay_apart():
     assert np.diff(heights).min() > 0.13
 
 
+def test_many_curves_have_a_colour_each_and_a_label():
+    series = {f"run {k}": np.array([5.0, 4.0, 3.0 + k]) for k in range(9)}
+    axes = plots.curves(np.arange(3.0), {"KL": series}, title="curves").axes[0]
+    assert {t.get_text() for t in axes.texts} == {f"run {k} {plots.style.number(3.0 + k)}" for k in range(9)}
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len({line.get_color() for line in lines}) == 9
+    heights = sorted(t.get_position()[1] for t in axes.texts)
+    assert heights[0] > -0.1
+    assert np.diff(heights).min() > 0.08
+
+
 def oklab(colours, transform):
     rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.array(transform).T
@@ -169,7 +180,8 @@ def test_gaussian_quantiles_cut_equal_mass():
 
 
 def test_reconstructions_stand_under_their_originals():
-    figure = plots.reconstructions(np.ones((3, 5, 1, 8, 8)), np.zeros((3, 5, 1, 8, 8)), title="pairs")
+    ones, zeros = np.ones((3, 5, 1, 8, 8)), np.zeros((3, 5, 1, 8, 8))
+    figure = plots.pairs(ones, zeros, names=("original", "reconstruction"), title="pairs")
     names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert names == ["original", "reconstruction"] * 3
     column = np.asarray(figure.axes[0].get_images()[0].get_array())[:, 0]
@@ -260,3 +272,48 @@ def test_growth_of_the_evidence_is_drawn_beside_other_estimates(tmp_path):
     assert high > -98.6
     assert "K = 100: −99.0" in figure.get_label()
     plots.save(figure, tmp_path, "growth")
+
+
+def points(rates, distortions, error=0.2):
+    return [np.stack([values, np.full(len(values), error)], axis=1) for values in (rates, distortions)]
+
+
+def test_models_lie_between_rate_and_distortion_over_lines_of_one_elbo(tmp_path):
+    rates, distortions = points([5.0, 10.0, 25.0], [120.0, 100.0, 75.0])
+    figure = plots.rate_distortion(["a", "b", "c"], rates, distortions, title="plane", note="mnist")
+    (axes,) = figure.axes
+    (bars,) = axes.containers
+    assert bars.lines[0].get_xydata().tolist() == [[5, 120], [10, 100], [25, 75]]
+    horizontal, vertical = (collection.get_segments()[0] for collection in bars.lines[2])
+    assert np.allclose(horizontal, [[4.6, 120], [5.4, 120]])
+    assert np.allclose(vertical, [[5, 119.6], [5, 120.4]])
+    levels = [line.get_xydata().sum(1) for line in axes.lines if len(line.get_xydata()) == 2]
+    named = [float(t.removeprefix("ELBO ").replace("−", "-")) for t in texts(figure) if t.startswith("ELBO")]
+    assert len(named) >= 4
+    assert np.allclose(levels, -np.array(named)[:, None])
+    assert {"a", "b", "c"} <= set(texts(figure))
+    assert "b: 10.0, 100.0" in figure.get_label()
+    plots.save(figure, tmp_path, "plane")
+
+
+@pytest.mark.parametrize("error", [0.1, np.nan])
+def test_names_of_models_in_one_place_stay_apart(tmp_path, error):
+    names = [f"mnist-mlp-{k}" for k in range(4)]
+    figure = plots.rate_distortion(names, *points([9.0] * 4, [-700.0] * 4, error), title="plane")
+    plots.save(figure, tmp_path, "plane")
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts if t.get_text() in names]
+    assert len(boxes) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize("n", [1, 3, 60])
+def test_classes_are_counted_side_by_side(tmp_path, n):
+    counts = {"test images": np.arange(n) + 3, "samples": np.full(n, 7)}
+    names = [f"class number {k}" for k in range(n)]
+    figure = plots.class_counts(counts, names, title="classes")
+    bars = figure.axes[0].patches
+    assert [bar.get_height() for bar in bars] == [*(np.arange(n) + 3), *[7] * n]
+    assert np.allclose([bars[0].get_x(), bars[n].get_x() + bars[n].get_width()], [-0.4, 0.4])
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(counts)
+    assert f"of each of {n} classes" in figure.get_label()
+    plots.save(figure, tmp_path, "classes")

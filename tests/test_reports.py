@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from vaekit import evaluate
 from vaekit.data import Source
 from vaekit.errors import RunError
 from vaekit.experiment import Experiment
@@ -212,7 +213,7 @@ def estimate(value, standard_error, samples=1000):
 def test_numbers_have_errors_draws_split_binarization_and_command(digits):
     evaluation = {"split": "test", "binarization": "dynamic", "images": 360, "command": "vaekit evaluate run -k 1000",
                   "elbo": estimate(-25.1234, 0.3123), "log_evidence": estimate(-24.5123, 0.0301),
-                  "kl": estimate(1.5, float("nan")), "perplexity": estimate(1234.5, 12.3)}  # fmt: skip
+                  "kl": estimate(1.5, None), "perplexity": estimate(1234.5, 12.3)}  # fmt: skip
     digits.add_evaluation(evaluation)
     text = Page(report(digits)).text
     assert "test split, 360 examples, binarization dynamic" in text
@@ -224,9 +225,33 @@ def test_numbers_have_errors_draws_split_binarization_and_command(digits):
     assert text.index("log-evidence") < text.index("ELBO")
 
 
+def test_measured_samples_are_in_the_page(run):
+    quality = evaluate(run, metrics=["evidence", "samples"], samples=2, images=40)["samples"]
+    page = Page(report(run))
+    assert list(page.images)[1:5] == ["evidence", "confusion", "classes", "neighbors"]
+    assert "the 10 of 40 samples that lie closest to a training image; below, 10 not picked." in page.text
+    assert "legible (p > 0.9)" in page.text
+    for kind, row in quality["table"].items():
+        assert f"{kind} {'{value:.2f} ± {standard_deviation:.2f}'.format_map(row['inception_score'])}" in page.text
+    (run.path / quality["closest"]).unlink()
+    assert "neighbors" not in Page(report(run)).images
+
+
+def test_a_note_on_the_likelihood_is_in_the_page(digits):
+    digits.add_evaluation({"split": "test", "binarization": "none", "images": 1, "command": "vaekit evaluate run",
+                           "elbo": estimate(1.0, 0.1), "note": "a Bernoulli on grey values is no density"})  # fmt: skip
+    assert "A Bernoulli on grey values is no density." in Page(report(digits)).text
+
+
 @pytest.mark.parametrize(
     ("value", "error", "written"),
-    [(-98.1234, 0.31, ("−98.12", "0.31")), (0.5, 0.00123, ("0.5000", "0.0012")), (12345.6, 321.0, ("12,346", "321"))],
+    [
+        (-98.1234, 0.31, ("−98.12", "0.31")),
+        (1.0, None, ("1.000", "unknown")),
+        (None, None, ("unknown", "unknown")),
+        (0.5, 0.00123, ("0.5000", "0.0012")),
+        (12345.6, 321.0, ("12,346", "321")),
+    ],
 )
 def test_a_number_has_two_digits_of_its_error(value, error, written):
     assert _estimate(value, error, 1)[:2] == written

@@ -21,6 +21,7 @@ _HOMES = {
     "demo": "verbs",
     "load": "verbs",
     "evaluate": "measurement",
+    "Annealing": "evaluation.annealing",
     "compare": "comparison",
     "encode": "verbs",
     "decode": "verbs",

@@ -70,7 +70,7 @@ def fields(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {setting!r} has no value: write path=value, such as model.latent_dim=20")
+            raise InputError(f"{setting!r} has no value: write {setting}=value")
         found[path] = _value(text)
     return found
 

@@ -1,6 +1,6 @@
-"""Comparing runs: numbers side by side, differences image by image, curves on one sheet."""
+"""Comparing runs: numbers side by side, differences image by image, curves and rate–distortion points."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from vaekit.errors import InputError
-from vaekit.estimates import mean_over_images
-from vaekit.plots import Figure, curves, save
+from vaekit.estimates import mean_over_images, plain
+from vaekit.plots import Figure, curves, rate_distortion, save
 from vaekit.run import Run
 
 PANELS = {"loss": "Held-out loss", "reconstruction": "Held-out reconstruction", "kl": "Held-out KL"}
@@ -21,11 +21,13 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
     Args:
         runs: two or more, evaluated on the same images.
         split: of which evaluations.
-        out: a folder to draw the runs' curves into, comparison.svg and comparison.png.
+        out: a folder to draw into: the runs' curves, comparison.svg, and where they lie between rate (KL) and
+            distortion (reconstruction), rate-distortion.svg; each also as .png.
 
     Returns:
         ``rows``, one a run: its numbers of the split, and ``difference``, the mean over images of its log-evidence less
-        that of the first run, with standard error, images and a verdict in words; split and binarization.
+        that of the first run, with standard error, images and a verdict in words, and a note where its likelihood is
+        no density of such data; split and binarization.
 
     Raises:
         InputError: if a run was not evaluated, or data, split or binarisation differ: such numbers have no order.
@@ -46,11 +48,16 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
     for run, (found, values) in zip(runs, measured, strict=True):
         numbers = {name: found[name] for name in ("log_evidence", "elbo", "kl", "reconstruction")}
         rows.append({"run": str(run.path), "latent_dim": run.experiment.model.latent_dim, **numbers})
+        if "note" in found:
+            rows[-1]["note"] = found["note"]
         if len(rows) > 1:
             rows[-1]["difference"] = difference(values, measured[0][1])
+            if rows[-1].get("note") != rows[0].get("note"):
+                rows[-1]["difference"]["verdict"] = "not comparable, see the notes"
     if out is not None:
         save(curves_of(runs), Path(out), "comparison")
-    return {"split": split, "binarization": first.space.binarization, "rows": rows}
+        save(plane_of(runs, rows, split), Path(out), "rate-distortion")
+    return {"split": split, "binarization": first.space.binarization, "rows": plain(rows)}
 
 
 def _measured(run: Run, split: str) -> tuple[dict[str, Any], Tensor]:
@@ -78,7 +85,7 @@ def difference(ours: Tensor, theirs: Tensor) -> dict[str, Any]:
 
 def curves_of(runs: Sequence[Run]) -> Figure:
     """Draw the held-out terms of several runs over their epochs."""
-    rows = {run.path.name: run.metrics() for run in runs}
+    rows = dict(zip(_names(runs), (run.metrics() for run in runs), strict=True))
     epochs = sorted({row["epoch"] for each in rows.values() for row in each})
 
     def values(name: str, term: str) -> np.ndarray:
@@ -90,3 +97,20 @@ def curves_of(runs: Sequence[Run]) -> Figure:
     return curves(
         np.array(epochs), panels, title="Runs compared", note=f"{space.source}, {space.binarization} binarization"
     )
+
+
+def plane_of(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]], split: str) -> Figure:
+    """Draw where several runs lie between rate and distortion."""
+    rates, distortions = (
+        np.array([[row[name]["value"], row[name]["standard_error"]] for row in rows], dtype=float)
+        for name in ("kl", "reconstruction")
+    )
+    space = runs[0].space
+    note = f"{space.source}, {space.binarization} binarization, {split} images; bars: two standard errors"
+    return rate_distortion(_names(runs), rates, distortions, title="Rate and distortion", note=note)
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The names of the runs' folders, or their paths where two have one name."""
+    names = [run.path.name for run in runs]
+    return names if len(set(names)) == len({run.path for run in runs}) else [str(run.path) for run in runs]

@@ -72,7 +72,7 @@ def messages(output: Output) -> Iterator[None]:
 def emit(result: Any, output: Output, show: Callable[[], None], value: object = None) -> None:
     """Print a result: as JSON, or as ``show`` does, or only its path or ``value`` where there is one."""
     if output.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=2, allow_nan=False))
     elif not output.quiet:
         show()
     elif value is not None:
@@ -203,8 +203,8 @@ def evaluation(found: Mapping[str, Any]) -> None:
         rows = [
             {
                 heading: label,
-                "value": f"{found[key]['value']:.3f}",
-                "±": f"{found[key]['standard_error']:.3f}",
+                "value": _number(found[key]["value"], 3),
+                "±": _number(found[key]["standard_error"], 3),
                 "draws": str(found[key]["samples"]),
                 "images": str(found[key].get("images", found["images"])),
             }
@@ -219,6 +219,8 @@ def evaluation(found: Mapping[str, Any]) -> None:
     if "effective_samples" in found:
         effective = found["effective_samples"]
         print(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
+    if "note" in found:
+        print(f"note: {found['note']}")
     if "latents" in found:
         print(found["latents"]["verdict"])
 
@@ -231,7 +233,7 @@ def quality(found: Mapping[str, Any]) -> None:
             f"by a classifier of {100 * accuracy['value']:.2f} % accuracy": name,
             "inception score": "{value:.2f} ± {standard_deviation:.2f}".format_map(row["inception_score"]),
             "Fréchet distance": _pair(row["frechet_distance"], 2),
-            "legible": _pair(row["legibility"], 3),
+            f"legible (p > {found['legible_above']})": _pair(row["legibility"], 3),
             "of the right class": _pair(row["agreement"], 3),
         }
         for name, row in found["table"].items()
@@ -259,10 +261,20 @@ def comparison(found: Mapping[str, Any]) -> None:
         )
     table(rows, tuple(rows[0]))
     print(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
+    for row in found["rows"]:
+        if "note" in row:
+            print(f"note on {row['run']}: {row['note']}")
 
 
 def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
-    return "" if estimate is None else f"{estimate['value']:.{digits}f} ± {estimate['standard_error']:.{digits}f}"
+    if estimate is None:
+        return ""
+    return f"{_number(estimate['value'], digits)} ± {_number(estimate['standard_error'], digits)}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    """A number to so many digits; None is one that cannot be known, such as the error of a single image."""
+    return "unknown" if value is None else f"{value:.{digits}f}"
 
 
 def run(facts: Mapping[str, Any]) -> None:
@@ -292,7 +304,7 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
                 "model": f"{facts['network']} d={facts['latent_dim']} {facts['likelihood']}",
                 "epochs": f"{last.get('epoch', 0):.4g}",
                 "held-out ELBO": f"{held_out['elbo']:.2f}" if "elbo" in held_out else "",
-                "log-evidence": f"{evidence['value']:.2f} ± {evidence['standard_error']:.2f}" if evidence else "",
+                "log-evidence": _pair(evidence, 2),
             }
         )
     if rows:

@@ -209,9 +209,10 @@ def pictures(subject: Subject) -> Iterator[Drawing]:
     """Draw what only images have: manifold, reconstructions, interpolations."""
     yield manifold(subject)
     rows, classes = _examples(subject)
-    figure = plots.reconstructions(
+    figure = plots.pairs(
         subject.images(rows),
         subject.decoded(subject.codes[rows]),
+        names=("original", "reconstruction"),
         columns=classes,
         title="Test images and their reconstructions",
         note=subject.note,
@@ -334,12 +335,15 @@ def units(subject: Subject, kl: np.ndarray) -> Drawing:
 
 
 def outcomes(run: Run) -> Iterator[Drawing]:
-    """Draw what the last evaluations found: how the evidence grows with its draws, which classes are mixed up."""
+    """Draw what the last evaluations found: how the evidence grows with its draws, and what samples look like."""
     evaluations = run.results().get("evaluations", [])
     if found := next((e for e in reversed(evaluations) if len(e.get("convergence", ())) > 1), None):
         yield growth(found, run.space)
     if found := next((e for e in reversed(evaluations) if "samples" in e), None):
         yield confusion(found, run.space)
+        yield classes(found, run.space)
+        if closest := run.measured(found["samples"]["closest"]):
+            yield neighbors(found, closest, run.space)
 
 
 def growth(found: dict[str, Any], space: Space) -> Drawing:
@@ -349,7 +353,7 @@ def growth(found: dict[str, Any], space: Space) -> Drawing:
         for key in ("samples", "value", "standard_error")
     )
     same = {
-        name: (found[key]["value"], found[key]["standard_error"])
+        name: (found[key]["value"], found[key]["standard_error"] or np.nan)
         for key, name in (("ais", "annealed"), ("elbo", "ELBO"))
         if key in found and found[key].get("images", found["images"]) == found["images"]
     }
@@ -366,10 +370,43 @@ def confusion(found: dict[str, Any], space: Space) -> Drawing:
     quality = found["samples"]
     counts = np.array(quality["confusion"])
     accuracy = 100 * quality["classifier"]["accuracy"]["value"]
+    judge = f"classifier of {accuracy:.2f}\u00a0% accuracy"
     figure = plots.confusion(
         counts,
         space.classes,
         title="What reconstructions are taken for",
-        note=f"{named(space)}, {counts.sum():,} {found['split']} examples; classifier of {accuracy:.2f} % accuracy",
+        note=f"{named(space)}, {counts.sum():,} {found['split']} examples; {judge}",
     )
     return Drawing("confusion", figure, "Class of the input against class of its reconstruction.")
+
+
+def classes(found: dict[str, Any], space: Space) -> Drawing:
+    """Draw which classes samples are taken for, beside real images."""
+    table, split = found["samples"]["table"], found["split"]
+    counts = {f"{split} images": np.array(table[split]["class_counts"])}
+    counts["samples"] = np.array(table["samples"]["class_counts"])
+    figure = plots.class_counts(
+        counts,
+        space.classes,
+        title="What samples are taken for",
+        note=f"{named(space)}, {counts['samples'].sum():,} images of each kind, by likeliest class",
+    )
+    return Drawing("classes", figure, f"Classes that samples from the prior and {split} images are taken for.")
+
+
+def neighbors(found: dict[str, Any], closest: dict[str, Tensor], space: Space) -> Drawing:
+    """Draw samples above their nearest training images: the closest of all, and the first, which were not picked."""
+    samples, training = (closest[name].numpy() for name in ("samples", "training"))
+    rows = (2, len(samples) // 2)
+    figure = plots.pairs(
+        samples.reshape(*rows, *space.event_shape),
+        training.reshape(*rows, *space.event_shape),
+        names=("sample", "training"),
+        title="Samples and their nearest training images",
+        note=f"means of p(x | z), z from the prior; trained on {named(space)}",
+    )
+    of = found["samples"]["distance_ratio"]["samples"]
+    caption = (
+        f"Above, the {rows[1]} of {of:,} samples that lie closest to a training image; below, {rows[1]} not picked."
+    )
+    return Drawing("neighbors", figure, caption)

@@ -1,6 +1,8 @@
 """What every evaluator returns: a value with its standard error."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,3 +40,19 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
     per_image = per_image.double()
     error = per_image.std() / len(per_image) ** 0.5 if len(per_image) > 1 else float("nan")
     return Estimate(float(per_image.mean()), float(error), samples)
+
+
+def plain(found: Any) -> Any:
+    """Write what was found as JSON has it: named tuples as objects, and null for what is no finite number.
+
+    Example:
+        >>> plain({"elbo": Estimate(-3.0, float("nan"), 1)})
+        {'elbo': {'value': -3.0, 'standard_error': None, 'samples': 1}}
+    """
+    if hasattr(found, "_asdict"):
+        found = found._asdict()
+    if isinstance(found, Mapping):
+        return {name: plain(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [plain(value) for value in found]
+    return None if isinstance(found, float) and not isfinite(found) else found

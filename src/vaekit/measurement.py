@@ -14,7 +14,7 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.data import Data, Source, Split
 from vaekit.errors import InputError, nearest
-from vaekit.estimates import mean_over_images
+from vaekit.estimates import mean_over_images, plain
 from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.annealing import Annealing, annealed, bracket
@@ -24,6 +24,7 @@ from vaekit.evaluation.information import information
 from vaekit.evaluation.latents import ACTIVE, usage
 from vaekit.evaluation.probes import accuracies
 from vaekit.evaluation.quality import measure
+from vaekit.evaluation.samples import LEGIBLE
 from vaekit.model import VAE
 from vaekit.run import WEIGHTS, Run
 
@@ -36,6 +37,15 @@ SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
 SLOW_IMAGES = 100
 """images of the measures that cost thousands of decodings each, unless ``full``"""
 AGGREGATE_IMAGES = 10_000
+ANNEALING = Annealing()
+
+NO_DENSITY = {
+    "bernoulli": "a Bernoulli on grey values is no density: its log-evidence is a lower bound on the expected "
+    "log-evidence of the image binarized at random",
+    "gaussian": "a Gaussian on bits is a density on discrete data: its log-evidence is no log-probability, and grows "
+    "without bound as the scale shrinks",
+}
+"""what to know of a likelihood on data on which it does not sum or integrate to 1"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Subject:
     images: int
     samples: int
     full: bool
+    annealing: Annealing
     device: torch.device
     data_root: Path | None
     track: Track
@@ -114,6 +125,7 @@ def evaluate(
     samples: int | None = None,
     images: int | None = None,
     full: bool = False,
+    annealing: Annealing = ANNEALING,
     device: str = "auto",
     data_root: Path | None = None,
     track: Track = iter,
@@ -131,13 +143,15 @@ def evaluate(
         samples: K, posterior draws an image; 1000 if None, 5000 with ``full``.
         images: the first so many images of the split; 1000 if None, all with ``full``.
         full: all groups, on all images.
+        annealing: the settings of annealed importance sampling.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
         track: wraps the batches, to show progress.
 
     Returns:
-        numbers by name, each with value, standard_error and samples (and images where they are fewer), in nats per
-        image unless they say otherwise; split, binarization, images, command.
+        numbers by name, each with value, standard_error (None of a single image) and samples (and images where they
+        are fewer), in nats per image unless they say otherwise; split, binarization, images, command; and a note where
+        the likelihood is no density of such data.
 
     Raises:
         InputError: if a group or the split is unknown, a count is not positive, or the data do not fit.
@@ -153,18 +167,29 @@ def evaluate(
     data = run.data(data_root).to(target)
     size = len(data.fixed(split))
     count = min(images or (size if full else IMAGES), size)
-    subject = Subject(run, run.vae(target), data, split, count, draws, full, target, data_root, track)
-    wanted = GROUPS if full else metrics
+    subject = Subject(run, run.vae(target), data, split, count, draws, full, annealing, target, data_root, track)
+    wanted = list(GROUPS) if full else list(dict.fromkeys(metrics))
     found: dict[str, Any] = {}
     with devices.memory_errors(f"{draws} samples", "use a machine with more memory"):
         for metric in wanted:
             with devices.seeded(SEED, target):
                 found |= GROUPS[metric](subject)
-    found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": list(wanted)}
+    found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     options = " --full" if full else f" --metrics {','.join(wanted)} --samples {draws} --images {count}"
+    if "ais" in wanted:
+        options += "".join(f" --annealing {name}={value}" for name, value in _changed(annealing).items())
     found["command"] = f"vaekit evaluate {run.path} --split {split}{options}"
+    likelihood = run.experiment.model.likelihood
+    if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
+        found["note"] = NO_DENSITY[likelihood.kind]
+    found = plain(found)
     run.add_evaluation(found)
     return found
+
+
+def _changed(annealing: Annealing) -> dict[str, Any]:
+    """The settings that are not the defaults."""
+    return {name: value for name, value in asdict(annealing).items() if value != getattr(ANNEALING, name)}
 
 
 def _importance(subject: Subject, images: int) -> dict[str, Tensor]:
@@ -190,11 +215,11 @@ def _evidence(subject: Subject) -> dict[str, Any]:
 
 
 def _ais(subject: Subject) -> dict[str, Any]:
-    settings = Annealing()
+    settings = subject.annealing
     images = subject.images if subject.full else min(SLOW_IMAGES, subject.images)
-    plain = asdict(settings)
-    values = subject.per_image("ais", plain, images, lambda x: {"ais": annealed(subject.vae, x, settings)})["ais"]
-    found = {"ais": _estimate(values, settings.chains), "ais_settings": plain}
+    facts = asdict(settings)
+    values = subject.per_image("ais", facts, images, lambda x: {"ais": annealed(subject.vae, x, settings)})["ais"]
+    found = {"ais": _estimate(values, settings.chains), "ais_settings": facts}
     importance = _importance(subject, images)["log_evidence"]
     found["ais_minus_importance"] = _estimate(values - importance, settings.chains)
     simulated = bracket(subject.vae, [BATCH] * (SLOW_IMAGES // BATCH), settings)
@@ -213,19 +238,20 @@ def _samples(subject: Subject) -> dict[str, Any]:
     quality = measure(
         subject.vae, classifier, data, subject.part, split=subject.split, images=subject.images, track=subject.track
     )
+    closest = subject.file("closest", {"images": subject.images})
+    samples, training = quality.closest
+    subject.run.save(closest, {"samples": samples.cpu(), "training": training.cpu()})
     return {
         "samples": {
-            "classifier": {"digest": classifier.digest, "accuracy": classifier.accuracy._asdict()},
-            "table": {name: _row(measured) for name, measured in quality.table.items()},
+            "classifier": {"digest": classifier.digest, "accuracy": classifier.accuracy},
+            "legible_above": LEGIBLE,
+            "table": quality.table,
             "confusion": quality.confusion,
-            "nearest_training_image": {name: each._asdict() for name, each in quality.nearest.items()},
-            "distance_ratio": quality.distance_ratio._asdict(),
+            "nearest_training_image": quality.nearest,
+            "distance_ratio": quality.distance_ratio,
+            "closest": closest,
         }
     }
-
-
-def _row(measured: Any) -> dict[str, Any]:
-    return {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in measured._asdict().items()}
 
 
 def _latents(subject: Subject) -> dict[str, Any]:

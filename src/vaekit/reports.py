@@ -121,10 +121,11 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {**evaluation, "rows": rows, "fewer": fewer}
 
 
-def _estimate(value: float, standard_error: float, samples: int, **_: Any) -> tuple[str, str, int]:
-    known = standard_error > 0  # it is NaN for a single example
-    digits = max(0, 1 - math.floor(math.log10(standard_error))) if known else 3
-    return f"{value:,.{digits}f}".replace("-", "−"), f"{standard_error:.{digits}f}" if known else "unknown", samples
+def _estimate(value: float | None, standard_error: float | None, samples: int, **_: Any) -> tuple[str, str, int]:
+    """Value and error to two digits of the error; None is what cannot be known, such as the error of one example."""
+    digits = max(0, 1 - math.floor(math.log10(standard_error))) if standard_error else 3
+    text, error = ("unknown" if x is None else f"{x:,.{digits}f}".replace("-", "−") for x in (value, standard_error))
+    return text, error, samples
 
 
 def _facts(run: Run) -> dict[str, str]:

@@ -159,7 +159,8 @@ class Run:
     def add_evaluation(self, evaluation: Mapping[str, Any]) -> None:
         """Append an evaluation to results.json; one by the same command is replaced."""
         kept = [e for e in self.results().get("evaluations", []) if e["command"] != evaluation["command"]]
-        self.write(RESULTS, (json.dumps({"evaluations": [*kept, dict(evaluation)]}, indent=2) + "\n").encode())
+        content = json.dumps({"evaluations": [*kept, dict(evaluation)]}, indent=2, allow_nan=False)
+        self.write(RESULTS, f"{content}\n".encode())
 
     def measured(self, name: str) -> dict[str, Tensor]:
         """Return numbers of each image, (images,) by name, from a file of the run; none if it is not whole."""
@@ -232,7 +233,7 @@ def _rows(content: bytes) -> list[dict[str, Any]]:
 
 
 def _results(content: bytes) -> dict[str, Any]:
-    found = json.loads(content)
+    found = json.loads(content, parse_constant=lambda _: None)
     evaluations = found.get("evaluations") if isinstance(found, dict) else None
     if not isinstance(evaluations, list) or not all(isinstance(e, dict) and "command" in e for e in evaluations):
         raise ValueError("there is no list of evaluations in it")

@@ -1,8 +1,9 @@
 """Verbs that use what was trained."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -10,6 +11,10 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, DataRoot, Device, Int, RunFolder, Switch, app
 from vaekit.display import Output
+from vaekit.errors import InputError
+
+if TYPE_CHECKING:
+    from vaekit import Annealing
 
 
 @app.command
@@ -18,6 +23,7 @@ def evaluate(
     *,
     metrics: str = "evidence,latents",
     ais: Annotated[bool, Parameter(negative=())] = False,
+    annealing: Annotated[list[str] | None, Parameter(negative=())] = None,
     full: Annotated[bool, Parameter(negative=())] = False,
     split: str = "test",
     samples: Int | None = None,
@@ -31,18 +37,33 @@ def evaluate(
     Args:
         metrics: Groups: evidence, samples (quality, by a classifier), latents, ais; with commas between them.
         ais: Also estimate the evidence by annealed importance sampling.
+        annealing: A setting of it, which implies --ais; repeat it for more: start=encoder (or prior),
+            schedule=sigmoid (or linear), temperatures=500, chains=16, leapfrog=4, acceptance=0.65.
         full: All groups on all images, with 5000 draws.
         split: train, validation or test.
         samples: Posterior draws an image for the log-evidence; 1000 if left out.
         images: The first so many images of the split; 1000 if left out, all with --full.
     """
-    groups = metrics.split(",") + ["ais"] * ais
+    groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))
     with display.messages(output):
         found = vaekit.evaluate(
-            vaekit.load(run), metrics=groups, split=split, samples=samples, images=images, full=full, device=device,
-            data_root=data_root, track=partial(display.tracked, silent=output.silent, description="evaluating"),
+            vaekit.load(run), metrics=groups, split=split, samples=samples, images=images, full=full,
+            annealing=_annealing(annealing or []), device=device, data_root=data_root,
+            track=partial(display.tracked, silent=output.silent, description="evaluating"),
         )  # fmt: skip
     display.emit(found, output, lambda: display.evaluation(found), display.headline(found))
+
+
+def _annealing(settings: Sequence[str]) -> "Annealing":
+    from pydantic import ValidationError
+
+    from vaekit import Annealing, choices
+    from vaekit.experiment import explain
+
+    try:
+        return Annealing(**choices.fields(settings))
+    except ValidationError as error:
+        raise InputError(explain(error, Annealing)) from None
 
 
 @app.command
@@ -52,7 +73,7 @@ def compare(*runs: RunFolder, split: str = "test", out: Path | None = None, outp
     Args:
         runs: Folders of two or more runs, evaluated on the same images; the first is what the others are compared with.
         split: Of which evaluations.
-        out: A folder to draw their curves into.
+        out: A folder to draw their curves, and where they lie between rate and distortion, into.
     """
     with display.messages(output):
         found = vaekit.compare([vaekit.load(run) for run in runs], split=split, out=out)

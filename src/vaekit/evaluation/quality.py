@@ -14,7 +14,7 @@ from vaekit.data import Data, Split
 from vaekit.errors import InputError
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.classifier import Classifier, share
-from vaekit.evaluation.neighbors import blocks, distance_ratio, nearest
+from vaekit.evaluation.neighbors import Nearest, blocks, closest, distance_ratio, nearest
 from vaekit.evaluation.recognition import Track
 from vaekit.evaluation.samples import (
     InceptionScore,
@@ -28,6 +28,7 @@ from vaekit.evaluation.samples import (
 from vaekit.model import VAE
 
 BATCH = 250
+SHOWN = 10
 
 
 class Measured(NamedTuple):
@@ -56,12 +57,15 @@ class Quality(NamedTuple):
         confusion: held-out images by label (row) and class of the reconstruction (column).
         nearest: mean distance to the nearest training image of samples, reconstructions and held-out images.
         distance_ratio: that of samples, in units of that of held-out images.
+        closest: the ten samples that lie closest to a training image and ten that were not picked, (20, *event), and
+            the nearest training image of each.
     """
 
     table: dict[str, Measured]
     confusion: list[list[int]]
     nearest: dict[str, Estimate]
     distance_ratio: Estimate
+    closest: tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
@@ -119,16 +123,23 @@ def measure(
         for name, verdict in seen_as.items()
     }
     first = torch.arange(min(neighbors, n)).split(BATCH)
-    found = {
-        name: nearest(torch.cat([kinds[name](k) for k in first]), blocks(train))
-        for name in ("samples", "reconstructions", split)
-    }
+    shown = {name: torch.cat([kinds[name](k) for k in first]) for name in ("samples", "reconstructions", split)}
+    found = {name: nearest(images, blocks(train)) for name, images in shown.items()}
     return Quality(
         table,
         confusion(labels["reconstructions"], seen_as["reconstructions"].probabilities),
         {name: mean_over_images(each.distance, 1) for name, each in found.items()},
         distance_ratio(found["samples"], found[split]),
+        _closest_and_first(shown["samples"], found["samples"], train),
     )
+
+
+def _closest_and_first(images: Tensor, found: Nearest, training: Split) -> tuple[Tensor, Tensor]:
+    """The images that are closest to a training image, and then the first images, each with the nearest one."""
+    first = Nearest(found.distance[:SHOWN], found.row[:SHOWN])
+    picked = closest(images, found, training, SHOWN), closest(images[:SHOWN], first, training, SHOWN)
+    samples, beside = zip(*picked, strict=True)
+    return torch.cat(samples), torch.cat(beside)
 
 
 def _at(part: Split, rows: Tensor) -> Tensor:

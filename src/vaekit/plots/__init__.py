@@ -4,11 +4,13 @@ Every figure carries a sentence on what it shows as its label, ``figure.get_labe
 Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a notebook's own style stays as it was.
 """
 
+from vaekit.plots.classes import class_counts
 from vaekit.plots.codes import kl_per_unit, scatter
 from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
 from vaekit.plots.growth import growth
-from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, reconstructions, samples
+from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, pairs, samples
+from vaekit.plots.plane import rate_distortion
 from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
 from vaekit.plots.tables import agreement, marginals
 
@@ -19,6 +21,7 @@ __all__ = [
     "RULE",
     "Figure",
     "agreement",
+    "class_counts",
     "confusion",
     "curves",
     "gaussian_quantiles",
@@ -27,7 +30,8 @@ __all__ = [
     "kl_per_unit",
     "manifold",
     "marginals",
-    "reconstructions",
+    "pairs",
+    "rate_distortion",
     "samples",
     "save",
     "scatter",

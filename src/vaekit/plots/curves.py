@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
+from vaekit.plots.style import MUTED, WIDTH, Array, Figure, number, palette, place, sheet, short, styled
 
 PANEL, GAP = 1.25, 0.32  # inches
 
@@ -23,7 +23,7 @@ def curves(epochs: Array, panels: Mapping[str, Mapping[str, Array]], *, title: s
     figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
     ends: dict[str, dict[str, float]] = {}
     for k, (name, series) in enumerate(reversed(list(panels.items()))):
-        axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.7, PANEL)
+        axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.95, PANEL)
         low, high, hidden = _visible_range(epochs, list(series.values()))
         axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel="nats per example")
         axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
@@ -33,12 +33,13 @@ def curves(epochs: Array, panels: Mapping[str, Mapping[str, Array]], *, title: s
         axes.tick_params(labelbottom=k == 0)
         axes.set_xlabel("epoch" if k == 0 else "")
         known = {split: np.isfinite(values) for split, values in series.items()}
-        for (split, values), colour in zip(series.items(), SERIES, strict=False):
+        colours = palette(list(series))
+        for split, values in series.items():
             marker = "o" if known[split].sum() <= 20 else ""
-            line: dict[str, Any] = {"color": colour, "linewidth": 1.3, "marker": marker, "markersize": 2.2}
+            line: dict[str, Any] = {"color": colours[split], "linewidth": 1.3, "marker": marker, "markersize": 2.2}
             axes.plot(epochs[known[split]], values[known[split]], **line)
         ends[name] = {split: float(values[known[split]][-1]) for split, values in series.items() if known[split].any()}
-        _end_labels(axes, ends[name])
+        _end_labels(axes, ends[name], colours)
     last = "; ".join(
         f"{name}: " + ", ".join(f"{split} {number(value)}" for split, value in ends[name].items()) for name in panels
     )
@@ -63,12 +64,13 @@ def _visible_range(epochs: Array, series: Sequence[Array]) -> tuple[float, float
     return low, high, f"off scale: the first values, {'up' if extreme > high else 'down'} to {number(extreme)}"
 
 
-def _end_labels(axes: Axes, ends: Mapping[str, float]) -> None:
+def _end_labels(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
     """Write each line's last value beside its end, moved apart where two would overlap."""
     low, high = axes.get_ylim()
     ceiling = 1.0
-    for (split, value), colour in sorted(zip(ends.items(), SERIES, strict=False), key=lambda pair: -pair[0][1]):
+    for split, value in sorted(ends.items(), key=lambda end: -end[1]):
         height = min(float(np.clip((value - low) / (high - low), 0, 1)), ceiling)
-        ceiling = height - 0.14
-        text = f"{split} {number(value)}"
-        axes.text(1.02, height, text, color=colour, fontsize=7, va="center", transform=axes.transAxes)
+        ceiling = height - min(0.14, 1 / len(ends))
+        text = f"{short(split, 14)} {number(value)}"
+        axes.plot([1.02, 1.04], [height] * 2, color=colours[split], transform=axes.transAxes, clip_on=False)
+        axes.text(1.055, height, text, fontsize=7, va="center", transform=axes.transAxes)

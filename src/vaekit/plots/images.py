@@ -43,13 +43,12 @@ def manifold(images: Array, x: Array, y: Array, *, axes_labels: Sequence[str], t
 
 
 @styled()
-def reconstructions(
-    originals: Array, reconstructed: Array, *, columns: Sequence[str] = (), title: str, note: str = ""
+def pairs(
+    above: Array, below: Array, *, names: tuple[str, str], columns: Sequence[str] = (), title: str, note: str = ""
 ) -> Figure:
-    """Draw originals and reconstructions, each (rows, columns, C, H, W), in pairs, the original above."""
-    pairs = np.stack([originals, reconstructed], axis=1).reshape(-1, *originals.shape[1:])
-    rows = ["original", "reconstruction"] * len(originals)
-    return _grid(pairs, title, note, rows, columns, row_breaks=range(2, len(pairs), 2))
+    """Draw pairs of images, each of the two (rows, columns, C, H, W), under the names of the two."""
+    strips = np.stack([above, below], axis=1).reshape(-1, *above.shape[1:])
+    return _grid(strips, title, note, names * len(above), columns, row_breaks=range(2, len(strips), 2))
 
 
 @styled()

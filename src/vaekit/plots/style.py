@@ -1,7 +1,8 @@
 """The one style of all figures, the sheet they are drawn on, and the way they are saved."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -91,6 +92,11 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 def _whole(inches: float, dpi: float) -> float:
     return round(inches * dpi) / dpi
+
+
+def palette(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name: the few of series as far as they reach, else those of classes, again and again."""
+    return dict(zip(names, islice(cycle(SERIES if len(names) <= len(SERIES) else CLASSES), len(names)), strict=True))
 
 
 def dots(n: int) -> dict[str, Any]:
