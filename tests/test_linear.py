@@ -52,6 +52,14 @@ def test_images_need_no_gradient(wide: Linear) -> None:
     assert wide.weight.grad is not None
 
 
+def test_frozen_weights_get_no_gradient(wide: Linear) -> None:
+    x = torch.randn(7, 300, requires_grad=True)
+    wide.requires_grad_(False)(x).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, wide.weight.sum(0).expand(7, -1), atol=1e-5)
+    assert wide.weight.grad is wide.bias.grad is None
+
+
 def test_the_operators_are_what_torch_expects(wide: Linear) -> None:
     x = torch.randn(20, 300, requires_grad=True)
     assert set(opcheck(torch.ops.vaekit.linear.default, (x, wide.weight, wide.bias)).values()) == {"SUCCESS"}

@@ -41,38 +41,46 @@ def product(a: Float[Tensor, "n k"], b: Float[Tensor, "m k"], bias: Float[Tensor
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
 
 
-def gradients(gradient: Tensor, x: Tensor, weight: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-    """G W, if it is wanted, and Gᵀ X."""
-    return product(gradient, weight.t()) if wanted else gradient.new_empty(0), product(gradient.t(), x.t())
+def gradients(gradient: Tensor, x: Tensor, weight: Tensor, to_x: bool, to_weight: bool) -> tuple[Tensor, Tensor]:
+    """G W and Gᵀ X, each if it is wanted."""
+    nothing = gradient.new_empty(0)
+    return (
+        product(gradient, weight.t()) if to_x else nothing,
+        product(gradient.t(), x.t()) if to_weight else nothing,
+    )
 
 
 # Operators of torch's own kind, since compiled code takes them as they are, strides and all.
 OPERATORS = torch.library.Library("vaekit", "DEF")
 OPERATORS.define("linear(Tensor x, Tensor weight, Tensor bias) -> Tensor")
-OPERATORS.define("linear_backward(Tensor gradient, Tensor x, Tensor weight, bool wanted) -> (Tensor, Tensor)")
+OPERATORS.define(
+    "linear_backward(Tensor gradient, Tensor x, Tensor weight, bool to_x, bool to_weight) -> (Tensor, Tensor)"
+)
 OPERATORS.impl("linear", product, "CPU")
 OPERATORS.impl("linear_backward", gradients, "CPU")
 
 
 @torch.library.register_fake("vaekit::linear")
 def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return x.new_empty(len(x), len(weight))
+    return x.new_empty(x.shape[0], weight.shape[0])  # len() would fix the number of rows in compiled code
 
 
 @torch.library.register_fake("vaekit::linear_backward")
-def _(gradient: Tensor, x: Tensor, weight: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape) if wanted else gradient.new_empty(0), weight.new_empty(weight.shape)
+def _(gradient: Tensor, x: Tensor, weight: Tensor, to_x: bool, to_weight: bool) -> tuple[Tensor, Tensor]:
+    nothing = gradient.new_empty(0)
+    return x.new_empty(x.shape) if to_x else nothing, weight.new_empty(weight.shape) if to_weight else nothing
 
 
 def _keep(ctx, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # type: ignore[no-untyped-def]
     ctx.save_for_backward(*inputs[:2])
 
 
-def _backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # type: ignore[no-untyped-def]
+def _backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
     x, weight = ctx.saved_tensors
-    wanted = ctx.needs_input_grad[0]
-    to_x, to_weight = torch.ops.vaekit.linear_backward(gradient, x, weight, wanted)
-    return to_x if wanted else None, to_weight, gradient.sum(0)
+    wanted = ctx.needs_input_grad
+    products = torch.ops.vaekit.linear_backward(gradient, x, weight, *wanted[:2])
+    found = (*products, gradient.sum(0) if wanted[2] else None)
+    return tuple(each if want else None for each, want in zip(found, wanted, strict=True))
 
 
 torch.library.register_autograd("vaekit::linear", _backward, setup_context=_keep)

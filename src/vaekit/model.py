@@ -71,7 +71,7 @@ class VAE(nn.Module):
         """
         q, p = self.posterior(x) if posterior is None else posterior, self.prior()
         z = q.rsample(torch.Size((n,)))
-        return Draws(z, q, self.likelihood(z).log_prob(x), p.log_prob(z), q.log_prob(z))
+        return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), q.log_prob(z))
 
     def kl(self, draws: Draws, analytic: bool = True) -> Float[Tensor, "batch"]:
         """KL(q(z | x) ‖ p(z)), (batch,) nats: in closed form where torch has one, else as the mean over the draws."""
@@ -82,11 +82,17 @@ class VAE(nn.Module):
         """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorised q and p."""
         return kl_per_unit(self.posterior(x), self.prior())
 
+    def log_likelihood(
+        self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"]
+    ) -> Float[Tensor, "n batch"]:
+        """log p(x | z), (n, batch), for z (n, batch, d)."""
+        return self.likelihood(z).log_prob(x)
+
     def log_joint(
         self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"]
     ) -> Float[Tensor, "n batch"]:
         """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d)."""
-        return self.likelihood(z).log_prob(x) + self.prior().log_prob(z)
+        return self.log_likelihood(x, z) + self.prior().log_prob(z)
 
     @property
     def latent_dim(self) -> int:

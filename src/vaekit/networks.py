@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,8 +14,6 @@ from vaekit.errors import InputError
 from vaekit.linear import Linear
 from vaekit.specs import spec
 
-CHANNELS_LAST: Any = torch.channels_last
-"""how convolutions keep their weights in memory, and therefore their images: on most devices they are quicker so"""
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 Positive = Annotated[int, Field(gt=0)]
 Widths = tuple[Positive, ...]
@@ -89,6 +87,11 @@ def dense(widths: Sequence[int], activation: str, gated: bool = False) -> list[n
     if gated:
         return [Gated(a, b) for a, b in pairwise(widths)]
     return [layer for a, b in pairwise(widths) for layer in (Linear(a, b), ACTIVATIONS[activation]())]
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Keep the weights of convolutions in memory with the channels last; their images follow, and are quicker so."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def initialize(network: nn.Module, initialization: str | float) -> None:
@@ -226,7 +229,7 @@ class Conv:
             layers.pop()
         widths = (self.channels[-1] * height * width, *self.hidden)
         trunk = nn.Sequential(*layers, nn.Flatten(), *dense(widths, self.activation))
-        return trunk.to(memory_format=CHANNELS_LAST), widths[-1]
+        return channels_last(trunk), widths[-1]
 
     def decoder(self, latent_dim: int, event_shape: Sequence[int], outputs: int) -> nn.Module:
         """Return the decoder, z (..., d) → (..., outputs, C, H, W): ``outputs`` parameters for each element of x."""
@@ -241,8 +244,7 @@ class Conv:
         between = [[layer, *self._after(layer.out_channels, activation)] for layer in up[:-1]]
         layers = [*chain.from_iterable(between), up[-1]]
         shape = nn.Unflatten(1, (outputs, channels))
-        network = OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape)
-        return network.to(memory_format=CHANNELS_LAST)
+        return channels_last(OnImages(*first, nn.Unflatten(1, start), *layers, Crop(height, width), shape))
 
     def _after(self, channels: int, activation: str) -> list[nn.Module]:
         normalization = [nn.BatchNorm2d(channels)] if self.batch_norm else []

@@ -1,14 +1,12 @@
 """One step of training as a module, and as quick as the device allows: eager or compiled."""
 
 import logging
-import warnings
-from collections.abc import Callable
-from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 
 from vaekit import devices
+from vaekit.compiling import Compiled
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.objectives import Loss, Objective
@@ -46,41 +44,15 @@ def wants_compiling(choice: str, steps: int) -> bool:
     return choice == "on" or (choice == "auto" and steps >= WORTHWHILE)
 
 
-class Compiled:
-    """A step that is compiled at its first call, draws the eager one's numbers, and rounds a little otherwise.
-
-    Where it cannot be compiled (for want of a C++ compiler, say), the eager step takes its place with a notice.
+def compiled(step: Step, x: Tensor, kl_weight: Tensor, asked: bool) -> Compiled[[Tensor, Tensor], Loss]:
+    """Return the step that is compiled at its first call, with arguments like these.
 
     Args:
         step: the step.
-        asked: whether the user asked for it: then there is an error in place of the notice.
-
-    Raises:
-        InputError: at the first call, if the user asked for it and it cannot be compiled.
+        x, kl_weight: a batch, and the KL's weight.
+        asked: whether the user asked for it.
     """
-
-    def __init__(self, step: Step, asked: bool) -> None:
-        self.step, self.asked = step, asked
-        self.quick: Callable[[Tensor, Tensor], Loss] | None = None
-
-    def __call__(self, x: Tensor, kl_weight: Tensor) -> Loss:
-        if self.quick is not None:
-            return self.quick(x, kl_weight)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of what it imports
-            import_module("torch._inductor.compile_fx")
-        torch.compiler.reset()  # else the ninth model of a process is not compiled any more
-        with devices.seeded(0, x.device), torch.no_grad():
-            self.step.eval()(x, kl_weight)  # torch finds the closed form of a KL at its first use, not while compiling
-        self.step.train()
-        quick = torch.compile(self.step, fullgraph=True, dynamic=False, options={"fallback_random": True})
-        try:
-            loss = quick(x, kl_weight)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).partition("\n")[0]
-            if self.asked:
-                raise InputError(f"compile 'on' is not possible here ({reason}): choose auto or off") from None
-            log.info("chosen: eager steps because they cannot be compiled (%s)", reason)
-            quick, loss = self.step, self.step(x, kl_weight)
-        self.quick = quick
-        return loss
+    with devices.seeded(0, x.device), torch.no_grad():
+        step.eval()(x, kl_weight)  # torch looks for the closed form of a KL at its first use; compiled code cannot
+    step.train()
+    return Compiled(step, "steps", asked)

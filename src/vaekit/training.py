@@ -3,7 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,7 +14,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
-from vaekit.data import Data, Space
+from vaekit.compiling import Compiled
+from vaekit.data import Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError
@@ -20,7 +23,7 @@ from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Loss
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
-from vaekit.steps import Compiled, Step, wants_compiling
+from vaekit.steps import Step, compiled, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -160,8 +163,10 @@ class Training:
         self.begin_window()
         if saved:
             self.restore(*saved)
-        compiling = bool(saved[1].get("compiled")) if saved else wants_compiling(compile, self.steps)
-        self.forward = Compiled(self.objective, asked=compile == "on") if compiling else self.objective
+        self.forward: Callable[[Tensor, Tensor], Loss] = self.objective
+        if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps):
+            x = torch.zeros(1, *data.space.event_shape, device=device)
+            self.forward = compiled(self.objective, x, self.kl_weight, asked=compile == "on")
 
     def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
@@ -173,25 +178,26 @@ class Training:
             row = self.evaluate()
         elif self.step >= self.steps:
             log.info("%s is trained to its end already: longer epochs extend it", self.run.path)
-        while True:
-            now = time.perf_counter()
-            self.seconds = now - began
-            if row or now - reported > SECONDS_BETWEEN_REPORTS:
-                reported = now
-                state = devices.random_state(self.device)  # the consumer may draw numbers of its own
-                try:
-                    yield self.report(row)
-                except GeneratorExit:
-                    self.save(state)
-                    raise
-                devices.set_random_state(state, self.device)
-            if self.finished:
-                break
-            if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                self.save()
-                saved = now
-            self.take_step()
-            row = self.evaluate() if self.evaluation_due else None
+        with closing(self.data.train.stream(map(self.order.rows, count(self.step)))) as batches:
+            while True:
+                now = time.perf_counter()
+                self.seconds = now - began
+                if row or now - reported > SECONDS_BETWEEN_REPORTS:
+                    reported = now
+                    state = devices.random_state(self.device)  # the consumer may draw numbers of its own
+                    try:
+                        yield self.report(row)
+                    except GeneratorExit:
+                        self.save(state)
+                        raise
+                    devices.set_random_state(state, self.device)
+                if self.finished:
+                    break
+                if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                    self.save()
+                    saved = now
+                self.take_step(next(batches))
+                row = self.evaluate() if self.evaluation_due else None
         self.save()
         if self.step < self.steps:
             log.info("stopped at epoch %.4g: %d evaluations found no better bound", self.epoch, self.stale)
@@ -219,14 +225,14 @@ class Training:
         before, now = (round(step / interval, ROUNDING) // 1 for step in (self.step - 1, self.step))
         return self.step == self.steps or now > before
 
-    def take_step(self) -> None:
-        """One step of the optimiser on the next batch."""
+    def take_step(self, stored: Tensor) -> None:
+        """One step of the optimiser on a batch as it is stored."""
         began = time.perf_counter()
         experiment = self.experiment
         factor = experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = experiment.optimizer.learning_rate * factor
-        x = self.data.train.batch(self.order.rows(self.step))
+        x = self.data.train.seen(stored)
         state = devices.random_state(self.device)
         with devices.autocast(self.device, experiment.precision):
             loss: Loss = self.forward(x, self.kl_weight)
@@ -300,8 +306,9 @@ class Training:
     @torch.no_grad()
     def measure(self, name: str) -> tuple[float, dict[str, float]]:
         """Bound and terms over a split with fixed bits and noise; of the training images, as many as are held out."""
-        split = self.data.fixed(name)
-        images = min(len(split), len(self.data.fixed(self.held_out)))
+        held_out: Split = getattr(self.data, self.held_out)
+        split = self.data.fixed(name, len(held_out))
+        images = min(len(split), len(held_out))
         bound, totals = 0.0, dict[str, float]()
         objective = Step(self.model, self.experiment.objective).eval()
         with devices.seeded(EVALUATION_SEED, self.device):
@@ -351,7 +358,7 @@ class Training:
             "busy": self.busy,
             "stale": self.stale,
             "best_bound": self.best_bound,
-            "compiled": isinstance(self.forward, Compiled) and self.forward.quick is not self.objective,
+            "compiled": isinstance(self.forward, Compiled) and not self.forward.failed,
         }
         self.run.save(STATE, tensors, facts)
         self.run.save(WEIGHTS, self.best or self.model.state_dict())

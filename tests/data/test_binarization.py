@@ -6,10 +6,11 @@ import torch
 
 from vaekit.data import Source, Split
 from vaekit.data import data as module
-from vaekit.data.data import draw_bits
+from vaekit.data.data import draw_batch, draw_bits, draw_levels
 from vaekit.errors import InputError
 
 ROWS = torch.arange(100)
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def test_dynamic_training_bits_are_drawn_anew_from_the_global_state():
@@ -73,6 +74,40 @@ def test_bits_of_bytes_follow_their_level():
     assert np.abs(share - expected).max() < 6 * 0.5 / np.sqrt(20_000)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_bits_of_a_batch_follow_their_level(kind, device):
+    levels, draws = torch.arange(256, dtype=torch.uint8, device=device), 40_000
+    grey = levels if kind == torch.uint8 else levels / 255
+    torch.manual_seed(0)
+    share = draw_batch(grey.expand(draws, 256)).double().mean(0).cpu()
+    p = torch.arange(256).double() / 255
+    assert share[0] == 0
+    assert share[255] == 1
+    z = ((share - p) / (p * (1 - p) / draws).sqrt())[1:255]
+    # 254 standard normals: the mean of their squares within five standard errors of 1, and so their mean of 0.
+    assert abs(z.square().mean() - 1) < 5 * (2 / 254) ** 0.5
+    assert abs(z.mean()) < 5 / 254**0.5
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
+def test_levels_are_uniform_and_independent(device):
+    torch.manual_seed(0)
+    levels = draw_levels(torch.Size((30_001, 255)), torch.device(device)).cpu().long()
+    assert torch.equal(levels.unique(), torch.arange(255))
+    # 254 degrees of freedom for a level, 254² for a pair of neighbors; within five standard deviations.
+    for counts, freedom in ((levels.flatten().bincount(minlength=255), 254), (pairs(levels), 254**2)):
+        expected = counts.double().mean()
+        chi_square = ((counts - expected) ** 2 / expected).sum()
+        assert abs(chi_square - freedom) < 5 * (2 * freedom) ** 0.5
+
+
+def pairs(levels: torch.Tensor) -> torch.Tensor:
+    """Count the pairs of neighbors."""
+    even = levels.flatten()[: levels.numel() // 2 * 2].view(-1, 2)
+    return (255 * even[:, 0] + even[:, 1]).bincount(minlength=255**2)
+
+
 @pytest.mark.parametrize("mode", ["dynamic", "static", "threshold"])
 def test_binary_data_and_tables_are_not_binarised(tmp_path, mode):
     np.save(tmp_path / "bits.npy", np.eye(20, dtype=bool)[:, None, :])
@@ -108,7 +143,7 @@ def test_large_data_stay_one_shared_array(monkeypatch, mode):
         assert torch.equal(large.fixed(name).labels, small.fixed(name).labels)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@CUDA
 def test_batches_arrive_on_the_device():
     data = Source(name="digits", binarization="dynamic").load()
     moved = data.to("cuda")

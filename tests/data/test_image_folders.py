@@ -1,6 +1,7 @@
 """Folders of images: every mode Pillow reads, decoded once into the cache; what cannot be read is said."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -266,6 +267,20 @@ def test_an_interrupted_decoding_leaves_nothing_behind(photos, cache):
         Source(name=str(photos)).load(progress=interrupted)
     assert list((cache / "images").iterdir()) == []
     assert load(photos).space.sizes["train"] == 10
+
+
+def test_order_and_digest_do_not_depend_on_which_thread_is_first(photos, monkeypatch):
+    first = load(photos).space.digest
+    decode = module.decode
+
+    def late(path, *options):
+        time.sleep(0.02 * (path.stem < "04"))
+        return decode(path, *options)
+
+    monkeypatch.setattr(module, "decode", late)
+    os.utime(photos / "00.png", ns=(1, 1))
+    assert load(photos).space.digest == first
+    assert np.array_equal(pixels(photos)[:, 0], GREY)
 
 
 def test_progress_sees_every_file(photos):

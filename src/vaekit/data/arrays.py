@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 
+from vaekit.data.disk import header, mapped
 from vaekit.data.raw import RESIDENT, Raw, coded_labels
 from vaekit.data.space import Support
 from vaekit.errors import InputError
@@ -44,10 +44,10 @@ def open_array(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as stream:
             _array_bytes(stream, str(path))
-        x = npy.open_memmap(path, mode="c")
+        x = mapped(path)
     except InputError:
         raise
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, TypeError, EOFError, OSError) as error:
         raise InputError(f"{path} is truncated or no .npy file ({error}): save it again with numpy.save") from error
     return np.array(x) if x.nbytes <= RESIDENT else x
 
@@ -65,23 +65,36 @@ def arranged(x: np.ndarray, source: str) -> tuple[np.ndarray, Support]:
     if x.ndim == 4 and x.shape[1] not in (1, 3):
         raise InputError(f"{source} has images of {x.shape[1]} channels: give 1 (grey) or 3 (RGB)")
     support = _support(x, source)
-    if support == "real":
-        return np.ascontiguousarray(x, np.float64 if x.ndim == 2 else np.float32), support
-    return np.ascontiguousarray(x, np.float32 if support == "unit" else np.uint8), support
+    if support == "real" and x.ndim == 2:
+        return _kept(x, np.float64, source), support
+    return _kept(x, np.float32 if support in ("unit", "real") else np.uint8, source), support
 
 
-def require_memory(size: int, source: str) -> None:
+def require_memory(
+    size: int, source: str, remedy: str = "save the examples as a .npy file, which is read piece by piece"
+) -> None:
     """Refuse what cannot fit into this machine's memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise InputError(
-            f"{source} takes {size / 2**30:.0f} GiB, but this machine has {memory / 2**30:.0f} GiB of memory: "
-            "save the examples as a .npy file, which is read piece by piece"
+            f"{source} takes {size / 2**30:.0f} GiB, but this machine has {memory / 2**30:.0f} GiB of memory: {remedy}"
         )
 
 
+def _kept(x: np.ndarray, kind: type[np.generic], source: str) -> np.ndarray:
+    """Leave an array where it is if it has the wanted type and order, else copy it into memory."""
+    if x.dtype == np.bool_ and kind is np.uint8:
+        x = x.view(np.uint8)
+    if x.dtype != kind or not x.flags.c_contiguous:
+        size = x.size * np.dtype(kind).itemsize
+        require_memory(size, source, "save images as uint8 or float32 in (N, C, H, W), which are read piece by piece")
+    return np.ascontiguousarray(x, kind)
+
+
 def _support(x: np.ndarray, source: str) -> Support:
-    low, high = x.min(), x.max()
+    # A map larger than memory is so read once, not twice.
+    ends = np.array([(part.min(), part.max()) for part in (x[i : i + 1024] for i in range(0, len(x), 1024))])
+    low, high = ends.min(), ends.max()
     if not np.isfinite([low, high]).all():
         bad = ~np.isfinite(x)
         first = tuple(map(int, np.argwhere(bad)[0]))
@@ -102,8 +115,7 @@ def _whole(x: np.ndarray) -> bool:
 
 def _array_bytes(stream: IO[bytes], source: str) -> int:
     """Give the bytes that a .npy header announces, header included, refusing pickled objects."""
-    read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
-    shape, _, kind = read(stream)
+    shape, _, kind = header(stream)
     if kind.hasobject:
         raise InputError(f"{source} holds pickled objects, which are never loaded: save an array of numbers")
     # Python's integers do not overflow as NumPy's would.

@@ -1,11 +1,14 @@
-"""Data in memory, ready for training: three splits in one space."""
+"""Data ready for training: three splits in one space, in memory or on the disk."""
 
+import math
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.data.disk import ahead, announce, scratch
 from vaekit.data.raw import RESIDENT
 from vaekit.data.space import Space
 from vaekit.errors import InputError, nearest
@@ -39,35 +42,64 @@ class Split:
         return len(self.x if self.index is None else self.index)
 
     def batch(self, rows: Tensor) -> Tensor:
-        """Give the model's view of some examples, float32 of shape (len(rows), *event).
-
-        A dynamically binarised part draws from torch's global random state.
-        """
-        x = self.stored(rows) / self.levels
-        if self.threshold:
-            return (x >= 0.5).float()
-        return torch.bernoulli(x) if self.dynamic else x
-
-    def to(self, device: torch.device | str) -> "Split":
-        """Move to a device, leaving arrays of more than a gibibyte where they are."""
-        labels = None if self.labels is None else self.labels.to(device)
-        x = self.x if self.x.nbytes > RESIDENT else self.x.to(device)
-        index = None if self.index is None else self.index.to(x.device)
-        return replace(self, x=x, index=index, labels=labels, device=device)
-
-    def fixed(self, seed: tuple[int, ...]) -> "Split":
-        """Draw the bits of a dynamically binarised part once, the same for the same seed on every device."""
-        if not self.dynamic:
-            return self
-        random = np.random.default_rng(seed)
-        blocks = [draw_bits(self.stored(rows).cpu().numpy(), random) for rows in torch.arange(len(self)).split(1024)]
-        bits = torch.from_numpy(np.concatenate(blocks)).to(self.device)
-        return replace(self, x=bits, levels=1, dynamic=False, index=None)
+        """Give the model's view of some examples, float32 of shape (len(rows), *event)."""
+        return self.seen(self.stored(rows))
 
     def stored(self, rows: Tensor) -> Tensor:
         """Give examples as they are stored, before scaling and binarisation."""
         rows = rows.to(self.x.device)
-        return self.x[rows if self.index is None else self.index[rows]].to(self.device)
+        if self.index is not None:
+            rows = self.index[rows]
+        if self.large:
+            announce(self.x, rows)
+        return self.x[rows].to(self.device)
+
+    def stream(self, rows: Iterable[Tensor]) -> Generator[Tensor]:
+        """Give `stored` for one batch of rows after the other; large arrays are read ahead by a thread.
+
+        The thread draws no random numbers. Closing the generator ends it.
+        """
+        batches = map(self.stored, rows)
+        yield from ahead(batches) if self.large else batches
+
+    def seen(self, stored: Tensor) -> Tensor:
+        """Give the model's view of stored examples, float32.
+
+        A dynamically binarised part draws from torch's global random state.
+        """
+        if self.dynamic:
+            return draw_batch(stored)
+        x = stored / self.levels
+        return (x >= 0.5).float() if self.threshold else x
+
+    @property
+    def large(self) -> bool:
+        """Whether the stored examples are too many to be moved: they stay in their file or on the CPU."""
+        return self.x.nbytes > RESIDENT
+
+    def to(self, device: torch.device | str) -> "Split":
+        """Move to a device, leaving arrays of more than a gibibyte where they are."""
+        labels = None if self.labels is None else self.labels.to(device)
+        x = self.x if self.large else self.x.to(device)
+        index = None if self.index is None else self.index.to(x.device)
+        return replace(self, x=x, index=index, labels=labels, device=device)
+
+    def fixed(self, seed: tuple[int, ...], images: int | None = None) -> "Split":
+        """Draw the bits of a dynamically binarised part once, the same for the same seed on every device.
+
+        Args:
+            seed: The bits of the first images do not depend on how many follow.
+            images: How many images are drawn; None draws all.
+        """
+        if not self.dynamic:
+            return self
+        count = len(self) if images is None else min(images, len(self))
+        shape, random = (count, *self.x.shape[1:]), np.random.default_rng(seed)
+        bits = torch.from_numpy(scratch(shape) if math.prod(shape) > RESIDENT else np.empty(shape, np.uint8))
+        for rows in torch.arange(count).split(1024):
+            bits[rows[0] : rows[-1] + 1] = torch.from_numpy(draw_bits(self.stored(rows).cpu().numpy(), random))
+        labels = None if self.labels is None else self.labels[:count]
+        return replace(self, x=bits, labels=labels, levels=1, dynamic=False, index=None).to(self.device)
 
 
 def drawing_seed(seed: int, name: str) -> tuple[int, int]:
@@ -81,6 +113,25 @@ def draw_bits(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
         # A level u uniform over 0..254 lies below k with probability k/255 exactly.
         return (random.integers(0, 255, grey.shape, dtype=np.uint8) < grey).view(np.uint8)
     return (random.random(grey.shape, dtype=np.float32) < grey).view(np.uint8)
+
+
+def draw_batch(grey: Tensor) -> Tensor:
+    """Draw b ~ Bernoulli(grey) from torch's global random state, as float32; for levels as `draw_bits`."""
+    uniform = draw_levels(grey.shape, grey.device) if grey.dtype == torch.uint8 else torch.rand_like(grey)
+    return (uniform < grey).float()
+
+
+def draw_levels(shape: torch.Size, device: torch.device) -> Tensor:
+    """Draw numbers that are uniform over 0..254 from torch's global random state, as uint8."""
+    if device.type != "cpu":
+        return torch.randint(0, 255, shape, dtype=torch.uint8, device=device)
+    # A CPU spends its time in the generator, so a number of 64 bits makes eight levels; the few numbers that hold the
+    # byte 255 are drawn again as a whole.
+    size = shape.numel()
+    levels = torch.empty(math.ceil(size / 8), 1, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    again = (levels == 255).view(torch.int64).nonzero()[:, 0]
+    levels[again] = torch.randint(0, 255, (len(again), 8), dtype=torch.uint8)
+    return levels.flatten()[:size].view(shape)
 
 
 @dataclass(frozen=True)
@@ -98,10 +149,11 @@ class Data:
         validation = self.validation and self.validation.to(device)
         return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))
 
-    def fixed(self, name: str) -> Split:
+    def fixed(self, name: str, images: int | None = None) -> Split:
         """Give a split for evaluation: under dynamic binarisation, with the bits fixed by the data's own seed.
 
-        Runs with different training seeds are so compared on the same bits.
+        Runs with different training seeds are so compared on the same bits. Drawing those of a whole training set
+        takes time; where only the first `images` are looked at, bits need be drawn for no more.
 
         Raises:
             InputError: If there is no such split.
@@ -114,4 +166,4 @@ class Data:
                 f"{self.space.source} split as {self.space.split} has no {name} part: "
                 "choose train or test, or give --set data.split three parts"
             )
-        return split.fixed(drawing_seed(self.seed, name))
+        return split.fixed(drawing_seed(self.seed, name), images)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 
-from vaekit.data.arrays import read_npy, read_npz
+from vaekit.data.arrays import read_npy, read_npz, require_memory
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.fetch import read_named
 from vaekit.data.folders import Progress, read_folder
@@ -156,6 +156,7 @@ def _standardized(
     """Bring a table's columns to mean 0 and standard deviation 1 over the training rows."""
     if raw.support != "real" or raw.x.ndim != 2:
         return raw.x, None, None
+    require_memory(3 * raw.x.nbytes, name, "rows of real numbers are standardised in memory, so give fewer")
     rows = raw.x[train]
     constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
     if len(constant):

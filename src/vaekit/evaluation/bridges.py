@@ -31,7 +31,7 @@ def from_prior(vae: VAE, x: Float[Tensor, "batch *event"]) -> Bridge:
         prior = vae.prior()
 
     def path(z: Float[Tensor, "chains batch latent"]) -> tuple[Tensor, Tensor]:
-        return prior.log_prob(z), vae.likelihood(z).log_prob(x)
+        return prior.log_prob(z), vae.log_likelihood(x, z)
 
     return Bridge(lambda n: prior.sample(torch.Size((n, len(x)))), path)
 
@@ -49,6 +49,6 @@ def from_encoder(vae: VAE, x: Float[Tensor, "batch *event"]) -> Bridge:
 
     def path(z: Float[Tensor, "chains batch latent"]) -> tuple[Tensor, Tensor]:
         log_posterior = posterior.log_prob(z)
-        return log_posterior, vae.likelihood(z).log_prob(x) + prior.log_prob(z) - log_posterior
+        return log_posterior, vae.log_likelihood(x, z) + prior.log_prob(z) - log_posterior
 
     return Bridge(lambda n: posterior.sample(torch.Size((n,))), path)

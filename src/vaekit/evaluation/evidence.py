@@ -12,8 +12,8 @@ from vaekit.errors import InputError
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.model import VAE, analytic_kl
 
-ELEMENTS_AT_ONCE = 2**20
-"""decoded elements (draws × batch × event) held at once: 4 MB, or 1 GB where each has 256 probabilities"""
+ELEMENTS_AT_ONCE = 2**19
+"""decoded elements (draws × batch × event) held at once: 2 MB, or half a gigabyte where each has 256 probabilities"""
 
 CHECKPOINTS = (1, 10, 100, 1000, 5000, 10_000, 100_000)
 """numbers of draws at which the log-evidence is noted, to show how it grows with them"""

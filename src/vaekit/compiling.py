@@ -1,0 +1,59 @@
+"""Functions compiled by torch, or left as they are where they cannot be compiled."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Generic, ParamSpec, TypeVar
+
+import torch
+
+from vaekit.errors import InputError
+
+log = logging.getLogger("vaekit")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Compiled(Generic[P, T]):
+    """A function that is compiled at its first call, draws the eager one's numbers, and rounds a little otherwise.
+
+    Where it cannot be compiled (for want of a C++ compiler, say), it stays as it is, with a notice.
+
+    Args:
+        function: a module, or a function of tensors.
+        what: its name in the notice, in the plural.
+        asked: whether the user asked for it: then there is an error in place of the notice.
+
+    Raises:
+        InputError: at the first call, if the user asked for it and it cannot be compiled.
+    """
+
+    def __init__(self, function: Callable[P, T], what: str, asked: bool = False) -> None:
+        self.function, self.what, self.asked = function, what, asked
+        self.quick: Callable[P, T] | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self.quick is not None:
+            return self.quick(*args, **kwargs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of what it imports
+            import_module("torch._inductor.compile_fx")
+        torch.compiler.reset()  # else the ninth model of a process is not compiled any more
+        quick = torch.compile(self.function, fullgraph=True, options={"fallback_random": True})
+        try:
+            result = quick(*args, **kwargs)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).partition("\n")[0]
+            if self.asked:
+                raise InputError(f"compile 'on' is not possible here ({reason}): choose auto or off") from None
+            log.info("chosen: eager %s because they cannot be compiled (%s)", self.what, reason)
+            quick, result = self.function, self.function(*args, **kwargs)
+        self.quick = quick
+        return result
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be compiled."""
+        return self.quick is self.function

@@ -1,0 +1,81 @@
+"""Arrays larger than memory: mapped from their files, and read from the disk before they are needed."""
+
+import ctypes
+import math
+import mmap
+import shutil
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+from torch import Tensor
+
+from vaekit.data.fetch import cache_folder
+from vaekit.errors import RunError
+
+AHEAD = 4
+"""batches that are kept ready"""
+NORESERVE = 0x4000 if sys.platform == "linux" else 0
+"""MAP_NORESERVE: else Linux refuses a private map of more bytes than there is memory"""
+
+MADVISE = ctypes.CDLL(None).madvise
+MADVISE.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of a .npy file: shape, whether in Fortran's order, and type; the data come next."""
+    return (npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0)(stream)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """Map a .npy file into memory, so that no write reaches the file; pages come from the disk when they are read."""
+    with path.open("rb") as stream:
+        shape, fortran, kind = header(stream)
+        content = mmap.mmap(stream.fileno(), 0, flags=mmap.MAP_PRIVATE | NORESERVE)
+        return np.ndarray(shape, kind, content, stream.tell(), order="F" if fortran else "C")
+
+
+def scratch(shape: tuple[int, ...]) -> np.ndarray:
+    """Give bytes in a file without a name, which goes when the array goes: they need the disk, not the memory.
+
+    Raises:
+        RunError: If the cache has no room.
+    """
+    folder, size = cache_folder(), math.prod(shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise RunError(
+            f"the bits drawn of {shape[0]:,} images take {size / 1e9:.1f} GB, "
+            f"but the cache {folder} has {free / 1e9:.1f} GB left: make room"
+        )
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return np.memmap(stream, np.uint8, "w+", shape=shape)
+
+
+def announce(x: Tensor, rows: Tensor) -> None:
+    """Tell the system which rows of a map are read next: it fetches them at once, and not their neighbors."""
+    size = x.stride(0) * x.itemsize
+    for row in rows.tolist():
+        start = x.data_ptr() + row * size
+        page = start - start % mmap.PAGESIZE
+        MADVISE(page, start + size - page, mmap.MADV_WILLNEED)
+
+
+def ahead(items: Iterable[Tensor]) -> Generator[Tensor]:
+    """Yield what an iterable gives, read by a thread a few items in advance.
+
+    An error of the iterable is raised where its item would have come; closing the generator ends the thread.
+    """
+    source = iter(items)
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        coming = deque(thread.submit(next, source, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, source, None))
+            yield item
