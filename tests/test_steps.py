@@ -59,6 +59,30 @@ def test_compiled_steps_draw_the_same_numbers_and_a_resumed_run_goes_on_compiled
     assert resumed == compiled
 
 
+def test_compiled_densities_are_the_eager_ones(tmp_path: Path) -> None:
+    script = """
+import sys, torch
+from vaekit.evaluation.annealing import Annealing, annealed
+from vaekit.evaluation.evidence import evidence
+from vaekit.measurement import compile_densities
+from vaekit.model import Model
+
+torch.manual_seed(0)
+vae = Model(latent_dim=2).build((1, 8, 8)).eval().requires_grad_(False)
+x = torch.rand(7, 1, 8, 8).round()
+
+def found():
+    torch.manual_seed(1)
+    return torch.stack([evidence(vae, x, 100)["log_evidence"], annealed(vae, x, Annealing(temperatures=4, chains=3))])
+
+eager = found()
+compile_densities(vae)
+assert (found() - eager).abs().max() < 1e-4
+assert not torch.equal(found(), eager)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
 def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(tmp_path: Path) -> None:
     poor = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     (error, rows), logged = trained(
@@ -72,11 +96,15 @@ def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(
 
 
 def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
+    def chosen(steps: int, network: str = "mlp", device: str = "cpu") -> list[bool]:
+        return [wants_compiling(choice, steps, network, torch.device(device)) for choice in ("off", "auto", "on")]
+
     caplog.set_level(logging.INFO, logger="vaekit")
-    few, many = steps.WORTHWHILE - 1, steps.WORTHWHILE
-    assert [wants_compiling(choice, few) for choice in ("off", "auto", "on")] == [False, False, True]
+    assert chosen(steps.WORTHWHILE - 1) == [False, False, True]
+    assert chosen(steps.WORTHWHILE, "conv") == [False, False, True]
     assert not caplog.text
-    assert [wants_compiling(choice, many) for choice in ("off", "auto", "on")] == [False, True, True]
+    assert chosen(steps.WORTHWHILE) == [False, True, True]
     assert "--compile off" in caplog.text
+    assert chosen(steps.WORTHWHILE, "conv", "cuda") == [False, True, True]
     with pytest.raises(InputError, match="compile 'always' is unknown: choose auto, on or off"):
-        wants_compiling("always", 1)
+        wants_compiling("always", 1, "mlp", torch.device("cpu"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaekit import devices
+from vaekit.compiling import Compiled
 from vaekit.data import Data, Source, Split
 from vaekit.errors import InputError, nearest
 from vaekit.estimates import mean_over_images, plain
@@ -37,6 +38,8 @@ SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
 SLOW_IMAGES = 100
 """images of the measures that cost thousands of decodings each, unless ``full``"""
 AGGREGATE_IMAGES = 10_000
+WORTHWHILE = 5_000_000
+"""decoded draws from which compiled densities save more than the seconds that compiling takes"""
 ANNEALING = Annealing()
 
 NO_DENSITY = {
@@ -167,8 +170,11 @@ def evaluate(
     data = run.data(data_root).to(target)
     size = len(data.fixed(split))
     count = min(images or (size if full else IMAGES), size)
-    subject = Subject(run, run.vae(target), data, split, count, draws, full, annealing, target, data_root, track)
     wanted = list(GROUPS) if full else list(dict.fromkeys(metrics))
+    vae = run.vae(target).requires_grad_(False)
+    if run.experiment.model.network.kind == "mlp" and ("ais" in wanted or count * draws >= WORTHWHILE):
+        compile_densities(vae)
+    subject = Subject(run, vae, data, split, count, draws, full, annealing, target, data_root, track)
     found: dict[str, Any] = {}
     with devices.memory_errors(f"{draws} samples", "use a machine with more memory"):
         for metric in wanted:
@@ -185,6 +191,20 @@ def evaluate(
     found = plain(found)
     run.add_evaluation(found)
     return found
+
+
+def compile_densities(vae: VAE) -> None:
+    """Replace log p(x | z) of a model by compiled code, which takes half the time, and rounds a little otherwise."""
+    eager = vae.log_likelihood
+    quick = Compiled(eager, "densities")
+
+    def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
+        if len(z) == 1:
+            return eager(x, z)  # one draw would be compiled by itself
+        torch._dynamo.maybe_mark_dynamic(z, 0)
+        return quick(x, z)
+
+    vae.log_likelihood = log_likelihood  # type: ignore[method-assign]
 
 
 def _changed(annealing: Annealing) -> dict[str, Any]:

@@ -29,19 +29,21 @@ class Step(nn.Module):
         return self.objective(self.vae, x, kl_weight)
 
 
-def wants_compiling(choice: str, steps: int) -> bool:
+def wants_compiling(choice: str, steps: int, network: str, device: torch.device) -> bool:
     """Decide whether the steps of a training are compiled, and say so where it is decided for the user.
 
-    The number of steps decides and no measurement, so that the same experiment gives the same bits again.
+    The number of steps decides and no measurement, so that the same experiment gives the same bits again. On the CPU,
+    where convolutions spend their time in oneDNN either way, theirs are not worth compiling.
 
     Raises:
         InputError: if the choice is none of auto, on, off.
     """
     if choice not in ("auto", "on", "off"):
         raise InputError(f"compile {choice!r} is unknown: choose auto, on or off")
-    if choice == "auto" and steps >= WORTHWHILE:
+    pays = steps >= WORTHWHILE and (network != "conv" or device.type != "cpu")
+    if choice == "auto" and pays:
         log.info("chosen: compiled steps because there are %s of them; --compile off keeps them eager", f"{steps:,}")
-    return choice == "on" or (choice == "auto" and steps >= WORTHWHILE)
+    return choice == "on" or (choice == "auto" and pays)
 
 
 def compiled(step: Step, x: Tensor, kl_weight: Tensor, asked: bool) -> Compiled[[Tensor, Tensor], Loss]:

@@ -164,7 +164,8 @@ class Training:
         if saved:
             self.restore(*saved)
         self.forward: Callable[[Tensor, Tensor], Loss] = self.objective
-        if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps):
+        kind = experiment.model.network.kind
+        if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps, kind, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
             self.forward = compiled(self.objective, x, self.kl_weight, asked=compile == "on")
 
