@@ -3,14 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH := benchmarks/.venv
+DEVICE ?= cpu
 
-.PHONY: help demo check test docs clean
+.PHONY: help demo check test docs bench clean
 
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
 	@echo "make test   check and test everything (five minutes)"
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"
+	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
 	@echo "make clean  remove the virtual environment and caches"
 
 $(READY): pyproject.toml constraints.txt
@@ -32,6 +35,16 @@ test: check
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m benchmarks.page
+
+$(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--requirement benchmarks/requirements.txt --editable .
+	touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks --device $(DEVICE) $(ARGUMENTS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

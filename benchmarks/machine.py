@@ -1,0 +1,43 @@
+"""What the numbers were measured on and with."""
+
+import os
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+PACKAGES = ("torch", "vaekit", "pythae", "pyro-ppl", "keras", "jax", "numpy")
+
+
+def kind(device: str) -> str:
+    """A name for the kind of machine: cpu-2-cores, cuda-nvidia-h200."""
+    if device == "cpu":
+        return f"cpu-{os.cpu_count()}-cores"
+    return "cuda-" + re.sub("[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()).strip("-")
+
+
+def describe(device: str) -> dict[str, str]:
+    """Processor, cores, vector instructions, memory, and the GPU if it is measured."""
+    with open("/proc/cpuinfo") as file:
+        facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", file.read(), re.MULTILINE))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    words = {
+        "processor": facts.get("model name", platform.processor()),
+        "cores": str(os.cpu_count()),
+        "vector instructions": torch.backends.cpu.get_cpu_capability(),
+        "bf16 instructions": "yes" if "avx512_bf16" in facts.get("flags", "") else "no",
+        "memory": f"{memory:.0f} GiB",
+    }
+    return words | ({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {})
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that are here."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,146 @@
+"""Train from a map larger than the memory allowed, and as fast as from memory.
+
+Usage: python -m benchmarks.memory_map [--gigabytes 10] [--folder FOLDER] [--rounds 7]
+"""
+
+import argparse
+import json
+import mmap
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from torch import Tensor
+
+from vaekit.data import Source, Split
+from vaekit.data.disk import MADVISE
+from vaekit.model import VAE, Model
+
+SHAPE = (1, 64, 64)
+BATCH, STEPS = 100, 25
+KEPT = 50_000  # images of the comparison in memory
+ALLOWED = 512 * 2**20  # bytes that the process may take beyond what it has at its start and the map itself
+RESULT = Path(__file__).parent / "results" / "memory-map.json"
+
+
+def generate(path: Path, images: int) -> None:
+    """Write a .npy file of noise, block by block."""
+    block = np.random.default_rng(0).integers(0, 256, (2**14, *SHAPE), dtype=np.uint8)
+    with path.open("wb") as stream:
+        npy.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (images, *SHAPE)})
+        for start in range(0, images, len(block)):
+            stream.write(block[: images - start].data)
+        os.fsync(stream.fileno())
+
+
+def memory(field: str) -> int:
+    """Read a size of this process, in bytes: VmSize, or RssAnon, which leaves out the pages of files."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def forget(path: Path, x: Tensor) -> None:
+    """Drop the file's pages from memory, so that they come from the disk again."""
+    start = x.data_ptr() - x.data_ptr() % mmap.PAGESIZE
+    MADVISE(start, x.nbytes, mmap.MADV_DONTNEED)
+    with path.open("rb") as stream:
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def some_rows(images: int) -> Iterator[Tensor]:
+    while True:
+        yield torch.randint(images, (BATCH,))
+
+
+class Trainer:
+    """A VAE of one hidden layer and its optimiser."""
+
+    def __init__(self) -> None:
+        self.vae: VAE = Model().build(SHAPE)
+        self.optimizer = torch.optim.Adam(self.vae.parameters(), fused=True)
+
+    def seconds(self, split: Split, batches: Iterator[Tensor]) -> float:
+        """Time a step, after three to begin with."""
+        for step in range(3 + STEPS):
+            if step == 3:
+                began = time.perf_counter()
+            loss = -self.vae.draw(split.seen(next(batches))).log_weight.mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+        return (time.perf_counter() - began) / STEPS
+
+
+def measure(path: Path, rounds: int) -> dict[str, object]:
+    """Load and train under a limit of address space, which no copy of the data fits in."""
+    trainer, noise = Trainer(), torch.ones(KEPT, *SHAPE, dtype=torch.uint8)
+    trainer.seconds(Split(noise, levels=255, dynamic=True), Split(noise).stream(some_rows(KEPT)))
+    before = memory("RssAnon")
+    limit = memory("VmSize") + path.stat().st_size + ALLOWED
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    began = time.perf_counter()
+    data = Source(name=str(path), split="0.99/0.005/0.005", binarization="dynamic").load()
+    loading = time.perf_counter() - began
+    mapped = data.train
+    kept = replace(mapped, x=noise.copy_(mapped.x[:KEPT]), index=None)
+    near = replace(mapped, index=None)
+
+    found: dict[str, list[float]] = {name: [] for name in ("memory", "warm", "cold", "cold, not read ahead")}
+    anonymous = []
+    for _ in range(rounds):
+        found["memory"].append(trainer.seconds(kept, kept.stream(some_rows(KEPT))))
+        near.x[:KEPT].max()
+        found["warm"].append(trainer.seconds(near, near.stream(some_rows(KEPT))))
+        forget(path, mapped.x)
+        found["cold"].append(trainer.seconds(mapped, mapped.stream(some_rows(len(mapped)))))
+        anonymous.append(memory("RssAnon"))
+        forget(path, mapped.x)
+        plain = (mapped.x[rows] for rows in some_rows(len(mapped.x)))
+        found["cold, not read ahead"].append(trainer.seconds(mapped, plain))
+    return {
+        "images": len(mapped.x),
+        "file_bytes": path.stat().st_size,
+        "bytes_allowed_beyond_the_map": ALLOWED,
+        "anonymous_bytes_at_start": before,
+        "anonymous_bytes_in_training": max(anonymous),
+        "seconds_to_load": round(loading, 1),
+        "threads": torch.get_num_threads(),
+        "rounds": rounds,
+        "images_per_second": {name: round(BATCH / statistics.median(seconds)) for name, seconds in found.items()},
+        "speed_beside_memory": {
+            name: round(statistics.median(a / b for a, b in zip(found["memory"], seconds, strict=True)), 3)
+            for name, seconds in found.items()
+        },
+    }
+
+
+def main() -> None:
+    """Generate the map, measure, store, and remove the map."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory_map", description="training from a large map")
+    parser.add_argument("--gigabytes", type=float, default=10)
+    parser.add_argument("--folder", type=Path, help="where the map is generated; a disk, not memory")
+    parser.add_argument("--rounds", type=int, default=7)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        path = Path(folder) / "map.npy"
+        generate(path, int(chosen.gigabytes * 1e9) // int(np.prod(SHAPE)))
+        numbers = measure(path, chosen.rounds)
+    command = " ".join(["python -m benchmarks.memory_map", *sys.argv[1:]])
+    what = f"one-layer VAE, batch {BATCH}, bits drawn of {'×'.join(map(str, SHAPE))} images of noise"
+    result = {"what": what, "command": command, "numbers": numbers}
+    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    print(RESULT.read_text())
+
+
+if __name__ == "__main__":
+    main()

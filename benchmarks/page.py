@@ -1,0 +1,169 @@
+"""docs/benchmarks.md, generated from the stored results. Usage: python -m benchmarks.page"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
+
+HEAD = """# Benchmarks
+
+Generated from `benchmarks/results/` by `make bench`, which runs vaekit and its peers in turn on the same machine, with
+the same data, network and batch, and keeps medians with the smallest and largest round. A ratio says how many times
+faster (or smaller) a runner is than the baseline in the same round: the median over the rounds, and the range.
+What each row does, and what is fair and what is not, is in [benchmarks/README.md](../benchmarks/README.md).
+"""
+
+ROWS = {
+    "gemm": "Ceilings: matrix products",
+    "mlp": "MLP-500: one epoch of 60,000 images",
+    "aragam": "Convolutions: `aragam`",
+    "ncsu": "Convolutions: `ncsu`",
+    "bound": "Time to a bound",
+    "evidence": "Evidence",
+    "startup": "Start-up",
+    "use": "Encode and decode",
+    "accuracy": "The same results, however they are computed",
+}
+EXTRA = {
+    "loss": ("loss, nats", ".2f"),
+    "elbo": ("test ELBO", ".2f"),
+    "steps": ("steps", ","),
+    "samples": ("true K", ","),
+    "log_evidence": ("log p(x), nats", ".2f"),
+    "standard_error": ("standard error", ".3f"),
+}
+MAP = "memory-map"
+KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
+"""kinds of machine that the page speaks of even before anything was run there"""
+
+Result = Mapping[str, Any]
+
+
+def stored() -> dict[str, Result]:
+    """All stored results, by the name of their file: kinds of machines, and memory-map."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+
+
+def text(results: Mapping[str, Result]) -> str:
+    """The page."""
+    kinds = dict.fromkeys([*KINDS, *results])
+    kinds.pop(MAP, None)
+    sections = [line for kind in kinds for line in section(kind, results.get(kind))]
+    return "\n".join([HEAD, *sections, *memory_map(results.get(MAP))])
+
+
+def memory_map(result: Result | None) -> Iterator[str]:
+    """Training from a memory map larger than the memory allowed: benchmarks/memory_map.py."""
+    yield "## Training from a memory map\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    numbers = result["numbers"]
+    grown = numbers["anonymous_bytes_in_training"] - numbers["anonymous_bytes_at_start"]
+    yield f"`{result['command']}`: {result['what']}, a file of {numbers['file_bytes'] / 1e9:.0f} GB.\n"
+    yield f"Memory grew by {grown / 2**20:.0f} MiB in training.\n"
+    yield "| images from | images/s | beside memory |\n|---|--:|--:|"
+    for name, speed in numbers["images_per_second"].items():
+        yield f"| {name} | {speed:,} | {numbers['speed_beside_memory'][name]:.1%} |"
+    yield ""
+
+
+def section(kind: str, result: Result | None) -> Iterator[str]:
+    """All rows on one kind of machine."""
+    yield f"## {kind}\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    yield ", ".join(f"{name} {value}" for name, value in result["machine"].items()) + ".\n"
+    for name, title in ROWS.items():
+        yield f"### {title}\n"
+        if name not in result["rows"]:
+            yield "Not run.\n"
+            continue
+        row = result["rows"][name]
+        versions = ", ".join(f"{package} {version}" for package, version in row["versions"].items())
+        yield f"{row['date']}, `{row['command']}`; {versions}.\n"
+        yield from tables(result, name)
+
+
+def tables(result: Result, name: str) -> Iterator[str]:
+    """The tables of a row."""
+    for table in result["rows"][name]["tables"]:
+        yield f"{table['title'][0].upper()}{table['title'][1:]}:\n"
+        yield from grid(table, ceilings(result))
+        yield ""
+
+
+def ceilings(result: Result) -> dict[str, float]:
+    """The fastest product of each precision, GFLOP/s, if it was measured."""
+    found: dict[str, float] = {}
+    for table in result["rows"].get("gemm", {}).get("tables", []):
+        for name, line in table["lines"].items():
+            precision = name.split(", ")[-1]
+            found[precision] = max(found.get(precision, 0.0), line["median"])
+    return found
+
+
+def grid(table: Mapping[str, Any], ceiling: Mapping[str, float]) -> Iterator[str]:
+    """One table in Markdown."""
+    lines = table["lines"].values()
+    baselines = dict.fromkeys(name for line in lines for name in line.get("ratios", {}))
+    extra = [name for name in EXTRA if any(name in line for line in lines)]
+    head = ["runner", table["unit"], "range", *(f"× {name}" for name in baselines), *(EXTRA[name][0] for name in extra)]
+    head += ["GFLOP/s", "of the ceiling"] if "gflop" in table else []
+    yield f"| {' | '.join(head)} |"
+    yield f"|---{'|--:' * (len(head) - 1)}|"
+    for name, line in table["lines"].items():
+        yield f"| {' | '.join(pad(cells(name, line, table, baselines, extra, ceiling), len(head)))} |"
+
+
+def cells(
+    name: str,
+    line: Mapping[str, Any],
+    table: Mapping[str, Any],
+    baselines: Iterable[str],
+    extra: Sequence[str],
+    ceiling: Mapping[str, float],
+) -> Iterator[str]:
+    """The cells of one runner."""
+    yield name
+    if "not_run" in line:
+        yield f"not run: {line['not_run']}"
+        return
+    yield number(line["median"])
+    yield f"{number(line['min'])}–{number(line['max'])}"
+    for baseline in baselines:
+        ratio = line.get("ratios", {}).get(baseline)
+        yield f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})" if ratio else ""
+    for key in extra:
+        yield format(line[key], EXTRA[key][1]) if key in line else ""
+    if "gflop" in table:
+        speed = table["gflop"] / (line["median"] * table.get("seconds_a_unit", 1.0))
+        limit = ceiling.get("bf16" if "bf16" in name else "fp32")
+        yield f"{speed:.0f}"
+        yield f"{speed / limit:.0%}" if limit else ""
+
+
+def pad(found: Iterable[str], length: int) -> list[str]:
+    """Fill up with empty cells."""
+    short = list(found)
+    return short + [""] * (length - len(short))
+
+
+def number(value: float) -> str:
+    """Three digits.
+
+    Example:
+        >>> number(0.01234), number(1234.5), number(-109.87)
+        ('0.0123', '1,234', '-109.87')
+    """
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(stored()))

@@ -1,0 +1,137 @@
+"""How the driver and a runner talk: lines of JSON, so that one runner works while the others wait for a line."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a runner is asked to do.
+
+    Attributes:
+        task: train, evidence, use, ...: the name of a class of the runner.
+        variant: which of the runner's ways to do it.
+        net, binarization: which network on which data.
+        folder, root: of the arrays, and of the files that they were made of.
+        batch, steps, seed: images a step, steps a round, and the seed of weights and order.
+        images, samples, weights: of an evidence: how many images, draws an image, and an .npz of weights.
+        epochs: of a training to its end.
+        device: cpu or cuda.
+    """
+
+    task: str
+    folder: str
+    root: str | None = None
+    variant: str = ""
+    net: str = "mlp"
+    binarization: str = "none"
+    batch: int = 100
+    steps: int = 1
+    seed: int = 0
+    images: int = 100
+    samples: int = 5000
+    weights: str = ""
+    epochs: float = 1e6
+    device: str = "cpu"
+
+    def file(self, part: str) -> Path:
+        """The images of a part as float32 in [0, 1], (N, 1, 28, 28)."""
+        return Path(self.folder) / f"{self.binarization}-{part}.npy"
+
+
+def serve(*tasks: Callable[[Job], Any]) -> None:
+    """Do the job named by the first argument, one call for each line ``[method, *arguments]`` on standard input."""
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is no reply
+    job = Job(**json.loads(sys.argv[1]))
+    work = next(task for task in tasks if task.__name__.lower() == job.task)(job)
+    replies.write("{}\n")
+    for line in sys.stdin:
+        method, *arguments = json.loads(line)
+        began = time.perf_counter()
+        result = getattr(work, method)(*arguments) or {}
+        facts = {"seconds": time.perf_counter() - began, "memory_mib": peak_memory()}
+        replies.write(json.dumps({**facts, **result}) + "\n")
+
+
+def peak_memory() -> float:
+    """The largest resident memory of this process so far, in MiB; ru_maxrss would begin with that of its parent."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def seconds(call: Callable[[], object], times: int) -> float:
+    """Median duration of a call."""
+    durations = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations)
+
+
+class NotRunError(Exception):
+    """A runner is not installed, or failed; the message says why."""
+
+
+class Runner:
+    """The driver's end of a runner's process, which finds no code that an earlier one has compiled."""
+
+    def __init__(self, module: str, job: Job) -> None:
+        threads = {name: str(os.cpu_count()) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        cache = {"TORCHINDUCTOR_CACHE_DIR": tempfile.mkdtemp(dir=job.folder)}
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the runner)
+        command = [sys.executable, "-m", f"benchmarks.runners.{module}", json.dumps(asdict(job))]
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**threads, **os.environ, **cache},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        try:
+            self.reply()
+        except NotRunError:
+            self.close()
+            raise
+
+    def ask(self, method: str, *arguments: object) -> dict[str, Any]:
+        """Let the runner call one of its methods; returns its reply, with its duration in seconds."""
+        assert self.process.stdin
+        with suppress(BrokenPipeError):  # the reply says why
+            self.process.stdin.write(json.dumps([method, *arguments]) + "\n")
+            self.process.stdin.flush()
+        return self.reply()
+
+    def reply(self) -> dict[str, Any]:
+        assert self.process.stdout
+        if line := self.process.stdout.readline():
+            return json.loads(line)
+        self.process.wait()
+        self.log.seek(0)
+        last = [line for line in self.log.read().splitlines() if line.strip()][-1:]
+        raise NotRunError(last[0] if last else f"exit status {self.process.returncode}")
+
+    def close(self) -> None:
+        """End the process and wait for its end."""
+        assert self.process.stdin
+        assert self.process.stdout
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self.log.close()

@@ -1,0 +1,79 @@
+"""The benchmarks' page is what the stored results say, and plain torch's networks are those of the presets."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaekit.experiment import Experiment
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """Import a module of the benchmarks."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def test_page_is_what_the_stored_results_say(benchmarks):
+    page = benchmarks("page")
+    assert page.PAGE.read_text() == page.text(page.stored())
+
+
+def test_stored_results_are_complete():
+    for path in (ROOT / "benchmarks/results").glob("c*-*.json"):
+        result = json.loads(path.read_text())
+        assert result["kind"] == path.stem
+        assert {"processor", "cores", "memory"} <= set(result["machine"])
+        for row in result["rows"].values():
+            assert {"date", "command", "versions", "tables"} == set(row)
+            lines = [line for table in row["tables"] for line in table["lines"].values() if "not_run" not in line]
+            assert all(min(line["values"]) == line["min"] <= line["median"] <= line["max"] for line in lines)
+
+
+def test_ratios_pair_the_rounds(benchmarks):
+    tables = benchmarks("tables")
+    values = {"plain torch": [2.0, 4.0, 6.0], "pythae": "no wheel", "vaekit": [1.0, 4.0, 2.0]}
+    lines = tables.table("a step", "s", values)["lines"]
+    assert lines["vaekit"]["ratios"] == {"plain torch": {"median": 2.0, "min": 1.0, "max": 3.0}}
+    assert lines["pythae"] == {"not_run": "no wheel"}
+    speeds = tables.table("a product", "GFLOP/s", values, larger_is_better=True)["lines"]
+    assert speeds["vaekit"]["ratios"]["plain torch"] == {"median": 0.5, "min": pytest.approx(1 / 3), "max": 1.0}
+
+
+def test_page_shows_ratios_ceilings_and_what_was_not_run(benchmarks):
+    page, table = benchmarks("page"), benchmarks("tables").table
+    timed = table("an epoch", "s", {"plain torch": [3.0], "pythae": "no wheel", "vaekit": [1.5]}, gflop=300.0)
+    ceiling = table("product", "GFLOP/s", {"torch.mm, fp32": [400.0]}, larger_is_better=True)
+    about = {"date": "2026-01-01", "command": "python -m benchmarks", "versions": {"torch": "2.13.0"}}
+    rows = {"mlp": {**about, "tables": [timed]}, "gemm": {**about, "tables": [ceiling]}}
+    text = page.text({"cpu-2-cores": {"machine": {"cores": "2"}, "rows": rows}})
+    assert "| vaekit | 1.5 | 1.5–1.5 | 2.00 (2.00–2.00) | 200 | 50% |" in text
+    assert "| pythae | not run: no wheel |" in text
+    assert re.search(r"### Evidence\n\nNot run\.", text)
+    assert re.search(r"## cuda-[a-z0-9-]+\n\nNot run\.", text)
+
+
+@pytest.mark.parametrize("name", ["mlp", "aragam", "ncsu"])
+def test_networks_in_plain_torch_are_those_of_the_presets(benchmarks, name):
+    protocol, nets, runner = benchmarks("protocol"), benchmarks("nets"), benchmarks("runners.vaekit")
+    experiment: Experiment = runner.experiment(protocol.Job("train", "", net=name))
+    vae, plain = experiment.model.build((1, 28, 28)), nets.VAE(name)
+    assert [p.shape for p in vae.parameters()] == [p.shape for p in plain.parameters()]
+    with torch.no_grad():
+        for ours, theirs in zip(vae.parameters(), plain.parameters(), strict=True):
+            theirs.copy_(ours)
+    x = torch.rand(3, 1, 28, 28)
+    z = vae.encode(x)
+    assert torch.allclose(z, plain.encoder(x).chunk(2, -1)[0], atol=1e-6)
+    log_likelihood = -plain.distortion(plain.decoder(z), x).flatten(1).sum(1) - nets.CONSTANT[name]
+    assert torch.allclose(vae.likelihood(z).log_prob(x), log_likelihood, rtol=1e-5)
+
+
+def test_an_epoch_of_the_dense_network_takes_246_gflop(benchmarks):
+    assert round(benchmarks("nets").training_gflop("mlp", 60_000)) == 246
