@@ -80,6 +80,14 @@ def test_narrow_layers_measure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Linear(10, 10).wide
 
 
+def test_products_are_measured_on_the_cpu_wherever_a_model_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(linear, "_seconds", lambda work: seen.append(work().device.type) or 1.0)
+    with torch.device("meta"):
+        assert not onednn_is_quicker.__wrapped__()  # as quick is not quicker
+    assert set(seen) <= {"cpu"}
+
+
 def test_measuring_leaves_the_random_state_alone_and_is_done_once() -> None:
     onednn_is_quicker.cache_clear()
     state = torch.get_rng_state()

@@ -43,6 +43,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "objective": {"kind": "elbo", "samples": 2, "kl": "monte_carlo", "beta_schedule": {"kind": "warm_up"}}
     },
     "deterministic": {"model.posterior": "delta", "objective": "reconstruction"},
+    "wake-sleep": {"objective": "wake_sleep", "epochs": 1},
+    "em": {
+        "model.posterior": "standard_normal",
+        "objective": {"kind": "monte_carlo_em", "starts": 5, "transitions": 2, "leapfrog": 2},
+        "epochs": 1,
+    },
 }
 
 

@@ -91,7 +91,7 @@ def onednn_is_quicker() -> bool:
     """Whether oneDNN multiplies matrices of these layers' size at least ``MARGIN`` times as quickly as torch does."""
     if not torch.backends.mkldnn.is_available():
         return False
-    with torch.random.fork_rng(devices=()):
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):  # the first model may be built on the meta device
         x, weight, bias = torch.randn(100, 512), torch.randn(512, 512), torch.randn(512)
     ours: Callable[[], Tensor] = lambda: product(x, weight, bias)  # noqa: E731
     theirs: Callable[[], Tensor] = lambda: F.linear(x, weight, bias)  # noqa: E731

@@ -87,10 +87,7 @@ def train(
         InputError: if the data do not suit the experiment, the model exceeds the memory, or the folder is taken.
         RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
     """
-    target = devices.choose(device)
-    if device == "auto":
-        reason = "this machine has one" if target.type == "cuda" else "no CUDA device was found"
-        log.info("chosen: device %s because %s", target, reason)
+    target = chosen_device(device)
     if resume:
         folder = Run(Path(run))
         data = folder.data(data_root)
@@ -104,6 +101,15 @@ def train(
     with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         folder.write(EXPERIMENT, experiment.to_json().encode())
         yield from Training(experiment, folder, data.to(target), target, compile).reports()
+
+
+def chosen_device(name: str) -> torch.device:
+    """Choose the device, and say so where it is decided for the user."""
+    device = devices.choose(name)
+    if name == "auto":
+        reason = "this machine has one" if device.type == "cuda" else "no CUDA device was found"
+        log.info("chosen: device %s because %s", device, reason)
+    return device
 
 
 def check(experiment: Experiment, space: Space, device: torch.device) -> None:
@@ -172,13 +178,8 @@ class Training:
     def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
         began = time.perf_counter() - self.seconds
-        reported, saved, row = -math.inf, time.perf_counter(), None
-        if self.step == 0:
-            self.run.write_metrics([])
-            self.save()
-            row = self.evaluate()
-        elif self.step >= self.steps:
-            log.info("%s is trained to its end already: longer epochs extend it", self.run.path)
+        reported, saved = -math.inf, time.perf_counter()
+        row = self.begin()
         with closing(self.data.train.stream(map(self.order.rows, count(self.step)))) as batches:
             while True:
                 now = time.perf_counter()
@@ -199,6 +200,20 @@ class Training:
                     saved = now
                 self.take_step(next(batches))
                 row = self.evaluate() if self.evaluation_due else None
+        self.end()
+
+    def begin(self) -> dict[str, Any] | None:
+        """Save and evaluate the fresh weights, and return the row; nothing of that if some steps are taken already."""
+        if self.step == 0:
+            self.run.write_metrics([])
+            self.save()
+            return self.evaluate()
+        if self.step >= self.steps:
+            log.info("%s is trained to its end already: longer epochs extend it", self.run.path)
+        return None
+
+    def end(self) -> None:
+        """Save the last state, and say why it is not that of all steps."""
         self.save()
         if self.step < self.steps:
             log.info("stopped at epoch %.4g: %d evaluations found no better bound", self.epoch, self.stale)
@@ -229,19 +244,24 @@ class Training:
     def take_step(self, stored: Tensor) -> None:
         """One step of the optimiser on a batch as it is stored."""
         began = time.perf_counter()
+        x = self.data.train.seen(stored)
+        state = devices.random_state(self.device)
+        with devices.autocast(self.device, self.experiment.precision):
+            loss: Loss = self.forward(x, self.kl_weight)
+            if not math.isfinite(loss.value.item()):
+                devices.set_random_state(state, self.device)
+                raise self.failure(self.objective, x, self.batch_name)
+        self.optimizer.zero_grad()
+        loss.value.backward()
+        self.update(loss)
+        self.busy += time.perf_counter() - began
+
+    def update(self, loss: Loss) -> None:
+        """Change the weights by the gradients that they hold, and count the step, whose loss is given."""
         experiment = self.experiment
         factor = experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = experiment.optimizer.learning_rate * factor
-        x = self.data.train.seen(stored)
-        state = devices.random_state(self.device)
-        with devices.autocast(self.device, experiment.precision):
-            loss: Loss = self.forward(x, self.kl_weight)
-            if not math.isfinite(loss.value.item()):
-                devices.set_random_state(state, self.device)
-                raise self.failure(self.objective, x, f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},")
-        self.optimizer.zero_grad()
-        loss.value.backward()
         if experiment.gradient_norm:
             nn.utils.clip_grad_norm_(self.vae.parameters(), experiment.gradient_norm)
         self.optimizer.step()
@@ -251,7 +271,11 @@ class Training:
             self.totals[name] = self.totals.get(name, 0) + term.detach().double()
         self.counted += 1
         self.step += 1
-        self.busy += time.perf_counter() - began
+
+    @property
+    def batch_name(self) -> str:
+        """What the batch of the next step is called where it fails."""
+        return f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},"
 
     def failure(self, step: Step, x: Tensor, where: str) -> RunError:
         """Say why the loss on the images ``x`` is no number; the last checkpoint, from before, stays as it is."""

@@ -52,7 +52,7 @@ class Split:
             rows = self.index[rows]
         if self.large:
             announce(self.x, rows)
-        return self.x[rows].to(self.device)
+        return self.x.index_select(0, rows).to(self.device)
 
     def stream(self, rows: Iterable[Tensor]) -> Generator[Tensor]:
         """Give `stored` for one batch of rows after the other; large arrays are read ahead by a thread.

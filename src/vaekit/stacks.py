@@ -1,0 +1,398 @@
+"""Many trainings at once: models that differ in a few numbers only take their steps as one stacked model."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+from torch.func import functional_call, grad, vmap
+from torch.types import _size
+
+from vaekit import devices, training
+from vaekit.compiling import Compiled
+from vaekit.conditional import Conditional
+from vaekit.data import Data
+from vaekit.distributions import independent
+from vaekit.errors import InputError, RunError
+from vaekit.experiment import ADAPTER, Experiment
+from vaekit.linear import Linear
+from vaekit.networks import Conv
+from vaekit.objectives import ELBO, Loss, Reconstruction
+from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
+from vaekit.steps import Step, wants_compiling
+from vaekit.training import Progress, Training, check, chosen_device
+
+log = logging.getLogger("vaekit")
+
+T = TypeVar("T")
+Differentiated = Callable[[Mapping[str, Tensor], Tensor, Tensor, Tensor], tuple[dict[str, Tensor], Loss]]
+"""(stacked weights, noise, x, weight of the KL) → gradients and losses, each with an axis of models"""
+
+VARYING = ("seed", "model.latent_dim", "objective.beta", "optimizer.learning_rate")
+"""beginnings of the fields that may differ in a stack; the third is that of beta_schedule too"""
+
+
+def train_stack(
+    experiments: Sequence[Experiment],
+    runs: Sequence[Path | str],
+    *,
+    device: str = "auto",
+    data_root: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    compile: str = "auto",
+) -> Generator[list[Progress], None, None]:
+    """Train experiments that differ in seed, β, learning rate or number of latents at once, each into its folder.
+
+    The products of all networks are one batched product, which saves small models the time between products. Each run
+    draws the order, bits and noise that it would draw alone, and ends with the same weights up to rounding; each
+    folder is that of an ordinary run. A model with fewer latents than the widest is padded with zeros: a padded latent
+    has q = p, so no KL, and no weight to the decoder.
+
+    Yields one Progress an experiment, as often as ``train`` does; the generator may be closed at any report. A
+    training that fails, or stops early, leaves the others to go on; the first error is raised at the end.
+
+    Args:
+        experiments: two or more; seed, objective.beta and its schedule, optimizer.learning_rate and model.latent_dim
+            may differ.
+        runs: their folders.
+        device: auto, cpu or cuda.
+        data_root: folder of named sets.
+        resume: continue the runs in the folders.
+        overwrite: replace the runs in the folders.
+        compile: auto (if there are so many steps that it pays), on or off.
+
+    Raises:
+        InputError: as ``train`` does, or if the experiments do not stack, or the runs stand at different steps.
+        RunError: as ``train`` does.
+    """
+    paths = [Path(run) for run in runs]
+    refuse_unlike(experiments)
+    if not len(experiments) == len(paths) == len({path.resolve() for path in paths}):
+        names = ", ".join(map(str, paths))
+        raise InputError(f"runs {names} do not suit {len(experiments)} experiments: name a folder of its own for each")
+    chosen = chosen_device(device)
+    if resume:
+        folders = [Run(path) for path in paths]
+        refuse_unlike([folder.experiment for folder in folders])
+        refuse_other_data(folders)
+        data = folders[0].data(data_root)
+    else:
+        for path in paths:
+            refuse_taken(path, overwrite)
+        data = experiments[0].data.load(data_root)
+    for experiment in experiments:
+        check(experiment, data.space, chosen)
+    if not resume:
+        folders = [Run.create(p, e, data.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
+    data = data.to(chosen)
+    with ExitStack() as locks, devices.memory_errors(f"a stack of {len(folders)} models", "train fewer at once"):
+        for folder, experiment in zip(folders, experiments, strict=True):
+            locks.enter_context(alone(folder.path))
+            folder.write(EXPERIMENT, experiment.to_json().encode())
+        members = [Member(e, folder, data, chosen) for e, folder in zip(experiments, folders, strict=True)]
+        refuse_apart(members)
+        yield from reports(members, compile)
+
+
+def refuse_unlike(experiments: Sequence[Experiment]) -> None:
+    """Refuse experiments that cannot be stacked, naming the first field that stands in the way."""
+    if len(experiments) < 2:
+        raise InputError(f"{len(experiments)} experiments are no stack: give two or more, or use train")
+    first, *others = (dict(fields(ADAPTER.dump_python(e, mode="json"))) for e in experiments)
+    for other in others:
+        for path, value in first.items():
+            if not path.startswith(VARYING) and other.get(path) != value:
+                raise InputError(
+                    f"{path} is {value!r} in one experiment and {other.get(path)!r} in another: in a stack only "
+                    "seed, model.latent_dim, objective.beta, objective.beta_schedule and optimizer.learning_rate differ"
+                )
+    network, objective = experiments[0].model.network, experiments[0].objective
+    if not isinstance(objective, ELBO | Reconstruction):
+        raise InputError(
+            f"objective is {objective.kind!r}, and only elbo and reconstruction are stacked: train one by one"
+        )
+    if isinstance(network, Conv) and network.batch_norm:
+        raise InputError("model.network.batch_norm is true, and its running means cannot be stacked: train one by one")
+    dims = {experiment.model.latent_dim for experiment in experiments}
+    if isinstance(objective, ELBO) and objective.free_bits and len(dims) > 1:
+        raise InputError(
+            f"objective.free_bits is {objective.free_bits}, which padded latents would be charged too: "
+            "give all experiments the same model.latent_dim, or train one by one"
+        )
+
+
+def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk the plain values of nested dictionaries with their dotted paths."""
+    if isinstance(tree, Mapping):
+        for name, inner in tree.items():
+            yield from fields(inner, f"{path}.{name}".lstrip("."))
+    else:
+        yield path, tree
+
+
+def refuse_other_data(folders: Sequence[Run]) -> None:
+    """Refuse runs that were not trained on the same data."""
+    for folder in folders:
+        if folder.space.digest != folders[0].space.digest:
+            raise InputError(f"{folder.path} has other data than {folders[0].path}: resume them one by one")
+
+
+def refuse_apart(members: "Sequence[Member]") -> None:
+    """Refuse runs that stand at different steps."""
+    going = [member for member in members if not member.finished]
+    for member in going:
+        if member.step != going[0].step:
+            raise InputError(
+                f"{member.run.path} is at step {member.step}, {going[0].run.path} at step {going[0].step}: "
+                "resume them one by one"
+            )
+
+
+class Member(Training):
+    """A training that takes its steps in a stack: it keeps its own random state, and its error if it fails."""
+
+    def __init__(self, experiment: Experiment, run: Run, data: Data, device: torch.device) -> None:
+        super().__init__(experiment, run, data, device)
+        self.state = self.before = devices.random_state(device)
+        self.began = time.perf_counter() - self.seconds
+        self.latents = experiment.model.latent_dim
+        self.error: RunError | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.error is not None or super().finished
+
+    def save(self, state: Mapping[str, Tensor] | None = None) -> None:
+        super().save(state or self.state)
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Do something; if it fails, keep the error, with which the training is finished."""
+        try:
+            return action()
+        except RunError as error:
+            log.warning("%s leaves the stack: %s", self.run.path, error)
+            self.error = error
+            return None
+
+    def draw(self, stored: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+        """Return the batch as the model sees it, and the noise of its posterior draws, as a separate run draws them."""
+        devices.set_random_state(self.state, self.device)
+        self.before = self.state
+        x = self.data.train.seen(stored)
+        noise = torch.randn(samples, len(x), self.latents, device=self.device)
+        self.state = devices.random_state(self.device)
+        return x, noise
+
+    def explain(self, stored: Tensor) -> None:
+        """Raise the error of a batch on which the loss is no number."""
+        devices.set_random_state(self.before, self.device)
+        x = self.data.train.seen(stored)
+        with devices.autocast(self.device, self.experiment.precision):
+            raise self.failure(self.objective, x, self.batch_name)
+
+
+def reports(members: Sequence[Member], compile: str) -> Generator[list[Progress], None, None]:
+    """Train all to their ends, as ``Training.reports`` does one; those at their end leave the stack."""
+    reported, saved = -math.inf, time.perf_counter()
+    rows = {member: member.attempt(member.begin) for member in members}
+    stack = Stack(members, compile)
+    try:
+        while True:
+            now = time.perf_counter()
+            for member in stack.members:
+                member.seconds = now - member.began
+            if any(rows.values()) or now - reported > training.SECONDS_BETWEEN_REPORTS:
+                reported = now
+                try:
+                    yield [member.report(rows.get(member)) for member in members]
+                except GeneratorExit:
+                    stack.save()
+                    raise_first(members)
+                    raise
+            if any(member.finished for member in stack.members):
+                stack.batches.close()
+                for member in stack.members:
+                    if member.finished and not member.error:
+                        member.attempt(member.end)
+                going = [member for member in stack.members if not member.finished]
+                if not going:
+                    break
+                stack = Stack(going, compile)
+            if now - saved > training.SECONDS_BETWEEN_CHECKPOINTS:
+                stack.save()
+                saved = now
+            stack.take_step()
+            rows = {m: m.attempt(m.evaluate) for m in stack.members if m.evaluation_due and not m.error}
+    finally:
+        stack.batches.close()
+    raise_first(members)
+
+
+def raise_first(members: Sequence[Member]) -> None:
+    """Raise the error of the first training that failed, if one did."""
+    for member in members:
+        if member.error:
+            raise member.error
+
+
+class Stack:
+    """The models of trainings at the same step as one model, whose weights have an axis more, (models, *shape).
+
+    Args:
+        members: the trainings.
+        compile: auto, on or off.
+    """
+
+    def __init__(self, members: Sequence[Member], compile: str) -> None:
+        first = members[0]
+        experiment, event_shape = first.experiment, first.data.space.event_shape
+        self.members, self.device = members, first.device
+        self.samples = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 0
+        self.widest = max(member.latents for member in members)
+        with devices.seeded(0, self.device):
+            vae = experiment.replace("model.latent_dim", self.widest).model.build(event_shape)
+        for layer in vae.modules():
+            if isinstance(layer, Linear):
+                layer.wide = False  # oneDNN's products have no axis of models
+        if self.samples:
+            vae.posterior = GivenNoisePosterior(vae.posterior)
+        self.step = Step(vae, experiment.objective).to(self.device)
+
+        columns = zip(*(member.vae.parameters() for member in members), strict=True)
+        self.weights = dict(zip(dict(self.step.named_parameters()), columns, strict=True))
+        self.stacked = {
+            name: torch.zeros(len(members), *p.shape, device=self.device) for name, p in self.step.named_parameters()
+        }
+        weights = [weight for column in self.weights.values() for weight in column]
+        self.inside = self.parts(self.stacked)
+        self.values = [w.detach().view(part.shape) for w, part in zip(weights, self.inside, strict=True)]
+        self.gradients = [torch.zeros_like(value) for value in self.values]
+        for weight, gradient in zip(weights, self.gradients, strict=True):
+            weight.grad = gradient.view(weight.shape)
+
+        self.differentiated: Differentiated = vmap(grad(self.loss, has_aux=True))
+        if wants_compiling(compile, first.steps - first.step, experiment.model.network.kind, self.device):
+            x = torch.zeros(len(members), experiment.batch_size, *event_shape, device=self.device)
+            noise = x.new_zeros(len(members), self.samples, experiment.batch_size, self.widest)
+            self.differentiated(self.stacked, noise, x, self.kl_weight)  # torch looks for the closed form of a KL
+            self.differentiated = Compiled(self.differentiated, "steps", asked=compile == "on")
+        self.batches = first.data.train.stream(map(self.rows, count(first.step)))
+
+    def rows(self, step: int) -> Tensor:
+        """Return the row numbers of all batches of a step, (models · batch,)."""
+        return torch.cat([member.order.rows(step) for member in self.members])
+
+    @property
+    def kl_weight(self) -> Tensor:
+        """Weights of the KL at this step, (models,)."""
+        weights = [member.experiment.objective.kl_weight(member.epoch, member.epochs) for member in self.members]
+        return torch.tensor(weights, device=self.device)
+
+    def parts(self, stacked: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return what each model has of each stacked tensor, as views; tensor by tensor, then model by model."""
+        return [
+            cut(part, member.latents, self.widest, weight.shape)
+            for name, column in self.weights.items()
+            for part, member, weight in zip(stacked[name].unbind(), self.members, column, strict=True)
+        ]
+
+    def loss(
+        self, parameters: Mapping[str, Tensor], noise: Tensor, x: Tensor, kl_weight: Tensor
+    ) -> tuple[Tensor, Loss]:
+        """The loss of one model, twice: to be differentiated, and to be returned beside the gradient."""
+        given = {"vae.posterior.noise": noise} if self.samples else {}
+        loss: Loss = functional_call(self.step, {**parameters, **given}, (x, kl_weight))
+        return loss.value, loss
+
+    def take_step(self) -> None:
+        """One step of every training."""
+        began = time.perf_counter()
+        stored = next(self.batches).chunk(len(self.members))
+        drawn = [member.draw(batch, self.samples) for member, batch in zip(self.members, stored, strict=True)]
+        x = torch.stack([x for x, _ in drawn])
+        noise = torch.stack([F.pad(noise, (0, self.widest - noise.shape[-1])) for _, noise in drawn])
+        torch._foreach_copy_(self.inside, self.values)
+        with devices.autocast(self.device, self.members[0].experiment.precision):
+            gradients, losses = self.differentiated(self.stacked, noise, x, self.kl_weight)
+        torch._foreach_copy_(self.gradients, self.parts(gradients))
+        finite = losses.value.isfinite().tolist()
+        for member, batch, loss, good in zip(self.members, stored, unstacked(losses), finite, strict=True):
+            member.attempt(partial(member.update, loss) if good else partial(member.explain, batch))
+        for member in self.members:
+            member.busy += time.perf_counter() - began
+
+    def save(self) -> None:
+        """Save the state of every training."""
+        for member in self.members:
+            member.attempt(member.save)
+
+
+def cut(tensor: Tensor, latents: int, widest: int, shape: torch.Size) -> Tensor:
+    """Return a view of what a model with fewer latents has of a tensor of the widest model.
+
+    An axis that grows with the latents has k of ``widest`` entries, such as the locations and then the log scales that
+    the encoder emits; of each of the k the first ``latents`` are kept, on an axis of their own.
+
+    Args:
+        tensor: of the widest model.
+        latents, widest: numbers of latents.
+        shape: of the tensor in the model with fewer latents.
+
+    Example:
+        >>> cut(torch.arange(6), 2, 3, torch.Size([4]))
+        tensor([[0, 1],
+                [3, 4]])
+    """
+    for axis in reversed(range(len(shape))):
+        if tensor.shape[axis] != shape[axis]:
+            tensor = tensor.unflatten(axis, (-1, widest)).narrow(axis + 1, 0, latents)
+    return tensor
+
+
+def unstacked(losses: Loss) -> list[Loss]:
+    """Take a loss with an axis of models apart."""
+    terms = zip(*(term.unbind() for term in losses.terms.values()), strict=True)
+    return [
+        Loss(value, bound, dict(zip(losses.terms, row, strict=True)))
+        for value, bound, row in zip(losses.value.unbind(), losses.bound.unbind(), terms, strict=True)
+    ]
+
+
+class GivenNoise(Normal):
+    """N(μ, σ²) whose draws are μ + ε σ with a given ε, (n, *shape)."""
+
+    def __init__(self, loc: Tensor, scale: Tensor, noise: Tensor) -> None:
+        super().__init__(loc, scale, validate_args=False)
+        self.noise = noise
+
+    def rsample(self, sample_shape: _size = ()) -> Tensor:
+        return self.loc + self.noise * self.scale
+
+
+class GivenNoisePosterior(Conditional):
+    """A Gaussian q(z | x) whose draws take their noise from the buffer ``noise``, (n, batch, d).
+
+    Args:
+        posterior: x (batch, *event) → q(z | x).
+    """
+
+    noise: Tensor
+
+    def __init__(self, posterior: Conditional) -> None:
+        super().__init__()
+        self.posterior = posterior
+        self.register_buffer("noise", torch.empty(0))
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        q = cast(Independent, self.posterior(c)).base_dist
+        return independent(GivenNoise(q.loc, q.scale, self.noise), 1)
