@@ -27,7 +27,7 @@ from vaekit.evaluation.annealing import (
     simulated,
 )
 from vaekit.evaluation.bridges import from_encoder
-from vaekit.evaluation.hmc import evaluate
+from vaekit.hmc import evaluate
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Bernoulli, Independent, Normal
 
-from vaekit.distributions import LEVELS, CategoricalLevels, ContinuousBernoulli, Delta, DiscretizedLogistic, independent
+from vaekit.distributions import (
+    LEVELS,
+    CategoricalLevels,
+    ContinuousBernoulli,
+    Delta,
+    DiscretizedLogistic,
+    IndependentBernoulli,
+    independent,
+)
 from vaekit.likelihoods import GREY_LEVEL, bounded_log_scale
 
 GREYS = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
@@ -136,6 +144,39 @@ def test_continuous_bernoulli_is_uniform_at_one_half() -> None:
     torch.manual_seed(0)
     samples = ContinuousBernoulli(torch.zeros(())).sample(torch.Size((20_000,)))
     assert stats.kstest(samples.numpy(), "uniform").pvalue > 1e-5
+
+
+@pytest.mark.parametrize("event", [(1,), (3, 5, 7), (16,), (1, 28, 28)], ids=str)
+def test_independent_bits_are_as_exact_as_those_of_torch(event: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    logits, x = 8 * torch.randn(6, 20, *event), torch.rand(20, *event)
+    x[:10] = x[:10].round()
+
+    def plain(logits: Tensor, x: Tensor) -> Tensor:
+        return Independent(Bernoulli(logits=logits, validate_args=False), len(event)).log_prob(x)
+
+    exact = plain(logits.double(), x.double())
+    ours, theirs = IndependentBernoulli(logits, len(event)).log_prob(x) - exact, plain(logits, x) - exact
+    assert ours.abs().max() <= 2 * theirs.abs().max() + 1e-6
+
+
+def test_independent_bits_have_the_gradients_of_their_formula() -> None:
+    torch.manual_seed(0)
+    shapes = (3, 4, 1, 5, 7), (4, 1, 5, 7)
+    logits, x = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    assert torch.autograd.gradcheck(lambda logits, x: IndependentBernoulli(logits, 3).log_prob(x), (logits, x))
+    assert torch.autograd.gradcheck(lambda x: IndependentBernoulli(logits.detach(), 3).log_prob(x), x)
+
+
+@pytest.mark.parametrize("size", [60.0, 1e4])
+def test_independent_bits_are_finite_at_extreme_logits(size: float) -> None:
+    logits = torch.tensor([size, size, -size, -size], requires_grad=True)
+    for ours in (logits, logits.detach()):
+        found = IndependentBernoulli(ours[:, None], 1).log_prob(torch.tensor([[1.0], [0.0], [1.0], [0.0]]))
+        assert torch.allclose(found, torch.tensor([0.0, -size, -size, 0.0]), atol=1e-20)
+        if ours.requires_grad:
+            found.sum().backward()
+    assert torch.allclose(logits.grad, torch.tensor([0.0, -1.0, 1.0, 0.0]), atol=1e-20)
 
 
 def test_independent_sums_the_event() -> None:

@@ -97,6 +97,22 @@ def test_fields_that_go_together_are_checked_once_all_are_in_place() -> None:
         DIGITS.replace("model.posterior", "delta")
 
 
+@pytest.mark.parametrize("posterior", ["gaussian", "delta", "standard_normal"])
+@pytest.mark.parametrize("objective", ["elbo", "wake_sleep", "reconstruction", "monte_carlo_em"])
+def test_two_posteriors_have_an_objective_of_their_own(posterior: str, objective: str) -> None:
+    changes = {"model.posterior": posterior, "objective": objective}
+    if (posterior, objective) in {
+        ("gaussian", "elbo"),
+        ("gaussian", "wake_sleep"),
+        ("delta", "reconstruction"),
+        ("standard_normal", "monte_carlo_em"),
+    }:
+        assert DIGITS.replace_all(changes).objective.kind == objective
+    else:
+        with pytest.raises(InputError, match=f"'{posterior}' and objective '{objective}' do not go together"):
+            DIGITS.replace_all(changes)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -170,7 +186,7 @@ def test_the_default_of_an_option_is_what_the_field_has() -> None:
     for option in options():
         experiment, words = DIGITS, option.path.split(".")
         kinds = [part for part in option.location if part not in words]
-        if "decoder_layers" in words or option.path == "data.name" or "delta" in kinds or "reconstruction" in kinds:
+        if "decoder_layers" in words or option.path == "data.name" or "monte_carlo_em" in kinds:
             continue
         for part, kind in itertools.pairwise(option.location):
             if kind in kinds:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from vaekit.evaluation.bridges import from_prior
-from vaekit.evaluation.hmc import Path, adapted, evaluate, leapfrog, settle, transition
+from vaekit.hmc import Path, adapted, evaluate, leapfrog, settle, transition
 from vaekit.model import Model
 from vaekit.networks import MLP
 

@@ -9,10 +9,10 @@ import torch
 from scipy import special, stats
 from torch import Tensor
 
-from vaekit.likelihoods import Bernoulli, Gaussian
+from vaekit.likelihoods import Bernoulli, Categorical, Gaussian
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
-from vaekit.objectives import ELBO, Loss, Reconstruction
+from vaekit.objectives import ELBO, Loss, PrintedKL, PrintedSampling, Reconstruction, WakeSleep
 from vaekit.posteriors import Delta
 from vaekit.schedules import Constant, Cyclic, WarmUp
 
@@ -166,3 +166,106 @@ def test_a_gaussian_of_variance_one_half_is_the_sum_of_squared_errors(event: tup
     errors = (x - vae.reconstruct(x)).numpy().reshape(BATCH, -1)
     expected = (errors**2).sum(1).mean() + errors.shape[1] / 2 * log(pi)
     assert evaluated(Reconstruction(), vae, x).value.item() == pytest.approx(expected, rel=1e-12)
+
+
+# --- wake-sleep: each half of the gradient is that of its own phase ---
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(scale="pixel")], ids=["bernoulli", "gaussian"])
+def test_wake_teaches_the_decoder_and_sleep_the_encoder(likelihood: Any, x: Tensor) -> None:
+    torch.manual_seed(0)
+    vae = Model(latent_dim=LATENTS, network=MLP(hidden=(6,)), likelihood=likelihood).build(EVENT).double()
+    encoder, decoder = list(vae.posterior.parameters()), list(vae.likelihood.parameters())
+    loss = evaluated(WakeSleep(), vae, x)
+    wake = loss.value - loss.terms["sleep"]
+
+    torch.manual_seed(7)
+    dreamt_z = torch.randn(BATCH, LATENTS, dtype=torch.float64)
+    dreamt_x = vae.likelihood(dreamt_z).sample()
+    z = vae.posterior(x).rsample((1,)).detach()
+    expected_wake = -vae.log_joint(x, z).mean()
+    expected_sleep = -vae.posterior(dreamt_x).log_prob(dreamt_z).mean()
+    assert wake.item() == pytest.approx(expected_wake.item(), rel=1e-12)
+    assert loss.terms["sleep"].item() == pytest.approx(expected_sleep.item(), rel=1e-12)
+    for phase, reached, other, expected in (
+        (wake, decoder, encoder, expected_wake),
+        (loss.terms["sleep"], encoder, decoder, expected_sleep),
+    ):
+        # The encoder's own entropy and codes are constants to wake, the dream is one to sleep.
+        assert not any(g.any() for g in gradients(phase, other))
+        assert all(map(torch.allclose, gradients(phase, reached), gradients(expected, reached)))
+        assert all(map(torch.allclose, gradients(loss.value, reached), gradients(expected, reached)))
+
+
+def gradients(value: Tensor, weights: list[Tensor]) -> list[Tensor]:
+    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(w) if g is None else g for g, w in zip(found, weights, strict=True)]
+
+
+def test_wake_sleep_reports_the_terms_of_the_elbo(vae: VAE, x: Tensor) -> None:
+    loss = evaluated(WakeSleep(), vae, x)
+    terms = loss.terms
+    assert loss.bound is terms["elbo"]
+    assert torch.equal(terms["kl"], evaluated(ELBO(), vae, x).terms["kl"])
+    assert torch.equal(terms["elbo"], -(terms["reconstruction"] + terms["kl"]))
+    entropy = vae.posterior(x).entropy().mean().detach()
+    found = [evaluated_at(seed, vae, x) for seed in range(300)]
+    excess = torch.stack([f.value - f.terms["sleep"] + f.terms["elbo"] for f in found])
+    # wake = −E log p(x, z) = entropy of q − ELBO, where the ELBO's KL is in closed form
+    assert abs(float(excess.mean() - entropy)) < stats.norm.isf(RARE / 2) * float(excess.std()) / len(found) ** 0.5
+
+
+def evaluated_at(seed: int, vae: VAE, x: Tensor) -> Loss:
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        return WakeSleep()(vae, x, torch.tensor(1.0))
+
+
+@pytest.mark.parametrize(("likelihood", "levels"), [(Bernoulli(), 2), (Categorical(), 256)], ids=["bits", "bytes"])
+def test_dreams_are_in_the_space_of_the_data(likelihood: Any, levels: int, x: Tensor) -> None:
+    vae = Model(latent_dim=LATENTS, network=MLP(hidden=(6,)), likelihood=likelihood).build(EVENT).double()
+    encoded: list[Tensor] = []
+    vae.posterior.register_forward_pre_hook(lambda module, inputs: encoded.append(inputs[0]))
+    evaluated(WakeSleep(), vae, x)
+    seen, dream = encoded
+    assert torch.equal(seen, x)
+    assert dream.shape == x.shape
+    assert torch.equal(dream * (levels - 1), (dream * (levels - 1)).round())
+    assert not torch.equal(dream, x)
+
+
+# --- faulty losses, as printed ---
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.392])
+def test_printed_sampling_scales_the_noise_by_the_variance(vae: VAE, x: Tensor, beta: float) -> None:
+    loc, scale, _, _ = drawn(vae, x, 1)
+    torch.manual_seed(7)
+    _, noise = (torch.randn(1, BATCH, LATENTS, dtype=torch.float64) for _ in range(2))
+    z = torch.from_numpy(loc) + torch.from_numpy(scale**2) * noise
+    reconstruction = -vae.log_likelihood(x, z).mean().item()
+    kl = (0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale))).sum(1).mean()
+    loss = evaluated(PrintedSampling(beta=beta), vae, x)
+    assert loss.value.item() == pytest.approx(reconstruction + beta * kl, rel=1e-12)
+    assert_same_report(loss, evaluated(ELBO(), vae, x))
+
+
+@pytest.mark.parametrize("beta", [1.0, 78_400.0])
+def test_printed_kl_has_its_minimum_at_no_noise(vae: VAE, x: Tensor, beta: float) -> None:
+    loc, scale, _, _ = drawn(vae, x, 1)
+    loss = evaluated(PrintedKL(beta=beta), vae, x)
+    assert_same_report(loss, evaluated(ELBO(), vae, x))
+    printed = loss.value - loss.terms["reconstruction"]
+    assert printed.item() == pytest.approx(beta * 0.5 * (loc**2 + scale**2).sum(1).mean(), rel=1e-9)
+    (gradient,) = torch.autograd.grad(printed, vae.posterior.head.bias)
+    assert gradient.numpy() == pytest.approx(beta * np.concatenate([loc, scale**2], 1).mean(0), rel=1e-9)
+
+
+@pytest.mark.parametrize("weight", [1.0, 5e-4])
+def test_a_mean_over_pixels_hides_a_beta_of_as_many(vae: VAE, x: Tensor, weight: float) -> None:
+    pixels, weights = x[0].numel(), list(vae.parameters())
+    loss = evaluated(ELBO(beta=weight * pixels), vae, x)
+    averaged = loss.terms["reconstruction"] / pixels + weight * loss.terms["kl"]
+    assert averaged.item() * pixels == pytest.approx(loss.value.item(), rel=1e-12)
+    for mean, total in zip(gradients(averaged, weights), gradients(loss.value, weights), strict=True):
+        assert torch.allclose(mean * pixels, total)

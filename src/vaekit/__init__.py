@@ -24,6 +24,7 @@ _HOMES = {
     "evaluate": "measurement",
     "Annealing": "evaluation.annealing",
     "compare": "comparison",
+    "reproduce": "studies.running",
     "encode": "verbs",
     "decode": "verbs",
     "reconstruct": "verbs",

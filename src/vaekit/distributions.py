@@ -8,6 +8,8 @@ from torch.distributions import Categorical, Distribution, Independent, constrai
 from torch.types import _size
 
 LEVELS = 256
+FACTORS = 16
+"""factors between 1 and 2 in a product, which fp32 holds up to 127 of"""
 
 
 class DiscretizedLogistic(Distribution):
@@ -138,6 +140,50 @@ class ContinuousBernoulli(Distribution):
         """Where ℓ is too near 0 for the closed forms, and ``value`` with 1 put there, whose gradient is finite."""
         near = self.logits.abs() < 0.1
         return near, torch.where(near, 1.0, value)
+
+
+class IndependentBernoulli(Distribution):
+    r"""Independent bits that count as one event, x_i ~ Bernoulli(σ(ℓ_i)), or grey values in [0, 1] in their place.
+
+    log p(x) = Σ_i x_i ℓ_i − log(1 + e^{ℓ_i}) = Σ_i x_i ℓ_i − max(ℓ_i, 0) − Σ_g log Π_{i in g} (1 + e^{−\|ℓ_i\|}).
+
+    One logarithm serves a group g of elements, whose factors lie between 1 and 2: logarithms are most of what decoding
+    costs beside the matrix products. The result is as exact as that of a logarithm an element.
+
+    Args:
+        logits: ℓ, shape (..., *event).
+        event_dims: number of axes of the event.
+
+    Example:
+        >>> IndependentBernoulli(torch.zeros(5, 1, 8, 8), event_dims=3).log_prob(torch.ones(1, 8, 8)).exp2().shape
+        torch.Size([5])
+    """
+
+    arg_constraints = {"logits": constraints.real}  # noqa: RUF012 (torch's interface)
+
+    def __init__(self, logits: Float[Tensor, "*shape"], event_dims: int) -> None:
+        self.logits = logits
+        cut = logits.ndim - event_dims
+        super().__init__(logits.shape[:cut], logits.shape[cut:], validate_args=False)
+
+    def log_prob(self, value: Float[Tensor, "*value_shape"]) -> Float[Tensor, "*batch"]:
+        axes = -len(self.event_shape)
+        logits, x = torch.broadcast_tensors(self.logits.flatten(axes), value.flatten(axes))
+        if logits.requires_grad:  # a product of many factors has no cheap gradient
+            return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        factors = logits.abs().neg_().exp_().add_(1)
+        if short := -factors.shape[-1] % FACTORS:
+            factors = F.pad(factors, (0, short), value=1.0)
+        products = factors.unflatten(-1, (FACTORS, -1)).prod(-2)
+        return (x * logits).sub_(logits.relu()).sum(-1) - products.log_().sum(-1)
+
+    def sample(self, sample_shape: _size = ()) -> Float[Tensor, "..."]:
+        with torch.no_grad():
+            return torch.bernoulli(self.mean.expand(self._extended_shape(sample_shape)))
+
+    @property
+    def mean(self) -> Float[Tensor, "*shape"]:
+        return self.logits.sigmoid()
 
 
 class Delta(Distribution):

@@ -20,6 +20,9 @@ from vaekit.specs import spec
 
 Count = Annotated[int, Field(gt=0)]
 
+PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
+"""posteriors for one objective only, which takes no other"""
+
 
 @spec
 class Experiment:
@@ -63,10 +66,12 @@ class Experiment:
     """evaluations without a better validation bound before training stops and the best weights are taken"""
 
     def __post_init__(self) -> None:
-        if (self.model.posterior.kind == "delta") != (self.objective.kind == "reconstruction"):
+        posterior, objective = self.model.posterior.kind, self.objective.kind
+        if (posterior in PAIRS or objective in PAIRS.values()) and PAIRS.get(posterior) != objective:
             raise InputError(
-                f"posterior {self.model.posterior.kind!r} and objective {self.objective.kind!r} do not go together: a "
-                "deterministic auto-encoder is posterior 'delta' with objective 'reconstruction'"
+                f"posterior {posterior!r} and objective {objective!r} do not go together: a deterministic auto-encoder "
+                "is posterior 'delta' with objective 'reconstruction', Monte Carlo EM is posterior 'standard_normal' "
+                "with objective 'monte_carlo_em'"
             )
 
     def to_json(self) -> str:

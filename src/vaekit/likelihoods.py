@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution, Normal
 
 from vaekit import distributions
 from vaekit.conditional import Conditional
 from vaekit.data import Support
-from vaekit.distributions import LEVELS, CategoricalLevels, at_least_fp32, independent
+from vaekit.distributions import LEVELS, CategoricalLevels, IndependentBernoulli, at_least_fp32, independent
 from vaekit.specs import spec
 
 Decoder = Callable[[int], nn.Module]
@@ -57,7 +56,7 @@ class BernoulliLikelihood(PixelLikelihood):
 
     def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         (logits,) = self.parameters_of(c)
-        return independent(BernoulliDistribution(logits=logits, validate_args=False), self.event_dims)
+        return IndependentBernoulli(logits, self.event_dims)
 
 
 class ContinuousBernoulliLikelihood(PixelLikelihood):

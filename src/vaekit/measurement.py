@@ -275,7 +275,7 @@ def _samples(subject: Subject) -> dict[str, Any]:
 
 
 def _latents(subject: Subject) -> dict[str, Any]:
-    if subject.run.experiment.model.posterior.kind == "delta":
+    if subject.run.experiment.model.posterior.kind in ("delta", "standard_normal"):
         return {}
     vae, part = subject.vae, subject.part
     used = usage(vae, subject.batches(part, subject.images))

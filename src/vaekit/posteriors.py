@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
@@ -47,6 +48,23 @@ class DeltaPosterior(Conditional):
         return distributions.Delta(at_least_fp32(self.head(self.trunk(c))), validate_args=False)
 
 
+class StandardNormalPosterior(Conditional):
+    """q(z | x) = N(0, I) whatever x is: no weights.
+
+    Args:
+        latent_dim: number of latents d.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
+        assert c is not None
+        loc = at_least_fp32(c.new_zeros(len(c), self.latent_dim))
+        return independent(Normal(loc, torch.ones_like(loc), validate_args=False), 1)
+
+
 @spec
 class Gaussian:
     """A Gaussian with diagonal covariance, amortised by the encoder."""
@@ -69,4 +87,15 @@ class Delta:
         return DeltaPosterior(trunk, width, latent_dim)
 
 
-Posterior = Annotated[Gaussian | Delta, Field(discriminator="kind")]
+@spec
+class StandardNormal:
+    """No encoder: N(0, I) whatever x is. For objective ``monte_carlo_em``, which finds p(z | x) without one."""
+
+    kind: Literal["standard_normal"] = "standard_normal"
+
+    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
+        """Return the module; the encoder's trunk is left out."""
+        return StandardNormalPosterior(latent_dim)
+
+
+Posterior = Annotated[Gaussian | Delta | StandardNormal, Field(discriminator="kind")]

@@ -325,9 +325,11 @@ class Stack:
         with devices.autocast(self.device, self.members[0].experiment.precision):
             gradients, losses = self.differentiated(self.stacked, noise, x, self.kl_weight)
         torch._foreach_copy_(self.gradients, self.parts(gradients))
-        finite = losses.value.isfinite().tolist()
-        for member, batch, loss, good in zip(self.members, stored, unstacked(losses), finite, strict=True):
-            member.attempt(partial(member.update, loss) if good else partial(member.explain, batch))
+        found = torch.stack([losses.value, *losses.terms.values()], 1).tolist()
+        for member, batch, row in zip(self.members, stored, found, strict=True):
+            numbers = dict(zip(("loss", *losses.terms), row, strict=True))
+            good = math.isfinite(numbers["loss"])
+            member.attempt(partial(member.update, numbers) if good else partial(member.explain, batch))
         for member in self.members:
             member.busy += time.perf_counter() - began
 
@@ -357,15 +359,6 @@ def cut(tensor: Tensor, latents: int, widest: int, shape: torch.Size) -> Tensor:
         if tensor.shape[axis] != shape[axis]:
             tensor = tensor.unflatten(axis, (-1, widest)).narrow(axis + 1, 0, latents)
     return tensor
-
-
-def unstacked(losses: Loss) -> list[Loss]:
-    """Take a loss with an axis of models apart."""
-    terms = zip(*(term.unbind() for term in losses.terms.values()), strict=True)
-    return [
-        Loss(value, bound, dict(zip(losses.terms, row, strict=True)))
-        for value, bound, row in zip(losses.value.unbind(), losses.bound.unbind(), terms, strict=True)
-    ]
 
 
 class GivenNoise(Normal):

@@ -25,8 +25,8 @@ class Step(nn.Module):
         self.vae = vae
         self.objective = objective
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Loss:
-        return self.objective(self.vae, x, kl_weight)
+    def forward(self, x: Tensor, kl_weight: Tensor, *z: Tensor) -> Loss:
+        return self.objective(self.vae, x, kl_weight, *z)
 
 
 def wants_compiling(choice: str, steps: int, network: str, device: torch.device) -> bool:

@@ -21,7 +21,7 @@ from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
-from vaekit.objectives import Loss
+from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
 from vaekit.steps import Step, compiled, wants_compiling
 
@@ -160,6 +160,8 @@ class Training:
         torch.manual_seed(experiment.seed)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
         self.objective = Step(self.vae, experiment.objective)
+        em = experiment.objective
+        self.chains = em.chains(self.vae, images) if isinstance(em, MonteCarloEM) else nn.Module()
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
@@ -169,7 +171,7 @@ class Training:
         self.begin_window()
         if saved:
             self.restore(*saved)
-        self.forward: Callable[[Tensor, Tensor], Loss] = self.objective
+        self.forward: Callable[..., Loss] = self.objective
         kind = experiment.model.network.kind
         if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps, kind, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
@@ -247,17 +249,18 @@ class Training:
         x = self.data.train.seen(stored)
         state = devices.random_state(self.device)
         with devices.autocast(self.device, self.experiment.precision):
-            loss: Loss = self.forward(x, self.kl_weight)
-            if not math.isfinite(loss.value.item()):
+            loss: Loss = self.forward(x, self.kl_weight, *self.chained(x))
+            numbers = loss.numbers()
+            if not math.isfinite(numbers["loss"]):
                 devices.set_random_state(state, self.device)
                 raise self.failure(self.objective, x, self.batch_name)
         self.optimizer.zero_grad()
         loss.value.backward()
-        self.update(loss)
+        self.update(numbers)
         self.busy += time.perf_counter() - began
 
-    def update(self, loss: Loss) -> None:
-        """Change the weights by the gradients that they hold, and count the step, whose loss is given."""
+    def update(self, numbers: Mapping[str, float]) -> None:
+        """Change the weights by the gradients that they hold, and count the step, whose loss and terms are given."""
         experiment = self.experiment
         factor = experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
@@ -267,10 +270,17 @@ class Training:
         self.optimizer.step()
         if self.average:
             self.average.update_parameters(self.vae)
-        for name, term in {"loss": loss.value, **loss.terms}.items():
-            self.totals[name] = self.totals.get(name, 0) + term.detach().double()
+        for name, number in numbers.items():
+            self.totals[name] = self.totals.get(name, 0.0) + number
         self.counted += 1
         self.step += 1
+
+    def chained(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The ends of the batch's chains, moved once, if the training has chains."""
+        if not isinstance(self.chains, Chains):
+            return ()
+        em = cast(MonteCarloEM, self.experiment.objective)
+        return (em.moved(self.vae, x, self.chains, self.order.rows(self.step).to(self.device)),)
 
     @property
     def batch_name(self) -> str:
@@ -288,13 +298,13 @@ class Training:
 
     def begin_window(self) -> None:
         """Start averaging anew; the window reaches from one evaluation to the next."""
-        self.totals: dict[str, Any] = {}
+        self.totals: dict[str, float] = {}
         self.counted, self.busy = 0, 0.0
 
     @property
     def window(self) -> dict[str, float]:
         """Means over the window."""
-        return {name: float(total) / self.counted for name, total in self.totals.items()}
+        return {name: total / self.counted for name, total in self.totals.items()}
 
     @property
     def images_per_second(self) -> float:
@@ -343,8 +353,8 @@ class Training:
                 if not math.isfinite(loss.value.item()):
                     raise self.failure(objective, x, f"{name} images after step {self.step}")
                 bound += float(loss.bound) * len(rows) / images
-                for term, value in {"loss": loss.value, **loss.terms}.items():
-                    totals[term] = totals.get(term, 0.0) + float(value) * len(rows) / images
+                for term, value in loss.numbers().items():
+                    totals[term] = totals.get(term, 0.0) + value * len(rows) / images
         self.model.train()
         return bound, totals
 
@@ -365,9 +375,10 @@ class Training:
         parts: dict[str, Mapping[str, Any]] = {
             "model": self.vae.state_dict(),
             "optimizer": {f"{i}.{name}": value for i, s in optimizer.items() for name, value in s.items()},
+            "chains": self.chains.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "best": self.best,
-            "total": self.totals,
+            "total": {name: torch.tensor(total, dtype=torch.float64) for name, total in self.totals.items()},
             "random": state or devices.random_state(self.device),
         }
         tensors = {
@@ -415,6 +426,7 @@ class Training:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
             self.vae.load_state_dict(part("model"))
+            self.chains.load_state_dict(part("chains"))
             if self.average:
                 self.average.load_state_dict(part("average"))
             devices.set_random_state(part("random"), self.device)
@@ -424,5 +436,5 @@ class Training:
             raise InputError(f"{self.run.path / STATE} does not fit the experiment beside it ({error})") from None
         self.saved = self.step
         self.best = {name: t.to(self.device) for name, t in part("best").items()}
-        self.totals = {name: t.to(self.device) for name, t in part("total").items()}
+        self.totals = {name: float(total) for name, total in part("total").items()}
         self.run.write_metrics([row for row in self.run.metrics() if row["step"] <= self.step])

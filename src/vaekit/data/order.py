@@ -19,7 +19,7 @@ class Order:
 
     def __init__(self, images: int, batch_size: int, seed: int) -> None:
         self.images, self.batch_size, self.seed = images, batch_size, seed
-        self.epoch, self.permutation = -1, np.empty(0, np.int64)
+        self.latest = -1, np.empty(0, np.int64)
 
     def rows(self, step: int) -> Int64[Tensor, "{self.batch_size}"]:
         """Return the row numbers, (batch_size,), of batch ``step``; batches may be asked for in any order."""
@@ -32,6 +32,8 @@ class Order:
         return torch.from_numpy(np.concatenate(parts))
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        if epoch != self.epoch:
-            self.epoch, self.permutation = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.images)
-        return self.permutation
+        known, permutation = self.latest
+        if epoch != known:
+            permutation = np.random.default_rng([self.seed, epoch]).permutation(self.images)
+            self.latest = epoch, permutation  # at one stroke, since a thread may read ahead
+        return permutation

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.bridges import Bridge, from_encoder, from_prior
-from vaekit.evaluation.hmc import FIRST_STEP, Path, adapted, evaluate, transition
+from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, transition
 from vaekit.model import VAE
 from vaekit.specs import spec
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.distributions import Delta
 from vaekit.errors import InputError
-from vaekit.evaluation.hmc import Path
+from vaekit.hmc import Path
 from vaekit.model import VAE
 
 

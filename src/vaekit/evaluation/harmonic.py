@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal
 
 from vaekit.errors import InputError
 from vaekit.evaluation.bridges import from_prior
-from vaekit.evaluation.hmc import settle
+from vaekit.hmc import settle
 from vaekit.model import VAE
 
 MOST_LATENTS = 5

@@ -1,0 +1,165 @@
+"""Wake–sleep and Monte Carlo EM on linear-Gaussian models, whose maximum likelihood is known in closed form.
+
+The model is probabilistic PCA with the noise s given: x ~ N(b, W Wᵀ + s² I). Its likelihood is greatest where b is the
+mean and W = U (Λ − s² I)^½, with the leading eigenvectors U and eigenvalues Λ of the covariance.
+
+Reference: *Probabilistic principal component analysis (Tipping, Bishop, 1999)*.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from test_hmc import assert_distributed
+from test_oracles import LATENTS, NOISE, PIXELS, LinearLikelihood, linear
+from torch import Tensor, nn
+from torch.distributions import Distribution, MultivariateNormal, Normal
+
+from vaekit.conditional import Conditional
+from vaekit.distributions import independent
+from vaekit.model import VAE
+from vaekit.objectives import Loss, MonteCarloEM, WakeSleep
+from vaekit.posteriors import GaussianPosterior, StandardNormalPosterior
+from vaekit.priors import StandardNormal
+
+IMAGES = 500
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def marginal(loadings: Tensor, offset: Tensor) -> MultivariateNormal:
+    return MultivariateNormal(offset, loadings @ loadings.T + NOISE**2 * torch.eye(PIXELS).double())
+
+
+def maximum(x: Tensor, latents: int) -> MultivariateNormal:
+    """p(x) of greatest likelihood."""
+    values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
+    loadings = vectors[:, -latents:] * (values[-latents:] - NOISE**2).sqrt()
+    return marginal(loadings, x.mean(0))
+
+
+def untrained(latents: int, posterior: nn.Module) -> VAE:
+    likelihood = LinearLikelihood(
+        nn.Parameter(0.5 * torch.randn(PIXELS, latents).double()), nn.Parameter(torch.zeros(PIXELS).double())
+    )
+    return VAE(StandardNormal().build(latents), posterior, likelihood).double()
+
+
+def trained(vae: VAE, objective: Any, x: Tensor, steps: int) -> Tensor:
+    """Train on all images at once with falling steps; return log p(x) by the trained model, (images,)."""
+    optimizer = torch.optim.Adam(vae.parameters(), 0.1)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective(vae, x, torch.tensor(1.0)).value.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        return marginal(vae.likelihood.loadings, vae.likelihood.offset).log_prob(x)
+
+
+def data(latents: int) -> Tensor:
+    directions = torch.linalg.qr(torch.randn(PIXELS, latents).double()).Q
+    loadings = directions * torch.linspace(1, 1.5, latents).double()
+    return marginal(loadings, torch.linspace(-1, 1, PIXELS).double()).sample((IMAGES,))
+
+
+def excess(found: Tensor, x: Tensor, latents: int) -> float:
+    """Nats per image by which p(x) could be more likely; random weights begin with about eight."""
+    return float((maximum(x, latents).log_prob(x) - found).mean())
+
+
+def test_wake_sleep_ends_at_the_maximum_likelihood_where_the_encoder_can_be_exact() -> None:
+    x = data(1)
+    vae = untrained(1, GaussianPosterior(nn.Identity(), PIXELS, 1))
+    found = trained(vae, WakeSleep(), x, 400)
+    assert 0 < excess(found, x, 1) < 0.002
+    with torch.no_grad():
+        log_weight = vae.draw(x, 100).log_weight
+    assert (log_weight - found).square().mean() < 0.01  # the encoder is the posterior
+
+
+def test_monte_carlo_em_ends_at_the_maximum_likelihood() -> None:
+    x, rows, objective = data(2), torch.arange(IMAGES), MonteCarloEM()
+    vae = untrained(2, StandardNormalPosterior(2))
+    chains = objective.chains(vae, IMAGES)
+
+    def step(vae: VAE, x: Tensor, kl_weight: Tensor) -> Loss:
+        return objective(vae, x, kl_weight, objective.moved(vae, x, chains, rows))
+
+    found = trained(vae, step, x, 200)
+    assert 0 < excess(found, x, 2) < 0.01
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["new chains", "chains that go on"])
+def test_latents_of_monte_carlo_em_follow_the_posterior(new: bool) -> None:
+    vae, p = linear("full")
+    x, objective = p.sample((3,)), MonteCarloEM()
+    many = x.repeat(1500, 1)
+    if new:
+        z = objective.found(vae, many)
+    else:
+        chains = objective.chains(vae, len(many))
+        for rows in torch.arange(len(many)).repeat(20).split(len(many) // 2):
+            z = objective.moved(vae, many[rows], chains, rows)
+            assert torch.equal(z[0], chains.z[rows])
+        z = chains.z
+    assert not z.requires_grad
+    assert_distributed(z.reshape(1500, 3, LATENTS), vae.posterior(x))
+
+
+def test_chains_move_by_rows_and_go_on_from_their_saved_state() -> None:
+    vae, p = linear("full")
+    x, objective, rows = p.sample((6,)), MonteCarloEM(), torch.tensor([4, 1])
+    chains = objective.chains(vae, 6)
+    before = {name: tensor.clone() for name, tensor in chains.state_dict().items()}
+    assert before.keys() == {"z", "step"}
+    objective.moved(vae, x[rows], chains, rows)
+    for name, tensor in chains.state_dict().items():
+        assert torch.equal(tensor[[0, 2, 3, 5]], before[name][[0, 2, 3, 5]])
+    assert (chains.step[rows] != before["step"][rows]).all()
+    other = objective.chains(vae, 6)
+    other.load_state_dict(chains.state_dict())
+    ends = []
+    for each in (chains, other):
+        torch.manual_seed(3)
+        ends.append(objective.moved(vae, x, each, torch.arange(6)))
+    assert torch.equal(*ends)
+
+
+class Folded(Conditional):
+    """p(x | z) = N(z² + z, s²): two codes for an x, of which the prior holds the one nearer to 0 more likely."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return independent(Normal(c.square() + c, NOISE, validate_args=False), 1)
+
+
+def test_starts_are_shared_among_the_modes_as_the_posterior_is() -> None:
+    prior, images = StandardNormal().build(1).double(), 4000
+    vae, x = VAE(prior, StandardNormalPosterior(1), Folded()), torch.full((images, 1), 2.0).double()
+    grid = torch.linspace(-6, 6, 2001).double()[:, None, None]
+    mass = float(vae.log_joint(x[:1], grid).softmax(0)[grid[:, 0] > -0.5].sum())
+    chosen, random = (float((MonteCarloEM(starts=n).found(vae, x) > -0.5).double().mean()) for n in (100, 1))
+    assert abs(chosen - mass) < 0.02
+    assert abs(random - mass) > 0.05  # chains do not change modes
+
+
+def test_monte_carlo_em_reports_the_joint_and_leaves_the_encoder_alone() -> None:
+    vae, x = untrained(2, GaussianPosterior(nn.Identity(), PIXELS, 2)), data(2)
+    objective = MonteCarloEM(transitions=2, leapfrog=2)
+    torch.manual_seed(1)
+    loss = objective(vae, x, torch.tensor(0.0))
+    torch.manual_seed(1)
+    z = objective.found(vae, x)
+    assert torch.equal(loss.value, objective(vae, x, torch.tensor(0.0), z).value)
+    assert loss.terms.keys() == {"log_joint", "reconstruction"}
+    assert torch.equal(loss.terms["log_joint"], vae.log_joint(x, z).mean())
+    assert torch.equal(loss.terms["reconstruction"], -vae.log_likelihood(x, z).mean())
+    assert torch.equal(loss.value, -loss.bound)
+    loss.value.backward()
+    assert all(weight.grad is None for weight in vae.posterior.parameters())
+    expected = torch.autograd.grad(-vae.log_joint(x, z).mean(), vae.likelihood.loadings)[0]
+    assert torch.equal(vae.likelihood.loadings.grad, expected)
