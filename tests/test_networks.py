@@ -12,7 +12,7 @@ from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.likelihoods import Gaussian
 from vaekit.model import VAE, Model
-from vaekit.networks import ACTIVATIONS, MLP, Conv, Layer, OnImages
+from vaekit.networks import ACTIVATIONS, MLP, Conv, ConvTranspose2d, Layer, OnImages
 from vaekit.presets import PRESETS
 
 MNIST = (1, 28, 28)
@@ -281,3 +281,16 @@ def test_conv_refuses_tables_and_images_that_its_decoder_does_not_cover() -> Non
     decoder = Conv(decoder_layers=(Layer(channels=4, stride=2), Layer())).decoder(2, MNIST, 1)
     with pytest.raises(InputError, match="give images of 14×14, the data have 28×28"):
         decoder(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_strided_transposed_convolutions_stay_fp32_on_the_cpu_under_autocast(stride: int) -> None:
+    torch.manual_seed(0)
+    layer, x = ConvTranspose2d(2, 3, 3, stride, 1), torch.randn(4, 2, 5, 5)
+    plain = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x.bfloat16())
+    assert found.dtype == (torch.bfloat16 if stride == 1 else torch.float32)
+    assert torch.allclose(found.float(), plain, atol=0.05)
+    found.float().sum().backward()
+    assert layer.weight.grad is not None

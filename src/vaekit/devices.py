@@ -1,8 +1,11 @@
 """Where the arithmetic runs, in which precision, and with how much memory."""
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Literal
 
 import torch
@@ -66,6 +69,18 @@ def memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory, up to 2 GiB, for the next step, which else gets it from the system anew.
+
+    Getting it page by page takes a fifth of the time of a convolutional network's step. For the whole process; glibc.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        trim_threshold, mmap_threshold = -1, -3  # the names of malloc.h, M_...
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 2**25)
 
 
 MEMORY_ERRORS = ("allocate memory", "Storage size calculation overflowed", "could not create a memory object")

@@ -167,6 +167,7 @@ def evaluate(
         if count is not None and count < 1:
             raise InputError(f"{name} is {count}: give a number of at least 1")
     target = devices.choose(device)
+    devices.keep_freed_memory()
     data = run.data(data_root).to(target)
     size = len(data.fixed(split))
     count = min(images or (size if full else IMAGES), size)

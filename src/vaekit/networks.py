@@ -1,6 +1,7 @@
 """Networks: the trunk of an encoder, x → features, and the whole of a decoder, z → the parameters of p(x | z)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import accumulate, chain, pairwise
 from math import prod
 from typing import Annotated, Literal
@@ -22,13 +23,14 @@ Initialization = Literal["torch", "glorot"] | Annotated[float, Field(gt=0)]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2),
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leaky_relu": lambda: nn.LeakyReLU(inplace=True),
+    "leaky_relu_0.2": lambda: nn.LeakyReLU(0.2, inplace=True),
     "elu": nn.ELU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }
+"""by name; those that can change their input in place do, which spares the memory of another image of each size"""
 
 
 class Gated(nn.Module):
@@ -45,6 +47,17 @@ class Gated(nn.Module):
 
     def forward(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
         return self.linear(x) * self.gate(x).sigmoid()
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """Like torch's, but in fp32 on the CPU if its stride is above 1: oneDNN's bf16 is three times as slow for these."""
+
+    def forward(
+        self, input: Float[Tensor, "batch inputs height width"], output_size: list[int] | None = None
+    ) -> Float[Tensor, "batch outputs larger_height larger_width"]:
+        slow = input.device.type == "cpu" and max(self.stride) > 1
+        with torch.autocast("cpu", enabled=False) if slow else nullcontext():
+            return super().forward(input.float() if slow and input.dtype == torch.bfloat16 else input, output_size)
 
 
 class OnImages(nn.Module):
@@ -158,11 +171,11 @@ class Layer:
             padding = kernel // 2 if self.padding is None else self.padding
             return nn.Conv2d(inputs, outputs, kernel, self.stride, padding)
         if self.padding is not None:
-            return nn.ConvTranspose2d(inputs, outputs, kernel, self.stride, self.padding)
+            return ConvTranspose2d(inputs, outputs, kernel, self.stride, self.padding)
         # size out = stride·in when 2p − op = kernel − stride, with op < stride
         padding = max(0, kernel - self.stride + 1) // 2
         extra = 2 * padding - (kernel - self.stride)
-        return nn.ConvTranspose2d(inputs, outputs, kernel, self.stride, padding, extra)
+        return ConvTranspose2d(inputs, outputs, kernel, self.stride, padding, extra)
 
 
 @spec
@@ -257,7 +270,7 @@ class Conv:
         for (a, b), stride, (small, large) in zip(channels, reversed(self.strides), sizes, strict=True):
             # from ⌈n / stride⌉ back to n
             extra = (large[0] - (small[0] - 1) * stride - 1, large[1] - (small[1] - 1) * stride - 1)
-            layers.append(nn.ConvTranspose2d(a, b, self.kernel, stride, self.kernel // 2, extra))
+            layers.append(ConvTranspose2d(a, b, self.kernel, stride, self.kernel // 2, extra))
         return layers
 
     def _custom(self, outputs: int) -> list[Convolution]:

@@ -150,6 +150,7 @@ class Training:
         self.data = data
         self.held_out = "test" if data.validation is None else "validation"
 
+        devices.keep_freed_memory()
         images = len(data.train)
         samples = experiment.training_samples or experiment.epochs * images
         self.epochs, self.steps_per_epoch = samples / images, images / experiment.batch_size
