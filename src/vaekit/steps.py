@@ -13,7 +13,7 @@ from vaekit.objectives import Loss, Objective
 
 log = logging.getLogger("vaekit")
 
-WORTHWHILE = 6000
+WORTHWHILE = 20_000
 """steps from which compiled ones save more than the seconds that compiling takes"""
 
 
