@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small import finished, same, small
+from torch import Tensor
 
 from vaekit import Run
 from vaekit.cli import main
@@ -164,8 +165,8 @@ def test_a_signal_saves_and_says_how_to_go_on(
 ) -> None:
     take_step, before = Training.take_step, signal.getsignal(number)
 
-    def interrupted(self: Training) -> None:
-        take_step(self)
+    def interrupted(self: Training, stored: Tensor) -> None:
+        take_step(self, stored)
         if self.step == 9:
             os.kill(os.getpid(), number)
 
@@ -183,7 +184,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
 
 
 def test_a_second_ctrl_c_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def hang(self: Training) -> None:
+    def hang(self: Training, stored: Tensor) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
