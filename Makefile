@@ -35,6 +35,7 @@ test: check
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/vaekit reproduce --report
 	$(BIN)/python -m benchmarks.page
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

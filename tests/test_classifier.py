@@ -15,7 +15,7 @@ from vaekit.data.fetch import cache_folder
 from vaekit.errors import InputError, RunError
 from vaekit.evaluation import classifier, recognition
 from vaekit.evaluation.classifier import classifier_for, share
-from vaekit.evaluation.recognition import Network, outliers, shifted
+from vaekit.evaluation.recognition import Network, blurred, outliers, shifted
 
 
 def untrained(steps):
@@ -205,6 +205,16 @@ def test_images_of_nothing_are_noise_and_shuffled_pixels_by_turns():
     assert not torch.equal(nothing[1], x[1])
     assert torch.equal(nothing[1::2].sum((2, 3)), x[1::2].sum((2, 3)))  # the same pixels, elsewhere
     assert len(nothing[::2].unique()) == nothing[::2].numel()
+
+
+def test_every_other_image_is_blurred_in_part():
+    torch.manual_seed(0)
+    x = torch.rand(40, 3, 9, 8).round()
+    found = blurred(x)
+    assert torch.equal(found[1::2], x[1::2])
+    spread = found[::2].std((1, 2, 3)) / x[::2].std((1, 2, 3))
+    assert 0.2 < spread.min() < 0.5 < 0.8 < spread.max() <= 1
+    assert torch.allclose(blurred(torch.ones(4, 1, 9, 8)), torch.ones(4, 1, 9, 8))  # no dark border
 
 
 def test_a_share_knows_its_error():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
-from vaekit.cli import data, training, using  # noqa: F401 (each adds its verbs to the application)
+from vaekit.cli import data, studies, training, using  # noqa: F401 (each adds its verbs to the application)
 from vaekit.cli.app import app
 from vaekit.cli.training import Stopped
 from vaekit.errors import InputError, RunError

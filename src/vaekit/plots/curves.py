@@ -12,26 +12,35 @@ PANEL, GAP = 1.25, 0.32  # inches
 
 
 @styled()
-def curves(epochs: Array, panels: Mapping[str, Mapping[str, Array]], *, title: str, note: str = "") -> Figure:
+def curves(
+    epochs: Array,
+    panels: Mapping[str, Mapping[str, Array]],
+    *,
+    title: str,
+    note: str = "",
+    xlabel: str = "epoch",
+    ylabel: str = "nats per example",
+) -> Figure:
     """Draw one panel a quantity, one line a split, over a range that the first moments of training do not squash.
 
     Args:
         epochs: (rows,) when each row was measured, rising; 0 is the untrained model.
         panels: panel title → split → (rows,) values in nats; NaN where a row has none.
         title, note: what stands above.
+        xlabel, ylabel: of the axes, where the rows are not counted in epochs or the values are not in nats.
     """
     figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
     ends: dict[str, dict[str, float]] = {}
     for k, (name, series) in enumerate(reversed(list(panels.items()))):
         axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.95, PANEL)
         low, high, hidden = _visible_range(epochs, list(series.values()))
-        axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel="nats per example")
+        axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel=ylabel)
         axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
         axes.grid(axis="y")
         axes.set_title(name, loc="left", fontsize=8, pad=4)
         axes.set_title(hidden, loc="right", fontsize=6.5, color=MUTED, pad=4)
         axes.tick_params(labelbottom=k == 0)
-        axes.set_xlabel("epoch" if k == 0 else "")
+        axes.set_xlabel(xlabel if k == 0 else "")
         known = {split: np.isfinite(values) for split, values in series.items()}
         colours = palette(list(series))
         for split, values in series.items():
@@ -43,7 +52,7 @@ def curves(epochs: Array, panels: Mapping[str, Mapping[str, Array]], *, title: s
     last = "; ".join(
         f"{name}: " + ", ".join(f"{split} {number(value)}" for split, value in ends[name].items()) for name in panels
     )
-    figure.set_label(f"Curves over {round(float(epochs[-1]), 1):g} epochs. Last values, in nats per example: {last}.")
+    figure.set_label(f"Curves up to {round(float(epochs[-1]), 1):g} ({xlabel}). Last values ({ylabel}): {last}.")
     return figure
 
 
@@ -67,10 +76,11 @@ def _visible_range(epochs: Array, series: Sequence[Array]) -> tuple[float, float
 def _end_labels(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
     """Write each line's last value beside its end, moved apart where two would overlap."""
     low, high = axes.get_ylim()
-    ceiling = 1.0
-    for split, value in sorted(ends.items(), key=lambda end: -end[1]):
-        height = min(float(np.clip((value - low) / (high - low), 0, 1)), ceiling)
-        ceiling = height - min(0.14, 1 / len(ends))
+    ceiling, gap = 1.0, min(0.14, 1 / len(ends)) if ends else 0.0
+    for below, (value, split) in reversed(list(enumerate(sorted((end, split) for split, end in ends.items())))):
+        inside = float(np.clip((value - low) / (high - low), 0, 1))
+        height = max(min(inside, ceiling), below * gap)  # room for those below
+        ceiling = height - gap
         text = f"{short(split, 14)} {number(value)}"
         axes.plot([1.02, 1.04], [height] * 2, color=colours[split], transform=axes.transAxes, clip_on=False)
         axes.text(1.055, height, text, fontsize=7, va="center", transform=axes.transAxes)

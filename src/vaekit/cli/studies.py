@@ -1,0 +1,105 @@
+"""The verb that does published reports again."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import vaekit
+from vaekit import display
+from vaekit.cli.app import LOUD, DataRoot, Device, Int, Switch, app
+from vaekit.display import Output
+from vaekit.errors import InputError
+
+if TYPE_CHECKING:
+    from vaekit.studies.study import Result
+
+OUT = Path("runs/reproduced")
+
+
+@app.command
+def reproduce(
+    study: str | None = None,
+    *,
+    only: str = "",
+    scale: str = "laptop",
+    seeds: Int | None = None,
+    jobs: Int = 1,
+    out: Path = OUT,
+    results: Path | None = None,
+    dry_run: Switch = False,
+    report: Switch = False,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    output: Output = LOUD,
+) -> None:
+    """Do a published report again: train its experiments, measure, and judge its claims; or list all reports.
+
+    Args:
+        study: kth2021, ncsu2018, aragam2024, wei or frans2016; all are listed if left out.
+        only: Artefacts, with commas between them; all of the study if left out.
+        scale: smoke (seconds, to try it), laptop (two CPU cores) or full (as published).
+        seeds: Trainings of each experiment; as the scale has it if left out.
+        jobs: Trainings at a time.
+        out: Folder of the trainings; what is finished there is not trained again, what was interrupted goes on.
+        results: Folder of the results; docs/reproductions/results where there is one, else <out>/results.
+        dry_run: List the trainings with their expected time, and train none.
+        report: Write the pages of all studies, beside the folder of results.
+    """
+    from vaekit.studies import pages, planning, running
+
+    names = [name for name in only.split(",") if name]
+    with display.messages(output):
+        if report:
+            written = pages.write_pages(running.results_folder(results, out))
+            text = "\n".join(map(str, written))
+            display.emit([str(path) for path in written], output, lambda: print(text), text)
+        elif study is None:
+            if names or dry_run:
+                raise InputError(f"{'--only' if names else '--dry-run'} needs a study: name one")
+            rows = pages.states(running.results_folder(results, out))
+            display.emit(rows, output, lambda: display.table(rows, tuple(rows[0])))
+        elif dry_run:
+            planned = planning.dry_run(study, only=names, scale=scale, seeds=seeds, out=out, data_root=data_root)
+            display.emit(planned, output, lambda: _print_plan(planned, planning.OPERATIONS_A_SECOND))
+        else:
+            found = vaekit.reproduce(
+                study, only=names, scale=scale, seeds=seeds, jobs=jobs, out=out, results=results, device=device,
+                data_root=data_root, follow=partial(display.follow, quiet=output.silent),
+                track=partial(display.tracked, silent=output.silent, description="measuring"),
+            )  # fmt: skip
+            verdicts = pages.verdicts(found)
+            display.emit(verdicts, output, lambda: _print_results(found, verdicts))
+
+
+def _print_plan(planned: list[dict[str, Any]], rate: float) -> None:
+    rows = [
+        {
+            "artefact": row["artefact"],
+            "training": row["label"],
+            "seed": str(row["seed"]),
+            "weights": f"{row['weights']:,}",
+            "images": f"{row['images']:,}",
+            "expected": "finished" if row["finished"] else f"{row['seconds']:,.0f} s",
+        }
+        for row in planned
+    ]
+    display.table(rows, tuple(rows[0]))
+    left = sum(row["seconds"] for row in planned)
+    print(f"{left / 60:,.1f} minutes of training at {rate / 1e9:g} billion operations a second, one at a time")
+
+
+def _print_results(found: "list[Result]", verdicts: list[dict[str, Any]]) -> None:
+    for result, verdict in zip(found, verdicts, strict=True):
+        rows = [
+            {
+                "of": row.label,
+                "quantity": row.quantity,
+                "measured": f"{row.value:.5g}",
+                "± over seeds": "" if row.deviation is None else f"{row.deviation:.2g}",
+                "± over images": "" if row.standard_error is None else f"{row.standard_error:.2g}",
+            }
+            for row in result.rows
+        ]
+        print(f"{result.artefact}: {verdict['claim']}")
+        display.table(rows, tuple(rows[0]))
+        print(f"{verdict['word']}: {verdict['sentence']}\n")

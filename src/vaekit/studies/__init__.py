@@ -1,0 +1,1 @@
+"""Published reports as tables of experiments, each with what is measured, the printed numbers and a verdict."""

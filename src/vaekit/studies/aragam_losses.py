@@ -1,0 +1,162 @@
+"""The losses of the benchmark of Aragam (2024): its networks, its table, its curves."""
+
+from collections.abc import Iterator, Mapping
+from math import log, pi, prod
+from typing import Any
+
+import numpy as np
+
+from vaekit import plots
+from vaekit.drawings import Drawing, named
+from vaekit.estimates import Estimate
+from vaekit.experiment import Experiment
+from vaekit.presets import PRESETS
+from vaekit.run import Run
+from vaekit.studies.lab import Lab, exact, held_out
+from vaekit.studies.scale import SMOKE, Scale
+from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
+
+EPOCHS, LONG = 10, 5
+"""epochs that the report states, and how many times as long its code's author trained"""
+SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=2), "full": Scale(epochs=EPOCHS, seeds=3)}
+
+TABLE: Mapping[int, Mapping[str, float]] = {
+    2: {"KL": 4.4122, "reconstruction": 32.26999, "total": 36.68219},
+    3: {"KL": 6.12124, "reconstruction": 30.11598, "total": 36.23721},
+    4: {"KL": 7.30888, "reconstruction": 25.05045, "total": 32.35933},
+    5: {"KL": 8.39849, "reconstruction": 22.89452, "total": 31.29301},
+    10: {"KL": 11.90844, "reconstruction": 17.10307, "total": 29.01152},
+    30: {"KL": 12.58757, "reconstruction": 15.39129, "total": 27.97886},
+}
+FIRST_REPORT = {"KL": 0.000483, "reconstruction": 176.2263, "total": 176.2268}
+"""the loss that the report first gives for d = 3"""
+TOLERANCE = 0.7
+FAR = 10.0
+
+TEST, LAST, ALL = "test", "training images, last epoch", "training images, all epochs"
+
+
+def label(d: int) -> str:
+    """How an experiment of the table is called."""
+    return f"d = {d}"
+
+
+LONG_LABEL = f"{label(2)}, {LONG} times as long"
+
+
+def experiment(scale: Scale, d: int, **changes: Any) -> Experiment:
+    """One of the report's networks with d latents; double underscores stand for dots."""
+    chosen = {path.replace("__", "."): value for path, value in changes.items()}
+    fixed = {**PRESETS["aragam"], "model.latent_dim": d, "epochs": scale.epochs}
+    return Experiment(data=scale.source("mnist")).replace_all({**fixed, **chosen})
+
+
+def dimensions(scale: Scale) -> dict[str, Experiment]:
+    """The six networks of the table."""
+    return {label(d): experiment(scale, d) for d in TABLE}
+
+
+def with_longer(scale: Scale) -> dict[str, Experiment]:
+    """The six, and two latents trained longer."""
+    return dimensions(scale) | {LONG_LABEL: experiment(scale, 2, epochs=LONG * scale.epochs)}
+
+
+def constant(run: Run) -> float:
+    """What −log N(x; m, ½) has beyond the sum of squared errors: (D/2) log π."""
+    return prod(run.space.event_shape) / 2 * log(pi)
+
+
+def losses(run: Run, terms: Mapping[str, float]) -> dict[str, float]:
+    """The report's three numbers from the terms of a row of metrics."""
+    error = terms["reconstruction"] - constant(run)
+    return {"KL": terms["kl"], "reconstruction": error, "total": terms["kl"] + error}
+
+
+def minus_constant(found: Estimate, run: Run) -> Estimate:
+    """A negative log-likelihood as a sum of squared errors."""
+    return found._replace(value=found.value - constant(run))
+
+
+def table(lab: Lab) -> Numbers:
+    """KL, reconstruction and total of test images, and the total of training images in two ways."""
+    found: dict[Key, Estimate] = {}
+    for name, run in lab.runs.items():
+        elbo = lab.estimate(name, "elbo")
+        found[name, "KL"] = lab.estimate(name, "kl")
+        found[name, "reconstruction"] = minus_constant(lab.estimate(name, "reconstruction"), run)
+        found[name, "total"] = minus_constant(elbo._replace(value=-elbo.value), run)
+        windows = [losses(run, row["train"])["total"] for row in run.metrics()[1:]]
+        found[name, f"total, {LAST}"] = exact(windows[-1])
+        found[name, f"total, {ALL}"] = exact(sum(windows) / len(windows))
+    return found
+
+
+def published_table(_: Scale) -> Mapping[Key, float]:
+    """The report's table; its kind of images is not stated, so it stands beside the test images."""
+    return {(label(d), name): value for d, row in TABLE.items() for name, value in row.items()}
+
+
+def closest(result: Result, name: str, d: int) -> tuple[float, str]:
+    """How far the nearest of our totals is from the printed one, and which it is."""
+    kinds = {"total": TEST, f"total, {LAST}": LAST, f"total, {ALL}": ALL}
+    return min((abs(result.value(name, key) - TABLE[d]["total"]), kind) for key, kind in kinds.items())
+
+
+def judge_table(result: Result) -> Verdict:
+    """Compare totals: each printed one with the nearest of ours, and two latents with both lengths of training."""
+    if result.size.epochs < EPOCHS or result.size.digits:
+        return Verdict(UNTESTABLE, f"trained for {result.size.epochs:g} epochs, the report's table is of {EPOCHS}.")
+    apart = {d: closest(result, label(d), d) for d in TABLE}
+    worst = max((d for d in TABLE if d > 2), key=lambda d: apart[d][0])
+    how = f"of three to thirty latents the total of {label(worst)} differs most, by {apart[worst][0]:.2f}"
+    kinds = sorted({kind for _, kind in apart.values()})
+    how += f" (printed numbers lie nearest to those of {' or '.join(kinds)})"
+    long = closest(result, LONG_LABEL, 2)[0]
+    two = f"the row of two latents differs by {apart[2][0]:.2f} at {EPOCHS} epochs, {long:.2f} at {LONG * EPOCHS}"
+    if apart[worst][0] > TOLERANCE:
+        return Verdict(FAILED, f"{how}; {two}.")
+    if long < apart[2][0]:
+        return Verdict(CORRECTED, f"{how}; {two}: that row is not of {EPOCHS} epochs.")
+    return Verdict(REPRODUCED, f"{how}; {two}.")
+
+
+def start_and_end(lab: Lab) -> Numbers:
+    """The report's numbers of the untrained networks and of the trained ones."""
+    found: dict[Key, Estimate] = {}
+    for name, run in lab.runs.items():
+        first, *_, last = run.metrics()
+        for when, row in (("untrained", first), ("trained", last)):
+            for quantity, value in losses(run, held_out(row)).items():
+                found[name, f"{quantity}, {when}"] = exact(value)
+    return found
+
+
+def published_start(_: Scale) -> Mapping[Key, float]:
+    return {(label(3), f"{name}, untrained"): value for name, value in FIRST_REPORT.items()}
+
+
+def judge_start(result: Result) -> Verdict:
+    """Whether the first report of d = 3 is that of an untrained network, and whether the KL rises in training."""
+    untrained, trained = (result.value(label(3), f"total, {when}") for when in ("untrained", "trained"))
+    rising = all(result.value(label(d), "KL, trained") > result.value(label(d), "KL, untrained") for d in TABLE)
+    ours = f"untrained, three latents have a total of {untrained:.1f} here, trained {trained:.1f}"
+    if not rising:
+        return Verdict(FAILED, f"the KL does not rise at every number of latents; {ours}.")
+    if abs(untrained - FIRST_REPORT["total"]) > FAR:
+        return Verdict(FAILED, f"the KL rises, but {ours}.")
+    correction = f"the loss first reported for d = 3, {FIRST_REPORT['total']}, is that of an untrained network"
+    return Verdict(CORRECTED, f"total and reconstruction fall and the KL rises, as printed; {correction}: {ours}.")
+
+
+def draw_curves(lab: Lab) -> Iterator[Drawing]:
+    """The three quantities over the training, a line for each number of latents."""
+    rows = {name: [losses(run, held_out(row)) for row in run.metrics()] for name, run in lab.runs.items()}
+    first = next(iter(lab.runs.values()))
+    epochs = np.array([row["epoch"] for row in first.metrics()])
+    panels = {
+        quantity: {name: np.array([row[quantity] for row in rows[name]]) for name in rows}
+        for quantity in ("total", "reconstruction", "KL")
+    }
+    note = f"{named(first.space)}; sum of squared errors plus KL, held-out images"
+    figure = plots.curves(epochs, panels, title="Losses by number of latents", note=note)
+    yield Drawing("losses", figure, "Total, reconstruction and KL over the training, one line a number of latents.")

@@ -1,0 +1,114 @@
+"""Figure 3 of *Auto-encoding variational Bayes*: the evidence after training on few images and on many."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vaekit import devices
+from vaekit.estimates import Estimate, mean_over_images
+from vaekit.evaluation.annealing import Annealing, annealed
+from vaekit.evaluation.evidence import evidence
+from vaekit.evaluation.harmonic import harmonic
+from vaekit.experiment import Experiment
+from vaekit.measurement import SEED
+from vaekit.model import VAE
+from vaekit.studies.curves import printed
+from vaekit.studies.kth_likelihood import MANY, SPLITS, experiment
+from vaekit.studies.lab import Lab
+from vaekit.studies.scale import Scale
+from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
+
+SCALES = {
+    "smoke": Scale(epochs=1, images=2, digits=True),
+    "laptop": Scale(epochs=60, images=100),
+    "full": Scale(epochs=1200, images=1000),
+}
+AEVB, WAKE_SLEEP = "AEVB", "wake–sleep"
+OBJECTIVES = {AEVB: "elbo", WAKE_SLEEP: "wake_sleep"}
+ALGORITHM = {AEVB: "aevb", WAKE_SLEEP: "wake-sleep"}
+HARMONIC, ANNEALED, IMPORTANCE = "the paper's estimator", "annealed", "importance, 1000 draws"
+TEST, TRAIN = "test", "train"
+TOLERANCE = 2.0
+DRAWS, BATCH = 1000, 100
+EFFORT = {False: (100, Annealing(chains=4)), True: (5, Annealing(temperatures=5, chains=2))}
+"""trajectories of the paper's estimator, and annealing; less on digits, which only show that it runs"""
+
+
+def label(images: int, algorithm: str) -> str:
+    """How a training is called."""
+    return f"{images:,} images, {algorithm}"
+
+
+def experiments(scale: Scale) -> dict[str, Experiment]:
+    """AEVB and wake–sleep by Adagrad, with the prior on the weights, on few images and many."""
+    return {
+        label(images, name): experiment(scale, images, decay=True).replace_all(
+            {"objective": objective, "optimizer": {"kind": "adagrad", "weight_decay": 1 / images}}
+        )
+        for images in SPLITS
+        for name, objective in OBJECTIVES.items()
+    }
+
+
+def quantity(estimator: str, split: str) -> str:
+    """What a number is called."""
+    return f"log-evidence, {estimator}, {split}"
+
+
+def measure(lab: Lab) -> Numbers:
+    """The evidence of the first images by three estimators, of the first training images by the paper's."""
+    found: dict[Key, Estimate] = {}
+    trajectories, annealing = EFFORT[lab.scale.digits]
+    target = devices.choose(lab.device)
+    for name, run in lab.runs.items():
+        vae, data = run.vae(target).requires_grad_(False), run.data(lab.data_root)
+        estimators: dict[str, Callable[[Tensor], Tensor]] = {
+            HARMONIC: partial(harmonic, vae, transitions=trajectories),
+            ANNEALED: partial(annealed, vae, settings=annealing),
+            IMPORTANCE: partial(importance, vae),
+        }
+        for estimator, split in ((HARMONIC, TEST), (HARMONIC, TRAIN), (ANNEALED, TEST), (IMPORTANCE, TEST)):
+            rows = torch.arange(lab.scale.images).split(BATCH)
+            with devices.seeded(SEED, target):
+                values = [estimators[estimator](data.fixed(split).batch(each).to(target)) for each in lab.track(rows)]
+            found[name, quantity(estimator, split)] = mean_over_images(torch.cat(values).cpu(), 1)
+    return found
+
+
+def importance(vae: VAE, x: Tensor) -> Tensor:
+    """The importance bound of each image."""
+    return evidence(vae, x, DRAWS)["log_evidence"]
+
+
+def published(scale: Scale) -> Mapping[Key, float]:
+    """The paper's curves at as many training images."""
+    if scale.digits:
+        return {}
+    heights = {
+        (label(images, name), quantity(HARMONIC, split)): printed(
+            3, "mnist", images, algorithm, split, scale.epochs * MANY
+        )
+        for images in SPLITS
+        for name, algorithm in ALGORITHM.items()
+        for split in (TEST, TRAIN)
+    }
+    return {key: height for key, height in heights.items() if height is not None}
+
+
+def judge(result: Result) -> Verdict:
+    """AEVB ahead of wake–sleep on test images, and not below the paper's curve by more than the tolerance."""
+    known = published(result.size)
+    if not known:
+        return Verdict(UNTESTABLE, "the paper's curves are of MNIST.")
+    key = quantity(HARMONIC, TEST)
+    words, fine = [], True
+    for images in SPLITS:
+        ours, theirs = (result.value(label(images, name), key) for name in (AEVB, WAKE_SLEEP))
+        curve = known[label(images, AEVB), key]
+        fine &= ours > theirs and ours > curve - TOLERANCE
+        words.append(f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), wake–sleep {theirs:.1f}")
+    bias = result.value(label(MANY, AEVB), key) - result.value(label(MANY, AEVB), quantity(ANNEALED, TEST))
+    words.append(f"the paper's estimator lies {bias:+.1f} nats from annealing")
+    return Verdict(REPRODUCED if fine else FAILED, f"{'; '.join(words)}.")

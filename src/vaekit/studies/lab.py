@@ -1,0 +1,153 @@
+"""The trained runs of one seed, and how they are measured and drawn."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit import devices
+from vaekit.data import Data, Source
+from vaekit.drawings import Drawing, Subject
+from vaekit.estimates import Estimate
+from vaekit.evaluation.classifier import classifier_for
+from vaekit.evaluation.information import Information, information
+from vaekit.evaluation.latents import Usage, usage
+from vaekit.evaluation.probes import accuracies
+from vaekit.evaluation.samples import judge
+from vaekit.measurement import SEED, Track, evaluate
+from vaekit.model import VAE
+from vaekit.run import Run
+from vaekit.studies.scale import Scale
+
+DRAWS = 10
+"""posterior draws an image behind a test ELBO"""
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The trained runs of one seed, by label, and how they are measured and drawn.
+
+    Attributes:
+        runs: by label of their experiments.
+        scale: says how many images are looked at.
+        device, data_root, track: as ``evaluate`` has them.
+    """
+
+    runs: Mapping[str, Run]
+    scale: Scale
+    device: str = "auto"
+    data_root: Path | None = None
+    track: Track = iter
+
+    def evaluation(self, label: str, metric: str) -> dict[str, Any]:
+        """Measure a run by one group of metrics on the test images, unless it was so measured before."""
+        run = self.runs[label]
+        images = min(self.scale.images, run.space.sizes["test"])
+        for found in run.results().get("evaluations", []):
+            if (found["split"], found["metrics"], found["images"]) == ("test", [metric], images):
+                return found
+        return evaluate(
+            run, metrics=[metric], samples=DRAWS, images=images,
+            device=self.device, data_root=self.data_root, track=self.track,
+        )  # fmt: skip
+
+    def estimate(self, label: str, name: str) -> Estimate:
+        """Return elbo, reconstruction, kl or log_evidence of test images."""
+        return estimate(self.evaluation(label, "evidence")[name])
+
+    def quality(self, label: str, kind: str, name: str) -> Estimate:
+        """Return what a classifier makes of samples, reconstructions, test images, ..., by the name of the measure."""
+        return estimate(self.evaluation(label, "samples")["samples"]["table"][kind][name])
+
+    def confusion(self, label: str) -> Tensor:
+        """Count test images by class (row) and class of their reconstruction (column)."""
+        return torch.tensor(self.evaluation(label, "samples")["samples"]["confusion"])
+
+    def usage(self, label: str) -> Usage:
+        """Say how each latent of a run is used, on test images."""
+        vae, batches = self._model(label)
+        return usage(vae, batches)
+
+    def information(self, label: str) -> Information:
+        """Say what the codes of test images carry together."""
+        vae, batches = self._model(label)
+        with devices.seeded(SEED, devices.choose(self.device)):
+            return information(vae, batches)
+
+    def _model(self, label: str) -> tuple[VAE, list[Tensor]]:
+        subject = self.subject(label)
+        rows = torch.arange(min(self.scale.images, len(subject.split))).split(BATCH)
+        return subject.vae, [subject.split.batch(each) for each in rows]
+
+    def neighbors(self, label: str) -> Estimate:
+        """Share of test images of the class of their five nearest codes of training images."""
+        run = self.runs[label]
+        vae, data = run.vae(), _data(run.experiment.data, self.data_root)
+        codes, labels = [], []
+        for part in (data.fixed("train"), data.fixed("test")):
+            assert part.labels is not None  # else there is nothing to tell apart
+            rows = torch.arange(min(self.scale.images, len(part)))
+            codes.append(torch.cat([vae.encode(part.batch(each)) for each in rows.split(BATCH)]))
+            labels.append(part.labels[rows])
+        return accuracies(codes[0], labels[0], codes[1], labels[1])["nearest_neighbors"]
+
+    def subject(self, label: str) -> Subject:
+        """What the figures of a run are drawn from."""
+        run = self.runs[label]
+        return Subject(run, run.vae(), _data(run.experiment.data, self.data_root).fixed("test"))
+
+    @torch.no_grad()
+    def probabilities(self, label: str, images: Tensor) -> Tensor:
+        """What the classifier of a run's data makes of images, (images, classes)."""
+        target = devices.choose(self.device)
+        source = self.runs[label].experiment.data
+        grey = Source(name=source.name, split=source.split, seed=source.seed).load(self.data_root).to(target)
+        classifier = classifier_for(grey, device=target, track=self.track)
+        return judge(classifier, images.to(target).split(BATCH)).probabilities.cpu()
+
+
+def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:
+    """Name drawings after the label of their run; of several, those whose names begin as asked."""
+    for drawing in drawings:
+        if drawing.name.startswith(only):
+            name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{drawing.name}-{label.replace('β', 'beta')}").strip("-")
+            yield drawing._replace(name=name, caption=f"{label}: {drawing.caption}")
+
+
+def held_out(row: Mapping[str, Any]) -> Mapping[str, float]:
+    """The terms of held-out images in a row of metrics."""
+    found: Mapping[str, float] = row.get("validation") or row["test"]
+    return found
+
+
+def estimate(found: Mapping[str, Any]) -> Estimate:
+    """Read an estimate as results.json has it; an inception score has a deviation over splits for its error."""
+    error = found.get("standard_error", found.get("standard_deviation"))
+    return Estimate(found["value"], float("nan") if error is None else error, found.get("samples", 1))
+
+
+def exact(value: float) -> Estimate:
+    """A number that has no error of its own."""
+    return Estimate(value, float("nan"), 1)
+
+
+def share(count: float, of: float) -> Estimate:
+    """A share of so many, with its binomial standard error.
+
+    Example:
+        >>> share(1, 4).value
+        0.25
+    """
+    p = count / max(of, 1)
+    return Estimate(p, (p * (1 - p) / max(of, 1)) ** 0.5, 1)
+
+
+@lru_cache(maxsize=1)
+def _data(source: Source, root: Path | None) -> Data:
+    return source.load(root)

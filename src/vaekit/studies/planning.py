@@ -1,0 +1,158 @@
+"""Planning a study: which trainings there are, which of them are finished, and what the others will take."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
+
+from vaekit.data import Source, Space
+from vaekit.errors import InputError, nearest
+from vaekit.experiment import Experiment
+from vaekit.model import Model
+from vaekit.run import STATE, Run
+from vaekit.studies.catalog import STUDIES
+from vaekit.studies.scale import SCALES, Scale
+from vaekit.studies.study import Artefact, Study
+
+OUT = Path("runs/reproduced")
+OPERATIONS_A_SECOND = 1e11
+"""multiplications and additions at which expected times are stated: two CPU cores"""
+PASSES = 3
+"""a step costs as much as three forward passes"""
+
+
+class Planned(NamedTuple):
+    """A training of a study.
+
+    Attributes:
+        artefact, label: what first asks for it.
+        experiment: what is trained.
+        path: its folder, named after its digest.
+    """
+
+    artefact: str
+    label: str
+    experiment: Experiment
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its steps are taken and saved."""
+        if not (self.path / STATE).is_file():
+            return False
+        run = Run(self.path)
+        with safe_open(self.path / STATE, "pt") as file:
+            steps = json.loads(file.metadata()["facts"])["step"]
+        return steps * self.experiment.batch_size >= samples(self.experiment, run.space)
+
+
+def samples(experiment: Experiment, space: Space) -> float:
+    """Training images that an experiment sees, less what rounding may take."""
+    return (experiment.training_samples or experiment.epochs * space.sizes["train"]) - 1e-3
+
+
+def find_study(name: str) -> Study:
+    """Return a study by its name.
+
+    Raises:
+        InputError: if there is none of that name.
+    """
+    for study in STUDIES:
+        if study.name == name:
+            return study
+    raise InputError(f"study {name!r} is unknown; {nearest(name, [study.name for study in STUDIES])}")
+
+
+def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artefact]:
+    """Return the artefacts of a study, or those that are named.
+
+    Raises:
+        InputError: if a name or the scale is unknown.
+    """
+    if scale not in SCALES:
+        raise InputError(f"scale {scale!r} is unknown; {nearest(scale, SCALES)}")
+    artefacts = {artefact.name: artefact for artefact in study.artefacts}
+    for name in only:
+        if name not in artefacts:
+            raise InputError(f"artefact {name!r} of {study.name} is unknown; {nearest(name, artefacts)}")
+    return [artefacts[name] for name in only] or list(study.artefacts)
+
+
+def plan(artefact: Artefact, scale: Scale, out: Path) -> list[Planned]:
+    """List the trainings of an artefact: each of its experiments, with each seed."""
+    return [
+        Planned(artefact.name, label, seeded, out / seeded.digest[:16])
+        for seed in range(scale.seeds)
+        for label, experiment in artefact.experiments(scale).items()
+        for seeded in [experiment.replace("seed", seed)]
+    ]
+
+
+def sizes(study: str, only: Sequence[str], scale: str, seeds: int | None) -> Iterator[tuple[Artefact, Scale]]:
+    """Go through the artefacts of a study, each with how much of it is run."""
+    for artefact in chosen(find_study(study), only, scale):
+        size = artefact.scales[scale]
+        yield artefact, size if seeds is None else dataclasses.replace(size, seeds=seeds)
+
+
+def dry_run(
+    study: str,
+    *,
+    only: Sequence[str] = (),
+    scale: str = "laptop",
+    seeds: int | None = None,
+    out: Path | str = OUT,
+    data_root: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Say what each training of a study would take, those that several artefacts share but once.
+
+    Args: those of ``reproduce``.
+    """
+    planned = {
+        p.path: p for artefact, size in sizes(study, only, scale, seeds) for p in plan(artefact, size, Path(out))
+    }
+    return [expected(p, data_root) for p in planned.values()]
+
+
+def expected(planned: Planned, data_root: Path | None = None) -> dict[str, Any]:
+    """Say what a training will take: its weights, images and seconds, at so many operations a second."""
+    experiment = planned.experiment
+    space = _space(experiment.data, data_root)
+    weights, operations = cost(experiment.model, space.event_shape)
+    images = math.ceil(samples(experiment, space))
+    return {
+        "artefact": planned.artefact,
+        "label": planned.label,
+        "seed": experiment.seed,
+        "weights": weights,
+        "images": images,
+        "seconds": 0.0 if planned.finished else round(PASSES * operations * images / OPERATIONS_A_SECOND, 1),
+        "finished": planned.finished,
+        "run": str(planned.path),
+    }
+
+
+@lru_cache
+def _space(source: Source, data_root: Path | None) -> Space:
+    return source.load(data_root).space
+
+
+@lru_cache
+def cost(model: Model, event_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Count the weights of a model, and the operations of its forward pass for one image.
+
+    Example:
+        >>> cost(Model(latent_dim=2), (1, 8, 8))
+        (68068, 134000)
+    """
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        vae = model.build(event_shape)
+        vae.decode(vae.encode(torch.zeros(1, *event_shape)))
+    return sum(p.numel() for p in vae.parameters()), counter.get_total_flops()

@@ -1,0 +1,195 @@
+"""Running a study: its experiments are trained once each, measured, and what is found is stored."""
+
+import json
+import logging
+import math
+import multiprocessing
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.metadata import version
+from pathlib import Path
+from statistics import fmean, stdev
+
+import torch
+
+from vaekit import devices
+from vaekit.drawings import named
+from vaekit.errors import InputError
+from vaekit.estimates import Estimate, plain
+from vaekit.experiment import Experiment
+from vaekit.measurement import Track
+from vaekit.plots import save
+from vaekit.run import EXPERIMENT, Run, write
+from vaekit.studies.lab import Lab
+from vaekit.studies.planning import OUT, Planned, plan, sizes
+from vaekit.studies.study import RESULT, Artefact, Key, Result, Row
+from vaekit.training import Progress, train
+
+log = logging.getLogger("vaekit")
+
+Follow = Callable[[Iterator[Progress]], Iterable[Progress]]
+
+DOCUMENTED = Path("docs/reproductions/results")
+
+
+def reproduce(
+    study: str,
+    *,
+    only: Sequence[str] = (),
+    scale: str = "laptop",
+    seeds: int | None = None,
+    jobs: int = 1,
+    out: Path | str = OUT,
+    results: Path | None = None,
+    device: str = "auto",
+    data_root: Path | None = None,
+    follow: Follow = iter,
+    track: Track = iter,
+) -> list[Result]:
+    """Train and measure the artefacts of a study, and store what is found.
+
+    Trainings lie in ``out``, each in a folder named after its digest: what is finished is not trained again, and what
+    was interrupted goes on.
+
+    Args:
+        study: its name.
+        only: names of artefacts; all if left out.
+        scale: smoke, laptop or full.
+        seeds: trainings of each experiment; as the scale has it if left out.
+        jobs: trainings at a time, each in a process of its own with its part of the threads.
+        out: folder of the trainings.
+        results: folder of the results; that of the documentation in a checkout, else ``out``/results.
+        device: auto, cpu or cuda.
+        data_root: folder of named sets.
+        follow: wraps the reports of each training, to show them, if it is one at a time.
+        track: wraps the batches of the measurements, to show progress.
+
+    Raises:
+        InputError: if a name is unknown, or a count is not positive.
+        RunError: as ``train`` does.
+    """
+    for name, count in (("jobs", jobs), ("seeds", seeds)):
+        if count is not None and count < 1:
+            raise InputError(f"{name} is {count}: give a number of at least 1")
+    out = Path(out)
+    folder = results_folder(results, out, scale)
+    found = []
+    for artefact, size in sizes(study, only, scale, seeds):
+        planned = plan(artefact, size, out)
+        train_all(planned, jobs, device, data_root, follow)
+        labs = [
+            Lab({p.label: Run(p.path) for p in planned if p.experiment.seed == seed}, size, device, data_root, track)
+            for seed in range(size.seeds)
+        ]
+        result = investigate(study, artefact, scale, planned, labs, folder / study, out)
+        store(result, folder)
+        found.append(result)
+    return found
+
+
+def investigate(
+    study: str, artefact: Artefact, scale: str, planned: Sequence[Planned], labs: Sequence[Lab], folder: Path, out: Path
+) -> Result:
+    """Measure what was trained, a lab a seed, and draw the figures of the first."""
+    began = time.perf_counter()
+    rows = aggregated([artefact.measure(lab) for lab in labs])
+    figures = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
+    runs = {p: Run(p.path) for p in planned}
+    return Result(
+        study=study,
+        artefact=artefact.name,
+        scale=scale,
+        size=labs[0].scale,
+        rows=rows,
+        figures=figures,
+        data=sorted({named(run.space) for run in runs.values()}),
+        epochs={p.label: round(run.metrics()[-1]["epoch"], 2) for p, run in runs.items()},
+        digests=[p.experiment.digest for p in planned],
+        command=f"vaekit reproduce {study} --only {artefact.name} --scale {scale} --seeds {len(labs)}",
+        training_seconds=round(sum(run.metrics()[-1]["seconds"] for run in runs.values()), 1),
+        measuring_seconds=round(time.perf_counter() - began, 1),
+        machine=machine(labs[0].device),
+        versions={"python": platform.python_version(), **{name: version(name) for name in ("torch", "vaekit")}},
+    )
+
+
+def results_folder(results: Path | None, out: Path, scale: str = "") -> Path:
+    """Return the folder of results: the one named, or in a checkout that of the documentation, but not for smoke."""
+    if results is not None:
+        return Path(results)
+    return DOCUMENTED if DOCUMENTED.is_dir() and scale != "smoke" else out / "results"
+
+
+def train_all(planned: Sequence[Planned], jobs: int, device: str, data_root: Path | None, follow: Follow) -> None:
+    """Train what is not finished, one after the other or several at a time."""
+    waiting = {p.path: p for p in planned if not p.finished}
+    log.info("%s: %d trainings, %d of them finished", planned[0].artefact, len(planned), len(planned) - len(waiting))
+    if jobs == 1:
+        for p in waiting.values():
+            log.info("training %s, seed %d", p.label, p.experiment.seed)
+            for _ in follow(reports(p.experiment, p.path, device, data_root)):
+                pass
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        texts = {pool.submit(_train, p.experiment.to_json(), p.path, device, data_root): p for p in waiting.values()}
+        for done in as_completed(texts):
+            done.result()
+            log.info("trained %s, seed %d", texts[done].label, texts[done].experiment.seed)
+
+
+def reports(experiment: Experiment, path: Path, device: str, data_root: Path | None) -> Iterator[Progress]:
+    """Begin or resume a training."""
+    begun = (path / EXPERIMENT).is_file()
+    return train(experiment, path, device=device, data_root=data_root, resume=begun)
+
+
+def _train(text: str, path: Path, device: str, data_root: Path | None) -> None:
+    for _ in reports(Experiment.from_json(text), path, device, data_root):
+        pass
+
+
+def aggregated(measured: Sequence[Mapping[Key, Estimate]]) -> list[Row]:
+    """Average the numbers of several seeds.
+
+    Example:
+        >>> aggregated([{("d = 2", "KL"): Estimate(1.0, 0.1, 1)}, {("d = 2", "KL"): Estimate(3.0, 0.1, 1)}])[0].value
+        2.0
+    """
+    rows = []
+    for label, quantity in measured[0]:
+        values = [numbers[label, quantity].value for numbers in measured]
+        error = measured[0][label, quantity].standard_error
+        known, deviation = error if math.isfinite(error) else None, stdev(values) if len(values) > 1 else None
+        rows.append(Row(label, quantity, fmean(values), known, deviation))
+    return rows
+
+
+def drawn(artefact: Artefact, lab: Lab, folder: Path, stem: str, out: Path) -> dict[str, str]:
+    """Draw the figures of an artefact beside its result, as .png, and return their captions by name."""
+    captions = {}
+    for drawing in artefact.figures(lab):
+        picture = save(drawing.figure, out / "figures", f"{stem}-{drawing.name}").with_suffix(".png")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, folder / picture.name)
+        captions[picture.name] = drawing.caption
+    return captions
+
+
+def machine(device: str) -> str:
+    """Say what kind of machine this is."""
+    target = devices.choose(device)
+    gpu = f"{torch.cuda.get_device_name(target)}, " if target.type == "cuda" else ""
+    return f"{gpu}{os.cpu_count()} CPU cores ({platform.machine()})"
+
+
+def store(result: Result, folder: Path) -> Path:
+    """Write a result as JSON."""
+    path = folder / result.study / f"{result.artefact}-{result.scale}.json"
+    content = json.dumps(plain(RESULT.dump_python(result, mode="json")), indent=1, ensure_ascii=False)
+    write(path, f"{content}\n".encode())
+    return path

@@ -1,0 +1,390 @@
+"""Every artefact runs from end to end on digits; results, verdicts and pages follow from the stored numbers."""
+
+import dataclasses
+import json
+import logging
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from small import small
+
+from vaekit import Experiment, InputError, Run, reproduce, train
+from vaekit.cli import main
+from vaekit.estimates import Estimate
+from vaekit.studies import aragam_losses, frans2016, kth_bounds, ncsu2018, pages, planning, running, wei
+from vaekit.studies.aragam_pictures import empty, taken
+from vaekit.studies.catalog import STUDIES
+from vaekit.studies.curves import printed
+from vaekit.studies.scale import SCALES, SMOKE, Scale
+from vaekit.studies.study import (
+    CORRECTED,
+    FAILED,
+    NOT_BUILT,
+    NOT_RUN,
+    REPRODUCED,
+    UNTESTABLE,
+    Artefact,
+    Result,
+    Row,
+    Study,
+    Verdict,
+)
+
+WORDS = (REPRODUCED, CORRECTED, FAILED, UNTESTABLE)
+ALL = [(study, artefact) for study in STUDIES for artefact in study.artefacts]
+DOCUMENTED = Path(__file__).parent.parent / "docs/reproductions/results"
+
+
+def each_artefact(function):
+    """Test a function with every artefact."""
+    names = [f"{study.name}-{artefact.name}" for study, artefact in ALL]
+    return pytest.mark.parametrize(("study", "artefact"), ALL, ids=names)(function)
+
+
+def find(study: str, name: str) -> Artefact:
+    return next(artefact for found, artefact in ALL if (found.name, artefact.name) == (study, name))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all smoke runs share, so that what has one digest is trained once."""
+    return tmp_path_factory.mktemp("reproduced")
+
+
+@each_artefact
+def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> None:
+    (result,) = reproduce(study.name, only=[artefact.name], scale="smoke", out=out)
+    assert all(math.isfinite(row.value) for row in result.rows)
+    assert result.row(*artefact.headline)
+    assert artefact.judged(result).word in WORDS
+    assert artefact.judged(result).sentence.endswith(".")
+    folder = out / "results" / study.name
+    assert pages.read(folder / f"{artefact.name}-smoke.json") == result
+    assert result.figures.keys() == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.png")}
+    assert all(planned.finished for planned in planning.plan(artefact, artefact.scales["smoke"], out))
+
+
+@each_artefact
+def test_every_scale_names_the_same_trainings_and_its_published_numbers_are_of_them(
+    study: Study, artefact: Artefact
+) -> None:
+    assert tuple(artefact.scales) == SCALES
+    labels = list(artefact.experiments(artefact.scales["smoke"]))
+    for scale in artefact.scales.values():
+        assert list(artefact.experiments(scale)) == labels
+        assert {label for label, _ in artefact.published(scale)} <= set(labels)
+    assert artefact.claim
+    assert artefact.place
+    assert artefact.tolerance
+    assert bool(artefact.source) == bool(artefact.published(artefact.scales["full"]))
+
+
+def test_names_of_artefacts_are_those_of_the_reports() -> None:
+    names = [artefact.name for _, artefact in ALL]
+    letters = {"K": 7, "N": 3, "A": 6, "W": 1, "F": 4, "T": 1}
+    assert sorted(names) == sorted(f"{letter}{k}" for letter, n in letters.items() for k in range(1, n + 1))
+    assert all(study.errors for study in STUDIES)
+
+
+def one_training() -> Artefact:
+    """An artefact of a single small training."""
+    scales = {name: Scale(epochs=2, images=50, digits=True) for name in SCALES}
+    return Artefact(
+        name="X1",
+        place="nowhere",
+        claim="a small model trains",
+        scales=scales,
+        experiments=lambda scale: {"small": small(epochs=scale.epochs)},
+        measure=lambda lab: {("small", "ELBO"): lab.estimate("small", "elbo")},
+        verdict=lambda result: Verdict(REPRODUCED, "it does."),
+        headline=("small", "ELBO"),
+        tolerance="none",
+    )
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Study:
+    """A study of that artefact, in the place of all others, whose results stay out of the documentation."""
+    monkeypatch.setattr(running, "DOCUMENTED", tmp_path / "nowhere")
+    made = Study(name="tiny", title="", citation="", artefacts=(one_training(),), errors={}, missing={"X2": "more"})
+    monkeypatch.setattr(planning, "STUDIES", (made,))
+    monkeypatch.setattr(pages, "STUDIES", (made,))
+    return made
+
+
+class TestReproduce:
+    def test_finished_trainings_are_not_trained_again(
+        self, study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (first,) = reproduce("tiny", out=tmp_path)
+
+        def never(*_: object, **__: object) -> None:
+            raise AssertionError("a finished training was trained again")
+
+        monkeypatch.setattr(running, "train", never)
+        (again,) = reproduce("tiny", out=tmp_path)
+        assert again.rows == first.rows
+        assert again.training_seconds == first.training_seconds
+
+    def test_an_interrupted_training_goes_on_to_the_same_weights(
+        self, study: Study, tmp_path: Path, every_step: None
+    ) -> None:
+        (planned,) = planning.plan(study.artefacts[0], study.artefacts[0].scales["laptop"], tmp_path / "broken")
+        steps = train(planned.experiment, planned.path)
+        next(steps)
+        next(steps)
+        steps.close()
+        assert not planned.finished
+        (broken,) = reproduce("tiny", out=tmp_path / "broken")
+        (whole,) = reproduce("tiny", out=tmp_path / "whole")
+        assert planned.finished
+        assert broken.rows == whole.rows
+
+    def test_seeds_are_averaged_and_trained_each_on_its_own(self, study: Study, tmp_path: Path) -> None:
+        (result,) = reproduce("tiny", out=tmp_path, seeds=2)
+        values = []
+        for digest in result.digests:
+            (evaluation,) = Run(tmp_path / digest[:16]).results()["evaluations"]
+            values.append(evaluation["elbo"]["value"])
+        (row,) = result.rows
+        assert row.value == pytest.approx(sum(values) / 2)
+        assert row.deviation == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+        assert {Run(tmp_path / digest[:16]).experiment.seed for digest in result.digests} == {0, 1}
+
+    def test_trainings_in_processes_of_their_own_are_the_same(self, study: Study, tmp_path: Path) -> None:
+        (apart,) = reproduce("tiny", out=tmp_path / "apart", jobs=2)
+        (here,) = reproduce("tiny", out=tmp_path / "here")
+        assert apart.rows == here.rows
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"study": "tinny"}, "did you mean 'tiny'"),
+            ({"only": ["X3"]}, "'X3' of tiny is unknown; choose from X1"),
+            ({"scale": "labtop"}, "did you mean 'laptop'"),
+            ({"seeds": 0}, "seeds is 0"),
+            ({"jobs": 0}, "jobs is 0"),
+        ],
+    )
+    def test_wrong_words_are_named(self, study: Study, tmp_path: Path, options: dict, words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            reproduce(**{"study": "tiny", "out": tmp_path} | options)
+        assert not any(tmp_path.iterdir())
+
+    def test_results_of_smoke_stay_out_of_the_documentation(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        running.DOCUMENTED.mkdir(parents=True)
+        assert running.results_folder(None, Path("out"), "smoke") == Path("out/results")
+        assert running.results_folder(None, Path("out"), "laptop") == running.DOCUMENTED
+        assert running.results_folder(Path("mine"), Path("out"), "laptop") == Path("mine")
+
+
+def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale, study: str = "aragam2024") -> Result:
+    """A result with given numbers."""
+    return Result(
+        study=study,
+        artefact=name,
+        scale="full",
+        size=scale,
+        rows=[Row(label, quantity, value, 0.1, None) for (label, quantity), value in values.items()],
+        figures={},
+        data=["mnist"],
+        epochs={"d = 2": 10},
+        digests=[],
+        command=f"vaekit reproduce {study}",
+        training_seconds=60,
+        measuring_seconds=0,
+        machine="2 CPU cores",
+        versions={},
+    )
+
+
+class TestVerdicts:
+    def table(self, shift: float, two: float, long: float) -> dict[tuple[str, str], float]:
+        """Totals that differ from the printed ones by ``shift``; those of two latents are given."""
+        totals = {aragam_losses.label(d): row["total"] + shift for d, row in aragam_losses.TABLE.items()}
+        totals |= {"d = 2": two, aragam_losses.LONG_LABEL: long}
+        kinds = ("total", f"total, {aragam_losses.LAST}", f"total, {aragam_losses.ALL}")
+        return {(label, kind): value + 3 * (kind != "total") for label, value in totals.items() for kind in kinds}
+
+    @pytest.mark.parametrize(
+        ("shift", "two", "long", "word"),
+        [
+            (0.3, 36.7, 35.0, REPRODUCED),
+            (-0.3, 38.7, 36.8, CORRECTED),
+            (1.5, 36.7, 35.0, FAILED),
+        ],
+    )
+    def test_table_of_aragam(self, shift: float, two: float, long: float, word: str) -> None:
+        result = result_of("A1", self.table(shift, two, long), Scale(epochs=10))
+        assert aragam_losses.judge_table(result).word == word
+
+    def test_short_trainings_refute_nothing(self) -> None:
+        legible = find("aragam2024", "A5")
+        values = {legible.headline: 0.3}
+        short, whole = (result_of("A5", values, Scale(epochs=epochs)) for epochs in (2, 10))
+        assert legible.judged(short).word == UNTESTABLE
+        assert legible.judged(whole).word == FAILED
+        assert legible.judged(result_of("A5", {legible.headline: 0.93}, Scale(epochs=2))).word == REPRODUCED
+
+    def test_fives(self) -> None:
+        values = {(wei.LABEL, wei.becomes(k)): 0.01 * k for k in range(10) if k != wei.FIVE}
+        assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == FAILED
+        values |= {(wei.LABEL, wei.becomes(k)): 0.5 for k in wei.LOOKALIKES}
+        assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == REPRODUCED
+
+    def test_hidden_betas_are_those_of_the_notebook(self) -> None:
+        assert [round(ncsu2018.hidden_beta(d), 4) for d in (2, 10, 20)] == [0.392, 0.0784, 0.0392]
+
+    def test_curves_are_compared_at_as_many_images(self) -> None:
+        scale = kth_bounds.scales("mnist")["full"]
+        known = kth_bounds.ON_MNIST.published(scale)
+        above = {key: value + 1 for key, value in known.items()}
+        assert kth_bounds.ON_MNIST.judge(result_of("K1", above, scale)).word == REPRODUCED
+        below = {key: value - 3 * ("AEVB" in key[0]) for key, value in known.items()}
+        assert kth_bounds.ON_MNIST.judge(result_of("K1", below, scale)).word == FAILED
+
+    def test_collapse(self) -> None:
+        values = {(frans2016.SUM, name): 1.0 for name in ("KL", frans2016.ERROR)}
+        values |= {(frans2016.MEAN, name): 1e-4 for name in ("KL", frans2016.ERROR)}
+        assert frans2016.judge_rates(result_of("F3", values, Scale(epochs=9))).word == FAILED
+
+
+def test_squared_errors_are_what_the_likelihood_is_less_its_constant(out: Path) -> None:
+    (result,) = reproduce("aragam2024", only=["T1"], scale="smoke", out=out)
+    planned = planning.plan(find("aragam2024", "T1"), SMOKE, out)
+    run = next(Run(p.path) for p in planned if p.label == "auto-encoder")
+    vae, x = run.vae(), run.data().fixed("test").batch(torch.arange(50))
+    with torch.no_grad():
+        reconstruction = -vae.draw(x).log_likelihood.mean()
+        squared = (x - vae.reconstruct(x)).square().flatten(1).sum(1).mean()
+    found = aragam_losses.losses(run, {"reconstruction": float(reconstruction), "kl": 0.0})
+    assert found["reconstruction"] == pytest.approx(float(squared), rel=1e-5)
+    assert result.artefact == "T1"
+
+
+def test_printed_curves_are_those_of_the_paper() -> None:
+    # Values that were read off the figure by eye first, then from its paths.
+    assert printed(2, "mnist", 3, "aevb", "test", 1e8) == pytest.approx(-133.4, abs=0.2)
+    assert printed(2, "frey_face", 20, "aevb", "train", 1e8) == pytest.approx(1488, abs=5)
+    assert printed(3, "mnist", 1000, "wake-sleep", "test", 6e7) == pytest.approx(-144.8, abs=0.3)
+    assert printed(2, "frey_face", 20, "aevb", "train", 1e9) is None
+    assert "arXiv:1312.6114" in (Path(running.__file__).parent / "aevb_curves.csv").read_text().splitlines()[0]
+
+
+def test_gaps_and_pairs() -> None:
+    torch.manual_seed(0)
+    assert empty(torch.rand(20_000, 2)) < 0.01
+    assert empty(torch.cat([torch.rand(9_000, 2), 9 + torch.rand(9_000, 2)])) > 0.9
+    counts = torch.tensor([[6, 2], [1, 1]])
+    assert taken(counts, 0, 1).value == pytest.approx(0.3)
+
+
+def test_numbers_of_one_seed_have_no_deviation() -> None:
+    row = running.aggregated([{("a", "b"): Estimate(1.0, float("nan"), 1)}])[0]
+    assert row == Row("a", "b", 1.0, None, None)
+
+
+class TestPages:
+    def test_documentation_is_what_the_results_give(self) -> None:
+        for name, text in pages.pages(DOCUMENTED).items():
+            assert (DOCUMENTED.parent / name).read_text() == text, f"{name}: run 'vaekit reproduce --report'"
+
+    def test_documented_results_are_of_the_same_trainings(self) -> None:
+        for study, artefact in ALL:
+            for scale in SCALES[1:]:
+                path = DOCUMENTED / study.name / f"{artefact.name}-{scale}.json"
+                if not path.is_file():
+                    continue
+                result = pages.read(path)
+                assert list(result.epochs) == list(artefact.experiments(result.size))
+                assert all((path.parent / name).is_file() for name in result.figures)
+
+    def test_a_page_says_what_was_measured_and_what_was_not_run(self, tmp_path: Path) -> None:
+        values = TestVerdicts().table(-0.3, 38.7, 36.8)
+        running.store(result_of("A1", values, Scale(epochs=10)), tmp_path / "results")
+        written = {path.name: path.read_text() for path in pages.write_pages(tmp_path / "results")}
+        assert "| 31.29 | 30.99 ± 0.1 (d = 5, total) | full | reproduced with a correction |" in written["README.md"]
+        assert written["README.md"].count(NOT_RUN) == len(ALL) - 1
+        assert written["README.md"].count(NOT_BUILT) == sum(len(study.missing) for study in STUDIES)
+        assert "**Reproduced with a correction**" in written["aragam2024.md"]
+        assert "**Not run yet.**" in written["wei.md"]
+        links = re.findall(r"\]\((\w+)\.md#(\w+)\)", written["README.md"])
+        assert len(links) == len(ALL)
+        assert all(f'<a id="{anchor}"></a>' in written[f"{name}.md"] for name, anchor in links)
+
+    def test_full_comes_before_laptop_and_smoke_is_left_out(self, tmp_path: Path) -> None:
+        for scale in SCALES:
+            result = result_of("A5", {("d = 5", "x"): 1.0}, Scale(epochs=10))
+            running.store(dataclasses.replace(result, scale=scale), tmp_path)
+        (aragam,) = (study for study in STUDIES if study.name == "aragam2024")
+        assert pages.stored(aragam, tmp_path)["A5"].scale == "full"
+        (tmp_path / "aragam2024/A5-full.json").unlink()
+        assert pages.stored(aragam, tmp_path)["A5"].scale == "laptop"
+        (tmp_path / "aragam2024/A5-laptop.json").unlink()
+        assert pages.stored(aragam, tmp_path) == {}
+
+    def test_a_damaged_result_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "wei").mkdir()
+        (tmp_path / "wei/W1-full.json").write_text('{"study": "wei"}')
+        with pytest.raises(InputError, match=r"W1-full\.json is no result"):
+            pages.pages(tmp_path)
+
+
+class TestCommandLine:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def test_all_artefacts_are_listed_with_their_state(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["reproduce", "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)
+        assert len(rows) == 24
+        assert {row["state"] for row in rows} == {NOT_RUN, NOT_BUILT}
+
+    def test_a_dry_run_trains_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["reproduce", "aragam2024", "--only", "A1", "--scale", "smoke", "--dry-run"]) == 0
+        printed = capsys.readouterr().out
+        assert "d = 30" in printed
+        assert "minutes of training at" in printed
+        assert not Path("runs").exists()
+
+    def test_a_study_is_run_and_its_pages_are_written(self, study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["reproduce", "tiny", "--scale", "smoke"]) == 0
+        printed = capsys.readouterr().out
+        assert "ELBO" in printed
+        assert "reproduced: it does." in printed
+        assert main(["reproduce", "tiny", "--scale", "smoke", "--json"]) == 0
+        (found,) = json.loads(capsys.readouterr().out)
+        assert found["word"] == REPRODUCED
+        assert main(["reproduce", "--report", "--quiet"]) == 0
+        assert "README.md" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (["aragam"], "did you mean 'aragam2024'"),
+            (["wei", "--only", "W2"], "choose from W1"),
+            (["wei", "--scale", "ful"], "did you mean 'full'"),
+            (["--only", "W1"], "--only needs a study"),
+            (["--dry-run"], "--dry-run needs a study"),
+        ],
+    )
+    def test_wrong_use_is_one_sentence(
+        self, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["reproduce", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert sentence in line
+
+
+def test_progress_is_told(study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "vaekit"):
+        reproduce("tiny", out=tmp_path)
+    assert "X1: 1 trainings, 0 of them finished" in caplog.text
+    assert isinstance(Run(next(tmp_path.glob("*/experiment.json")).parent).experiment, Experiment)
