@@ -90,6 +90,13 @@ def test_a_kind_that_is_named_again_keeps_its_fields() -> None:
     assert DIGITS.replace("objective.beta_schedule.kind", "warm_up").objective.beta_schedule == WarmUp()
 
 
+def test_what_is_put_in_place_is_not_changed_by_what_follows(experiment: Experiment) -> None:
+    likelihood = {"kind": "gaussian", "scale": "fixed"}
+    changes = {"model.likelihood": likelihood, "model.likelihood.fixed_scale": 1.0}
+    assert experiment.replace_all(changes).model.likelihood == Gaussian(scale="fixed", fixed_scale=1.0)
+    assert likelihood == {"kind": "gaussian", "scale": "fixed"}
+
+
 def test_fields_that_go_together_are_checked_once_all_are_in_place() -> None:
     both = DIGITS.replace_all({"model.posterior": "delta", "objective": "reconstruction"})
     assert both.model.posterior.kind == "delta"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
 from hashlib import sha256
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
@@ -111,7 +112,7 @@ class Experiment:
         """Return the experiment with several fields changed, in order, and checked once all are in place."""
         tree = ADAPTER.dump_python(self, mode="json")
         for path, value in changes.items():
-            _set(tree, path, value)
+            _set(tree, path, deepcopy(value))  # a later change may reach into it
         try:
             return ADAPTER.validate_python(tree)
         except ValidationError as error:
