@@ -90,10 +90,11 @@ def test_a_kind_that_is_named_again_keeps_its_fields() -> None:
     assert DIGITS.replace("objective.beta_schedule.kind", "warm_up").objective.beta_schedule == WarmUp()
 
 
-def test_what_is_put_in_place_is_not_changed_by_what_follows(experiment: Experiment) -> None:
+def test_what_is_put_in_place_is_not_changed_by_what_follows() -> None:
     likelihood = {"kind": "gaussian", "scale": "fixed"}
     changes = {"model.likelihood": likelihood, "model.likelihood.fixed_scale": 1.0}
-    assert experiment.replace_all(changes).model.likelihood == Gaussian(scale="fixed", fixed_scale=1.0)
+    experiment = Experiment(data=Source(name="digits")).replace_all(changes)
+    assert experiment.model.likelihood == Gaussian(scale="fixed", fixed_scale=1.0)
     assert likelihood == {"kind": "gaussian", "scale": "fixed"}
 
 
