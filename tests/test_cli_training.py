@@ -101,6 +101,17 @@ def test_config_and_overwrite(run: Run, folder: Path) -> None:
     assert Run(folder / "again").experiment == run.experiment.replace("seed", 1)
 
 
+def test_a_wrong_word_for_compile_leaves_every_folder_as_it_is(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run.path / "weights.safetensors").read_bytes()
+    for path, more in ((folder / "new", ()), (run.path, ("--overwrite",))):
+        assert main([*TRAIN, "--compile", "sometimes", "--run", str(path), *more]) == 2
+        assert "compile 'sometimes' is unknown: choose auto, on or off" in capsys.readouterr().err
+    assert not (folder / "new").exists()
+    assert (run.path / "weights.safetensors").read_bytes() == before
+
+
 def test_tensorboard(run: Run) -> None:
     event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     assert main([*TRAIN, "--epochs", "2", "--tensorboard", "--run", "tb"]) == 0

@@ -28,7 +28,7 @@ from vaekit.linear import Linear
 from vaekit.networks import Conv
 from vaekit.objectives import ELBO, Loss, Reconstruction
 from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
-from vaekit.steps import Step, wants_compiling
+from vaekit.steps import Step, refuse_unknown, wants_compiling
 from vaekit.training import Progress, Training, check, chosen_device
 
 log = logging.getLogger("vaekit")
@@ -76,6 +76,7 @@ def train_stack(
         RunError: as ``train`` does.
     """
     paths = [Path(run) for run in runs]
+    refuse_unknown(compile)
     refuse_unlike(experiments)
     if not len(experiments) == len(paths) == len({path.resolve() for path in paths}):
         names = ", ".join(map(str, paths))

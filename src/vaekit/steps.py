@@ -29,6 +29,12 @@ class Step(nn.Module):
         return self.objective(self.vae, x, kl_weight, *z)
 
 
+def refuse_unknown(choice: str) -> None:
+    """Refuse a choice that is none of auto, on, off."""
+    if choice not in ("auto", "on", "off"):
+        raise InputError(f"compile {choice!r} is unknown: choose auto, on or off")
+
+
 def wants_compiling(choice: str, steps: int, network: str, device: torch.device) -> bool:
     """Decide whether the steps of a training are compiled, and say so where it is decided for the user.
 
@@ -38,8 +44,7 @@ def wants_compiling(choice: str, steps: int, network: str, device: torch.device)
     Raises:
         InputError: if the choice is none of auto, on, off.
     """
-    if choice not in ("auto", "on", "off"):
-        raise InputError(f"compile {choice!r} is unknown: choose auto, on or off")
+    refuse_unknown(choice)
     pays = steps >= WORTHWHILE and (network != "conv" or device.type != "cpu")
     if choice == "auto" and pays:
         log.info("chosen: compiled steps because there are %s of them; --compile off keeps them eager", f"{steps:,}")

@@ -23,7 +23,7 @@ from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
-from vaekit.steps import Step, compiled, wants_compiling
+from vaekit.steps import Step, compiled, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -87,6 +87,7 @@ def train(
         InputError: if the data do not suit the experiment, the model exceeds the memory, or the folder is taken.
         RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
     """
+    refuse_unknown(compile)  # before a folder is begun or replaced
     target = chosen_device(device)
     if resume:
         folder = Run(Path(run))
