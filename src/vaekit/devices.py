@@ -75,7 +75,7 @@ def memory(device: torch.device) -> int:
 def keep_freed_memory() -> None:
     """Let the C library keep freed memory, up to 2 GiB, for the next step, which else gets it from the system anew.
 
-    Getting it page by page takes a fifth of the time of a convolutional network's step. For the whole process; glibc.
+    Getting it page by page is a good part of a convolutional network's step. For the whole process; glibc.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         trim_threshold, mmap_threshold = -1, -3  # the names of malloc.h, M_...

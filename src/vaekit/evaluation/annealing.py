@@ -32,8 +32,7 @@ Count = Annotated[int, Field(gt=0)]
 class Annealing:
     """How to anneal; the cost is (chains + 4) × temperatures × leapfrog decoded images with gradient for each x.
 
-    As it stands, 100 images of MNIST and a decoder of 500 units take a minute and a half on one core. At equal cost
-    more temperatures are worth more than longer trajectories.
+    At equal cost more temperatures are worth more than longer trajectories.
     """
 
     start: Literal["encoder", "prior"] = "encoder"
