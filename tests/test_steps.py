@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter
+from torch import Tensor
 
 from vaekit import steps
 from vaekit.errors import InputError
-from vaekit.steps import wants_compiling
+from vaekit.model import Model
+from vaekit.networks import Conv
+from vaekit.objectives import ELBO
+from vaekit.optimizers import Optimizer
+from vaekit.steps import Descent, Step, wants_compiling
 
 # In a process of its own: in this one every function checks its arguments, which cannot be compiled.
 SCRIPT = """
@@ -113,3 +119,25 @@ def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
     assert chosen(steps.WORTHWHILE, "conv", "cuda") == [False, True, True]
     with pytest.raises(InputError, match="compile 'always' is unknown: choose auto, on or off"):
         wants_compiling("always", 1, "mlp", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"kind": "adamw", "weight_decay": 0.1, "betas": (0.5, 0.9)}])
+def test_a_whole_step_is_the_optimisers_own_and_changes_nothing_where_the_loss_is_no_number(changes: dict) -> None:
+    x, one = torch.rand(20, 1, 8, 8).round(), torch.tensor(1.0)
+    optimizer = TypeAdapter(Optimizer).validate_python({"kind": "adam", **changes})
+
+    def stepped(whole: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        step = Step(Model(latent_dim=2, network=Conv(channels=(4,), strides=(2,))).build((1, 8, 8)), ELBO())
+        descent = Descent(step, optimizer.build(step.parameters()), "fp32", None)
+        if whole:
+            descent.whole = steps.whole(step, descent.optimizer)
+        for batch in (x, x / 0, x):
+            for group in descent.optimizer.param_groups:
+                group["lr"] /= 2
+            torch.manual_seed(1)
+            descent(batch, one)
+        return [*step.parameters(), *(state["step"] for state in descent.optimizer.state.values())]
+
+    for ours, theirs in zip(stepped(True), stepped(False), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-6, atol=1e-9)

@@ -40,6 +40,7 @@ class Compiled(Generic[P, T]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of what it imports
             import_module("torch._inductor.compile_fx")
+        torch._dynamo.config.trace_autograd_ops = True  # else a function must not differentiate inside
         torch.compiler.reset()  # else the ninth model of a process is not compiled any more
         quick = torch.compile(self.function, fullgraph=True, options={"fallback_random": True})
         try:

@@ -37,6 +37,11 @@ class Loss(NamedTuple):
         found = torch.stack([self.value.detach(), *(term.detach() for term in self.terms.values())]).tolist()
         return dict(zip(("loss", *self.terms), found, strict=True))
 
+    def detach(self) -> "Loss":
+        """Return the same numbers without what is needed to differentiate them."""
+        terms = {name: term.detach() for name, term in self.terms.items()}
+        return Loss(self.value.detach(), self.bound.detach(), terms)
+
 
 class Objective(Protocol):
     """A function of (model, batch) and of what it is told about the course of the training."""

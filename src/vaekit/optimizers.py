@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from vaekit.errors import InputError
 from vaekit.specs import spec
@@ -136,6 +136,45 @@ class SGD:
         return torch.optim.SGD(
             parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
         )
+
+
+# Torch's own optimisers stop its compiler, and what that makes of their formulas is slower than torch's fused kernel,
+# which is therefore an operator here: a step of Adam, or of AdamW if decoupled, unless ``failed`` is one.
+OPERATORS = torch.library.Library("vaekit", "FRAGMENT")
+OPERATORS.define(
+    "adam(Tensor(a!)[] weights, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, Tensor(d!)[] steps, "
+    "Tensor learning_rate, Tensor failed, float beta1, float beta2, float eps, float weight_decay, bool decoupled) "
+    "-> ()"
+)
+
+
+def adam(
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    steps: list[Tensor],
+    learning_rate: Tensor,
+    failed: Tensor,
+    *settings: float,
+) -> None:
+    """What the operator does."""
+    alike = [
+        g if g.stride() == w.stride() else torch.empty_like(w).copy_(g) for w, g in zip(weights, gradients, strict=True)
+    ]
+    beta1, beta2, eps, weight_decay, decoupled = settings
+    torch._foreach_add_(steps, 1 - failed)
+    (torch._fused_adamw_ if decoupled else torch._fused_adam_)(
+        weights, alike, means, squares, [], steps, lr=learning_rate, found_inf=failed, amsgrad=False, maximize=False,
+        beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay,
+    )  # fmt: skip
+
+
+OPERATORS.impl("adam", adam, "CompositeExplicitAutograd")
+
+
+@torch.library.register_fake("vaekit::adam")
+def _(*_: object) -> None: ...
 
 
 Optimizer = Annotated[Adam | AdamW | Adamax | Adagrad | RMSprop | SGD, Field(discriminator="kind")]

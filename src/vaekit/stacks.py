@@ -194,12 +194,18 @@ class Member(Training):
         self.state = devices.random_state(self.device)
         return x, noise
 
+    def update(self, numbers: Mapping[str, float]) -> None:
+        """Change the weights by the gradients that they hold, and count the step."""
+        self.set_learning_rate()
+        self.descent.update()
+        self.count(numbers)
+
     def explain(self, stored: Tensor) -> None:
         """Raise the error of a batch on which the loss is no number."""
         devices.set_random_state(self.before, self.device)
         x = self.data.train.seen(stored)
         with devices.autocast(self.device, self.experiment.precision):
-            raise self.failure(self.objective, x, self.batch_name)
+            raise self.failure(self.descent.step, x, self.batch_name)
 
 
 def reports(members: Sequence[Member], compile: str) -> Generator[list[Progress], None, None]:

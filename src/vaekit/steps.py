@@ -1,12 +1,15 @@
 """One step of training as a module, and as quick as the device allows: eager or compiled."""
 
 import logging
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from vaekit import devices
 from vaekit.compiling import Compiled
+from vaekit.devices import Precision
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.objectives import Loss, Objective
@@ -51,15 +54,90 @@ def wants_compiling(choice: str, steps: int, network: str, device: torch.device)
     return choice == "on" or (choice == "auto" and pays)
 
 
-def compiled(step: Step, x: Tensor, kl_weight: Tensor, asked: bool) -> Compiled[[Tensor, Tensor], Loss]:
-    """Return the step that is compiled at its first call, with arguments like these.
+class Descent:
+    """Steps down the gradient of the objective: forward, backward and the optimiser's update.
 
     Args:
-        step: the step.
-        x, kl_weight: a batch, and the KL's weight.
-        asked: whether the user asked for it.
+        step: the objective as a module.
+        optimizer: of the weights of its model.
+        precision: of the forward pass.
+        gradient_norm: a longer gradient is shortened to it; None to leave it.
     """
-    with devices.seeded(0, x.device), torch.no_grad():
-        step.eval()(x, kl_weight)  # torch looks for the closed form of a KL at its first use; compiled code cannot
-    step.train()
-    return Compiled(step, "steps", asked)
+
+    def __init__(
+        self, step: Step, optimizer: torch.optim.Optimizer, precision: Precision, gradient_norm: float | None
+    ) -> None:
+        self.step, self.optimizer, self.precision, self.gradient_norm = step, optimizer, precision, gradient_norm
+        self.forward: Callable[..., Loss] = step
+        self.whole: Callable[..., Loss] | None = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether steps are compiled."""
+        function = self.whole or self.forward
+        return isinstance(function, Compiled) and not function.failed
+
+    def compile(self, x: Tensor, kl_weight: Tensor, asked: bool) -> None:
+        """Have the steps compiled at the first: all of a step as one function if the optimiser is Adam's.
+
+        Args:
+            x, kl_weight: a batch, and the KL's weight.
+            asked: whether the user asked for it.
+        """
+        with devices.seeded(0, x.device), torch.no_grad():
+            self.step.eval()(
+                x, kl_weight
+            )  # torch looks for the closed form of a KL at its first use; compiled code cannot
+        self.step.train()
+        if isinstance(self.optimizer, torch.optim.Adam) and not self.gradient_norm:
+            self.whole = Compiled(whole(self.step, self.optimizer), "steps", asked)
+        else:
+            self.forward = Compiled(self.step, "steps", asked)
+
+    def __call__(self, x: Tensor, kl_weight: Tensor, *z: Tensor) -> dict[str, float]:
+        """Take a step, and return loss and terms; the weights stay as they are if the loss is no finite number."""
+        with devices.autocast(x.device, self.precision):
+            if self.whole:
+                rate = torch.tensor(self.optimizer.param_groups[0]["lr"], device=x.device)
+                return self.whole(x, kl_weight, rate, *z).numbers()
+            loss = self.forward(x, kl_weight, *z)
+            numbers = loss.numbers()
+        if math.isfinite(numbers["loss"]):
+            self.optimizer.zero_grad()
+            loss.value.backward()
+            self.update()
+        return numbers
+
+    def update(self) -> None:
+        """Change the weights by the gradients that they hold."""
+        if self.gradient_norm:
+            nn.utils.clip_grad_norm_(self.step.parameters(), self.gradient_norm)
+        self.optimizer.step()
+
+
+def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
+    """Return a function that takes a step of Adam or AdamW: for the compiler one graph, with nothing between its parts.
+
+    Its arguments are those of the objective, with the learning rate, a scalar, behind the weight of the KL. It works
+    on the state of the optimiser, which begins at zero.
+    """
+    (group,) = optimizer.param_groups
+    weights: list[Tensor] = group["params"]
+    states = [optimizer.state[weight] for weight in weights]
+    for weight, state in zip(weights, states, strict=True):
+        if not state:
+            state["step"] = torch.zeros((), device=weight.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+    moments = [(state["exp_avg"], state["exp_avg_sq"], state["step"]) for state in states]
+    settings = *group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"]
+
+    def take(x: Tensor, kl_weight: Tensor, learning_rate: Tensor, *z: Tensor) -> Loss:
+        loss: Loss = step(x, kl_weight, *z)
+        gradients = torch.autograd.grad(loss.value, weights, allow_unused=True)
+        rows = [(w.detach(), g, *m) for w, g, m in zip(weights, gradients, moments, strict=True) if g is not None]
+        failed = (~loss.value.detach().isfinite()).float()
+        with torch.no_grad():  # else the compiler copies the weights to and fro
+            torch.ops.vaekit.adam(*map(list, zip(*rows, strict=True)), learning_rate, failed, *settings)
+        return loss.detach()
+
+    return take

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
-from vaekit.compiling import Compiled
 from vaekit.data import Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
@@ -23,7 +22,7 @@ from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
-from vaekit.steps import Step, compiled, refuse_unknown, wants_compiling
+from vaekit.steps import Descent, Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -161,7 +160,7 @@ class Training:
         saved = self.saved_state()
         torch.manual_seed(experiment.seed)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
-        self.objective = Step(self.vae, experiment.objective)
+        step = Step(self.vae, experiment.objective)
         em = experiment.objective
         self.chains = em.chains(self.vae, images) if isinstance(em, MonteCarloEM) else nn.Module()
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
@@ -173,11 +172,11 @@ class Training:
         self.begin_window()
         if saved:
             self.restore(*saved)
-        self.forward: Callable[..., Loss] = self.objective
+        self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm)
         kind = experiment.model.network.kind
         if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps, kind, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
-            self.forward = compiled(self.objective, x, self.kl_weight, asked=compile == "on")
+            self.descent.compile(x, self.kl_weight, asked=compile == "on")
 
     def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
@@ -250,26 +249,23 @@ class Training:
         began = time.perf_counter()
         x = self.data.train.seen(stored)
         state = devices.random_state(self.device)
-        with devices.autocast(self.device, self.experiment.precision):
-            loss: Loss = self.forward(x, self.kl_weight, *self.chained(x))
-            numbers = loss.numbers()
-            if not math.isfinite(numbers["loss"]):
-                devices.set_random_state(state, self.device)
-                raise self.failure(self.objective, x, self.batch_name)
-        self.optimizer.zero_grad()
-        loss.value.backward()
-        self.update(numbers)
+        self.set_learning_rate()
+        numbers = self.descent(x, self.kl_weight, *self.chained(x))
+        if not math.isfinite(numbers["loss"]):
+            devices.set_random_state(state, self.device)
+            with devices.autocast(self.device, self.experiment.precision):
+                raise self.failure(self.descent.step, x, self.batch_name)
+        self.count(numbers)
         self.busy += time.perf_counter() - began
 
-    def update(self, numbers: Mapping[str, float]) -> None:
-        """Change the weights by the gradients that they hold, and count the step, whose loss and terms are given."""
-        experiment = self.experiment
-        factor = experiment.schedule.factor(self.epoch, self.epochs)
+    def set_learning_rate(self) -> None:
+        """Give the optimiser the learning rate of this step."""
+        factor = self.experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
-            group["lr"] = experiment.optimizer.learning_rate * factor
-        if experiment.gradient_norm:
-            nn.utils.clip_grad_norm_(self.vae.parameters(), experiment.gradient_norm)
-        self.optimizer.step()
+            group["lr"] = self.experiment.optimizer.learning_rate * factor
+
+    def count(self, numbers: Mapping[str, float]) -> None:
+        """Count a step that was taken, with its loss and terms."""
         if self.average:
             self.average.update_parameters(self.vae)
         for name, number in numbers.items():
@@ -282,7 +278,8 @@ class Training:
         if not isinstance(self.chains, Chains):
             return ()
         em = cast(MonteCarloEM, self.experiment.objective)
-        return (em.moved(self.vae, x, self.chains, self.order.rows(self.step).to(self.device)),)
+        with devices.autocast(self.device, self.experiment.precision):
+            return (em.moved(self.vae, x, self.chains, self.order.rows(self.step).to(self.device)),)
 
     @property
     def batch_name(self) -> str:
@@ -396,7 +393,7 @@ class Training:
             "busy": self.busy,
             "stale": self.stale,
             "best_bound": self.best_bound,
-            "compiled": isinstance(self.forward, Compiled) and not self.forward.failed,
+            "compiled": self.descent.compiled,
         }
         self.run.save(STATE, tensors, facts)
         self.run.save(WEIGHTS, self.best or self.model.state_dict())
