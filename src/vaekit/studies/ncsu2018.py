@@ -27,7 +27,7 @@ from vaekit.studies.study import (
     number,
 )
 
-SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=2), "full": Scale(epochs=50)}
+SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=1), "full": Scale(epochs=50)}
 LATENTS = (2, 10, 20)
 PIXELS, WEIGHT = 784, 1e-3
 """the notebook's loss is the mean over pixels plus 0.0005 times the mean over latents of twice the KL"""
