@@ -284,13 +284,20 @@ def test_conv_refuses_tables_and_images_that_its_decoder_does_not_cover() -> Non
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_strided_transposed_convolutions_stay_fp32_on_the_cpu_under_autocast(stride: int) -> None:
+def test_transposed_convolutions_are_torchs_and_follow_autocast(stride: int) -> None:
     torch.manual_seed(0)
-    layer, x = ConvTranspose2d(2, 3, 3, stride, 1), torch.randn(4, 2, 5, 5)
-    plain = layer(x)
+    layer, x = ConvTranspose2d(2, 3, 3, stride, 1, stride - 1), torch.randn(4, 2, 5, 5)
+    theirs = torch.nn.ConvTranspose2d(2, 3, 3, stride, 1, stride - 1)
+    theirs.load_state_dict(layer.state_dict())
+    for each in (layer, theirs):
+        each(x).square().sum().backward()
+    assert torch.allclose(layer(x), theirs(x), atol=1e-6)
+    assert layer.bias is not None
+    assert theirs.bias is not None
+    for ours, other in ((layer.weight.grad, theirs.weight.grad), (layer.bias.grad, theirs.bias.grad)):
+        assert ours is not None
+        assert torch.allclose(ours, other, rtol=1e-5)  # type: ignore[arg-type]
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer(x.bfloat16())
-    assert found.dtype == (torch.bfloat16 if stride == 1 else torch.float32)
-    assert torch.allclose(found.float(), plain, atol=0.05)
-    found.float().sum().backward()
-    assert layer.weight.grad is not None
+        found = layer(x)
+    assert found.dtype == torch.bfloat16
+    assert torch.allclose(found.float(), layer(x), atol=0.05)

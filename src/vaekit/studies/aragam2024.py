@@ -119,5 +119,4 @@ STUDY = Study(
         "the nearest.",
         "interpolation is named as a criterion and not shown": "A6 shows it.",
     },
-    missing={},
 )

@@ -102,6 +102,11 @@ class Lab:
         run = self.runs[label]
         return Subject(run, run.vae(), _data(run.experiment.data, self.data_root).fixed("test"))
 
+    def training_images(self, label: str) -> Tensor:
+        """The first training images of a run, as many as are looked at."""
+        split = _data(self.runs[label].experiment.data, self.data_root).fixed("train")
+        return split.batch(torch.arange(min(self.scale.images, len(split))))
+
     @torch.no_grad()
     def probabilities(self, label: str, images: Tensor) -> Tensor:
         """What the classifier of a run's data makes of images, (images, classes)."""

@@ -263,5 +263,4 @@ STUDY = Study(
         "a dense layer of 32 units is not mentioned": "it is in the notebook, and here.",
         "the learning rate is not stated": "0.001, the default of Keras.",
     },
-    missing={},
 )

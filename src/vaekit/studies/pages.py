@@ -10,7 +10,7 @@ from vaekit.errors import InputError
 from vaekit.run import write
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.scale import SCALES
-from vaekit.studies.study import NOT_BUILT, NOT_RUN, RESULT, Artefact, Key, Result, Row, Study, Verdict, number
+from vaekit.studies.study import NOT_RUN, RESULT, Artefact, Key, Result, Row, Study, Verdict, number
 
 HEAD = """# Reproductions
 
@@ -88,8 +88,6 @@ def states(results: Path) -> list[dict[str, str]]:
             result = found.get(artefact.name)
             state = f"{artefact.judged(result).word} ({result.scale})" if result else NOT_RUN
             rows.append({"study": study.name, "artefact": artefact.name, "claim": artefact.claim, "state": state})
-        for name, claim in study.missing.items():
-            rows.append({"study": study.name, "artefact": name, "claim": claim, "state": NOT_BUILT})
     return rows
 
 
@@ -117,8 +115,6 @@ def _lines(study: Study, found: Mapping[str, Result]) -> Iterator[str]:
         measured = f"{_measured(result.row(*artefact.headline))} ({what})"
         word = artefact.judged(result).word
         yield _line(link, artefact.claim, "" if value is None else number(value), measured, result.scale, word)
-    for name, claim in study.missing.items():
-        yield _line(f"{study.name} {name}", claim, "", "", "", NOT_BUILT)
 
 
 def _line(*cells: str) -> str:
@@ -142,8 +138,6 @@ def _page(study: Study, found: Mapping[str, Result], folder: str) -> Iterator[st
             yield from _section(artefact, found[artefact.name], folder)
         else:
             yield f"**{NOT_RUN.capitalize()}.** `vaekit reproduce {study.name} --only {artefact.name}`\n"
-    for name, claim in study.missing.items():
-        yield f"\n## {name}: {claim}\n\n**{NOT_BUILT.capitalize()}.**\n"
     yield "\n## What is wrong or left open in the report\n\n"
     for error, effect in study.errors.items():
         yield f"- **{error}**: {effect}\n"

@@ -22,7 +22,7 @@ REPRODUCED = "reproduced"
 CORRECTED = "reproduced with a correction"
 FAILED = "not reproduced"
 UNTESTABLE = "cannot be tested"
-NOT_RUN, NOT_BUILT = "not run yet", "not built yet"
+NOT_RUN = "not run yet"
 
 
 class Verdict(NamedTuple):
@@ -158,7 +158,6 @@ class Study:
         title, citation: of the report, and what code it descends from.
         artefacts: by rising name.
         errors: what is wrong or left open in the report, and what it does to the numbers.
-        missing: claims of artefacts that are not built yet, by name.
     """
 
     name: str
@@ -166,7 +165,6 @@ class Study:
     citation: str
     artefacts: tuple[Artefact, ...]
     errors: Mapping[str, str]
-    missing: Mapping[str, str]
 
 
 def number(value: float) -> str:

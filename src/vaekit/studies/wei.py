@@ -101,5 +101,4 @@ STUDY = Study(
         "`X_train` is not defined": "the loader that the note imports elsewhere leaves 5,000 images out; all 60,000 "
         "are taken here.",
     },
-    missing={},
 )
