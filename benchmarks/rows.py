@@ -31,7 +31,7 @@ TRAINERS = {
 }
 ON_IMAGES = {name: TRAINERS[name] for name in TRAINERS if TRAINERS[name][0] in ("plain", "pythae", "vaekit")}
 USERS = {"plain torch": ("plain", ""), "pythae": ("pythae_use", ""), "vaekit fp32": ("vaekit_use", "fp32 auto")}
-SAMPLERS = {**USERS, "Pyro": ("pyro", "")}
+SAMPLERS = {**USERS, "vaekit bf16": ("vaekit_use", "bf16 auto"), "Pyro": ("pyro", "")}
 EPOCH, BOUND, MOST_ROUNDS = 60_000, -110.0, 40
 
 

@@ -95,6 +95,15 @@ def test_more_images_cost_only_themselves_and_a_broken_batch(run: Run) -> None:
     assert again["log_evidence"]["value"] == pytest.approx(float(values[:40].mean()), abs=1e-12)
 
 
+def test_bf16_is_a_little_off_and_kept_apart(run: Run) -> None:
+    exact, quick = (evaluate(run, metrics=["evidence"], samples=7, images=50, precision=p) for p in ("fp32", "bf16"))
+    assert quick["per_image"] != exact["per_image"]
+    assert quick["command"].endswith("--precision bf16")
+    assert "precision" not in exact["command"]
+    off = [run.measured(found["per_image"])["log_evidence"] for found in (exact, quick)]
+    assert 0 < (off[0] - off[1]).abs().max() < 0.2
+
+
 def test_new_weights_are_measured_anew(run: Run) -> None:
     before = evaluate(run, metrics=["evidence"], samples=5, images=20)
     weights = run.vae().state_dict()

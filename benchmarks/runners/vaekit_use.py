@@ -10,6 +10,7 @@ import vaekit
 from benchmarks import nets
 from benchmarks.protocol import Job, seconds, serve
 from benchmarks.runners.vaekit import begin, experiment
+from vaekit import devices
 from vaekit.evaluation.evidence import evidence
 from vaekit.measurement import BATCH, compile_densities
 
@@ -26,7 +27,8 @@ class Evidence:
         self.x = torch.from_numpy(np.load(job.file("test"))[: job.images]).to(job.device)
 
     def round(self) -> dict[str, float]:
-        parts = [evidence(self.vae, x, self.job.samples)["log_evidence"] for x in self.x.split(BATCH)]
+        with devices.autocast(torch.device(self.job.device), experiment(self.job).precision):
+            parts = [evidence(self.vae, x, self.job.samples)["log_evidence"] for x in self.x.split(BATCH)]
         value = torch.cat(parts).mean().item()
         return {"log_evidence": value, "images": self.job.images, "samples": self.job.samples}
 

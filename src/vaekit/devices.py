@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -34,6 +34,12 @@ def choose(name: str) -> torch.device:
         found = f"{torch.cuda.device_count()} CUDA devices"
         raise InputError(f"device {name!r} was asked for, this machine has {found}: choose auto or cpu")
     return device
+
+
+def refuse_unknown(precision: str) -> None:
+    """Refuse a precision that is none of fp32, bf16."""
+    if precision not in get_args(Precision):
+        raise InputError(f"precision {precision!r} is unknown: choose {' or '.join(get_args(Precision))}")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.compiling import Compiled
 from vaekit.data import Data, Source, Split
+from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest
 from vaekit.estimates import mean_over_images, plain
 from vaekit.evaluation import evidence
@@ -63,6 +64,7 @@ class Subject:
     samples: int
     full: bool
     annealing: Annealing
+    precision: Precision
     device: torch.device
     data_root: Path | None
     track: Track
@@ -79,6 +81,8 @@ class Subject:
     def file(self, name: str, settings: Mapping[str, Any]) -> str:
         """Where numbers of each image are kept: a name that changes with weights, data, split and settings."""
         facts = {"split": self.split, "seed": SEED, "batch": BATCH, "data": self.run.space.digest, **settings}
+        if self.precision != "fp32":
+            facts["precision"] = self.precision
         weights = sha256((self.run.path / WEIGHTS).read_bytes()).hexdigest()
         key = sha256(json.dumps(facts | {"weights": weights}, sort_keys=True).encode()).hexdigest()
         return f"measured/{name}-{key[:16]}.safetensors"
@@ -129,6 +133,7 @@ def evaluate(
     images: int | None = None,
     full: bool = False,
     annealing: Annealing = ANNEALING,
+    precision: Precision = "fp32",
     device: str = "auto",
     data_root: Path | None = None,
     track: Track = iter,
@@ -147,6 +152,7 @@ def evaluate(
         images: the first so many images of the split; 1000 if None, all with ``full``.
         full: all groups, on all images.
         annealing: the settings of annealed importance sampling.
+        precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; all else is in fp32.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
         track: wraps the batches, to show progress.
@@ -157,11 +163,12 @@ def evaluate(
         the likelihood is no density of such data.
 
     Raises:
-        InputError: if a group or the split is unknown, a count is not positive, or the data do not fit.
+        InputError: if a group, the split or the precision is unknown, a count is not positive, or the data do not fit.
     """
     for metric in metrics:
         if metric not in GROUPS:
             raise InputError(f"metric {metric!r} is unknown; {nearest(metric, GROUPS)}")
+    devices.refuse_unknown(precision)
     draws = samples if samples is not None else FULL_SAMPLES if full else SAMPLES
     for name, count in (("images", images), ("samples", draws)):
         if count is not None and count < 1:
@@ -175,16 +182,18 @@ def evaluate(
     vae = run.vae(target).requires_grad_(False)
     if run.experiment.model.network.kind == "mlp" and ("ais" in wanted or count * draws >= WORTHWHILE):
         compile_densities(vae)
-    subject = Subject(run, vae, data, split, count, draws, full, annealing, target, data_root, track)
+    subject = Subject(run, vae, data, split, count, draws, full, annealing, precision, target, data_root, track)
     found: dict[str, Any] = {}
     with devices.memory_errors(f"{draws} samples", "use a machine with more memory"):
         for metric in wanted:
-            with devices.seeded(SEED, target):
+            autocast = devices.autocast(target, precision if metric in DENSITIES else "fp32")
+            with devices.seeded(SEED, target), autocast:
                 found |= GROUPS[metric](subject)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     options = " --full" if full else f" --metrics {','.join(wanted)} --samples {draws} --images {count}"
     if "ais" in wanted:
         options += "".join(f" --annealing {name}={value}" for name, value in _changed(annealing).items())
+    options += "" if precision == "fp32" else f" --precision {precision}"
     found["command"] = f"vaekit evaluate {run.path} --split {split}{options}"
     likelihood = run.experiment.model.likelihood
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
@@ -317,6 +326,10 @@ GROUPS: dict[str, Callable[[Subject], dict[str, Any]]] = {
     "samples": _samples,
     "latents": _latents,
 }
+
+
+DENSITIES = ("evidence", "ais")
+"""those that decode draws by the million, whose arithmetic may be less precise"""
 
 
 def verdict(kl: Tensor) -> str:
