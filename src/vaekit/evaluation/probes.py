@@ -3,6 +3,7 @@
 from math import sqrt
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -13,6 +14,14 @@ from torch import Tensor
 from vaekit.estimates import Estimate
 
 NEIGHBORS = 5
+
+
+def nearest_classes(
+    train: Float[Tensor, "n latent"], train_labels: Int[Tensor, "n"], test: Float[Tensor, "m latent"]
+) -> Int[Tensor, "m"]:
+    """Return the class of each test code by the vote of its 5 nearest training codes, (m,)."""
+    model = KNeighborsClassifier(NEIGHBORS).fit(train.numpy(), train_labels.numpy())
+    return torch.from_numpy(model.predict(test.numpy()))
 
 
 def accuracies(

@@ -47,7 +47,7 @@ STUDY = Study(
             experiments=pictures.planes,
             measure=pictures.mistaken,
             verdict=pictures.judge_mistaken,
-            headline=(label(2), pictures.TAKEN),
+            headline=(label(2), f"{pictures.TAKEN}, {pictures.CODES}"),
             figures=pictures.draw_planes,
             tolerance="three times the mean of the other pairs; the report gives no number",
         ),

@@ -17,7 +17,7 @@ from vaekit.estimates import Estimate
 from vaekit.evaluation.classifier import classifier_for
 from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
-from vaekit.evaluation.probes import accuracies
+from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluation.samples import judge
 from vaekit.measurement import SEED, Track, evaluate
 from vaekit.model import VAE
@@ -85,8 +85,8 @@ class Lab:
         rows = torch.arange(min(self.scale.images, len(subject.split))).split(BATCH)
         return subject.vae, [subject.split.batch(each) for each in rows]
 
-    def neighbors(self, label: str) -> Estimate:
-        """Share of test images of the class of their five nearest codes of training images."""
+    def votes(self, label: str) -> Tensor:
+        """Count test images by class (row) and class of their five nearest codes of training images (column)."""
         run = self.runs[label]
         vae, data = run.vae(), _data(run.experiment.data, self.data_root)
         codes, labels = [], []
@@ -95,7 +95,14 @@ class Lab:
             rows = torch.arange(min(self.scale.images, len(part)))
             codes.append(torch.cat([vae.encode(part.batch(each)) for each in rows.split(BATCH)]))
             labels.append(part.labels[rows])
-        return accuracies(codes[0], labels[0], codes[1], labels[1])["nearest_neighbors"]
+        classes = int(torch.cat(labels).max()) + 1
+        voted = nearest_classes(codes[0], labels[0], codes[1])
+        return torch.bincount(labels[1] * classes + voted, minlength=classes**2).reshape(classes, classes)
+
+    def neighbors(self, label: str) -> Estimate:
+        """Share of test images of the class of their five nearest codes of training images."""
+        counts = self.votes(label)
+        return share(float(counts.trace()), float(counts.sum()))
 
     def subject(self, label: str) -> Subject:
         """What the figures of a run are drawn from."""
