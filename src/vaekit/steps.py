@@ -84,10 +84,9 @@ class Descent:
             x, kl_weight: a batch, and the KL's weight.
             asked: whether the user asked for it.
         """
+        # Torch looks for the closed form of a KL at its first use; compiled code cannot.
         with devices.seeded(0, x.device), torch.no_grad():
-            self.step.eval()(
-                x, kl_weight
-            )  # torch looks for the closed form of a KL at its first use; compiled code cannot
+            self.step.eval()(x, kl_weight)
         self.step.train()
         if isinstance(self.optimizer, torch.optim.Adam) and not self.gradient_norm:
             self.whole = Compiled(whole(self.step, self.optimizer), "steps", asked)
