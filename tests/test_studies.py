@@ -207,7 +207,7 @@ class TestVerdicts:
     def table(self, shift: float, two: float, long: float) -> dict[tuple[str, str], float]:
         """Totals that differ from the printed ones by ``shift``; those of two latents are given."""
         totals = {aragam_losses.label(d): row["total"] + shift for d, row in aragam_losses.TABLE.items()}
-        totals |= {"d = 2": two, aragam_losses.LONG_LABEL: long}
+        totals |= {"d = 2": two, aragam_losses.LONGER: long}
         kinds = ("total", f"total, {aragam_losses.LAST}", f"total, {aragam_losses.ALL}")
         return {(label, kind): value + 3 * (kind != "total") for label, value in totals.items() for kind in kinds}
 

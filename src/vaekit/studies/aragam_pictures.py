@@ -8,7 +8,7 @@ from vaekit.drawings import Drawing, confusion, latents, pictures, samples
 from vaekit.estimates import Estimate
 from vaekit.evaluation.samples import LEGIBLE
 from vaekit.experiment import Experiment
-from vaekit.studies.aragam_losses import LONG_LABEL, TABLE, experiment, label, with_longer
+from vaekit.studies.aragam_losses import LONGER, TABLE, experiment, label, with_longer
 from vaekit.studies.lab import Lab, exact, labelled, share
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
@@ -151,7 +151,7 @@ def draw_proposed(lab: Lab) -> Iterator[Drawing]:
     """Interpolations and confusion at five latents."""
     yield from labelled(label(5), pictures(lab.subject(label(5))), "interpolations")
     yield from labelled(label(5), [confusion(lab.evaluation(label(5), "samples"), lab.runs[label(5)].space)])
-    for name in (LONG_LABEL, OTHER):
+    for name in (LONGER, OTHER):
         yield from labelled(name, [samples(lab.subject(name))])
 
 

@@ -11,7 +11,9 @@ class Scale:
     """How long an artefact's experiments are, and how closely they are measured."""
 
     epochs: float
-    """of an experiment of the usual length; the artefact's longer ones are a multiple"""
+    """of an experiment of the usual length"""
+    longer: float = 5
+    """how many times as long an artefact's longer experiments are"""
     images: int = 10_000
     """test images that are measured, at most"""
     seeds: int = 1
