@@ -51,7 +51,7 @@ def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Infor
     posteriors = [vae.posterior(x) for x in batches]
     z = torch.cat([q.sample() for q in posteriors])
     if len(z) < 2:
-        raise InputError(f"mutual information was asked for over {len(z)} image: give at least 2")
+        raise InputError(f"images is {len(z)}: the mutual information of the latents needs at least 2")
     own = torch.cat([q.log_prob(z_q) for q, z_q in zip(posteriors, z.split([*map(_size, posteriors)]), strict=True)])
     aggregate = torch.cat(
         [

@@ -111,7 +111,7 @@ STUDY = Study(
         "than the 52.85 of the mean image. The numbers are sums over pixels, without the half.",
         "176.2268, with a KL of 0.000483, is called the final loss of d = 3": "it is that of an untrained network: A2.",
         "the row of d = 2 is said to be of 10 epochs and 16.99 minutes": "the code's author prints the same 16.99 "
-        "minutes after 47 epochs; A1 trains two latents for both lengths.",
+        "minutes after 47 epochs; A1 trains two latents for longer, too.",
         "the inception score is to 'average the exponentials'": "it is the exponential of the mean KL, as in A6.",
         "'in higher dimensions the KL term dominates'": "the report's own table has a reconstruction of 15.39 and a "
         "KL of 12.59 at d = 30.",
