@@ -72,7 +72,7 @@ def test_codes_far_apart_tell_all_images_apart() -> None:
 
 def test_information_needs_two_images() -> None:
     vae = Model(latent_dim=3).build((1, 8, 8))
-    with pytest.raises(InputError, match="1 image"):
+    with pytest.raises(InputError, match="images is 1"):
         information(vae, [torch.zeros(1, 1, 8, 8)])
 
 
