@@ -26,7 +26,7 @@ from vaekit.studies.scale import Scale
 
 DRAWS = 10
 """posterior draws an image behind a test ELBO"""
-BATCH = 250
+BATCH, FEW = 250, 100
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,17 @@ class Lab:
         """What the figures of a run are drawn from."""
         run = self.runs[label]
         return Subject(run, run.vae(), _data(run.experiment.data, self.data_root).fixed("test"))
+
+    @torch.no_grad()
+    def untrained(self, label: str, networks: int) -> list[dict[str, float]]:
+        """Measure networks like that of a run before training, by first weights of their own, on a few test images."""
+        run, x = self.runs[label], self.subject(label).split.batch(torch.arange(FEW))
+        found = []
+        for seed in range(networks):
+            with devices.seeded(seed, x.device):
+                vae = run.experiment.model.build(run.space.event_shape).eval()
+                found.append(run.experiment.objective(vae, x, torch.ones(())).numbers())
+        return found
 
     def training_images(self, label: str) -> Tensor:
         """The first training images of a run, as many as are looked at."""
