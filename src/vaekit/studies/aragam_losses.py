@@ -129,7 +129,7 @@ def judge_table(result: Result) -> Verdict:
     if off[worst] > DEVIATIONS:
         return Verdict(FAILED, f"{how}; {two}.")
     if off[2] > DEVIATIONS and long < apart[2][0]:
-        return Verdict(CORRECTED, f"{how}; {two}: that row is not of {EPOCHS} epochs.")
+        return Verdict(CORRECTED, f"{how}; {two}: that row fits a longer training.")
     return Verdict(REPRODUCED if off[2] <= DEVIATIONS else FAILED, f"{how}; {two}.")
 
 
