@@ -88,7 +88,7 @@ STUDY = Study(
             verdict=pictures.judge_scores,
             headline=(label(5), pictures.SCORE),
             figures=pictures.draw_proposed,
-            tolerance="none: d = 5 has to be best of the six by both scores",
+            tolerance="two standard errors by which another of the six may be better by either score",
         ),
         Artefact(
             name="T1",
