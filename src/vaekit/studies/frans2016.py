@@ -121,11 +121,9 @@ def rates(lab: Lab) -> Numbers:
     """What the codes carry, and how well images are reconstructed."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
-        subject, pixels = lab.subject(name), prod(run.space.event_shape)
-        x = subject.split.batch(subject.rows[: lab.scale.images])
+        pixels, squared = prod(run.space.event_shape), lab.squared_error(name)
         found[name, "KL"] = lab.estimate(name, "kl")
-        squared = (x - subject.vae.reconstruct(x)).square().flatten(1).sum(1) / pixels
-        found[name, ERROR] = Estimate(float(squared.mean()), float(squared.std() / len(x) ** 0.5), 1)
+        found[name, ERROR] = Estimate(squared.value / pixels, squared.standard_error / pixels, 1)
     return found
 
 

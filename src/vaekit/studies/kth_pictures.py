@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from vaekit.drawings import Drawing, latents, manifold, pictures, samples
-from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.studies.kth_bounds import BOUND, MNIST, SIZES, experiment
 from vaekit.studies.lab import Lab, labelled
 from vaekit.studies.scale import Scale
-from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
+from vaekit.studies.study import FAILED, REPRODUCED, Numbers, Result, Verdict, number
 
 SHOWN = (2, 5, 10, 20)
 ERROR = "squared error of reconstructions"
@@ -27,13 +26,7 @@ def both(scale: Scale) -> dict[str, Experiment]:
 
 def errors(lab: Lab) -> Numbers:
     """Squared error of reconstructed test images."""
-    found: dict[Key, Estimate] = {}
-    for name in lab.runs:
-        subject = lab.subject(name)
-        x = subject.split.batch(subject.rows[: lab.scale.images])
-        squared = (x - subject.vae.reconstruct(x)).square().flatten(1).sum(1)
-        found[name, ERROR] = Estimate(float(squared.mean()), float(squared.std() / len(x) ** 0.5), 1)
-    return found
+    return {(name, ERROR): lab.squared_error(name) for name in lab.runs}
 
 
 def judge_errors(result: Result) -> Verdict:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.data import Data, Source
 from vaekit.drawings import Drawing, Subject
-from vaekit.estimates import Estimate
+from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.classifier import classifier_for
 from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
@@ -109,6 +109,11 @@ class Lab:
         run = self.runs[label]
         return Subject(run, run.vae(), _data(run.experiment.data, self.data_root).fixed("test"))
 
+    def squared_error(self, label: str) -> Estimate:
+        """Squared error of reconstructed test images, summed over their elements."""
+        vae, x = self.runs[label].vae(), self.test_images(label)
+        return mean_over_images((x - vae.reconstruct(x)).square().flatten(1).sum(1), 1)
+
     @torch.no_grad()
     def untrained(self, label: str, networks: int) -> list[dict[str, float]]:
         """Measure networks like that of a run before training, by first weights of their own, on a few test images."""
@@ -119,6 +124,11 @@ class Lab:
                 vae = run.experiment.model.build(run.space.event_shape).eval()
                 found.append(run.experiment.objective(vae, x, torch.ones(())).numbers())
         return found
+
+    def test_images(self, label: str) -> Tensor:
+        """The first test images of a run, as many as are looked at."""
+        subject = self.subject(label)
+        return subject.split.batch(subject.rows[: self.scale.images])
 
     def training_images(self, label: str) -> Tensor:
         """The first training images of a run, as many as are looked at."""
