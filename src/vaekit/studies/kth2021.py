@@ -105,6 +105,7 @@ STUDY = Study(
             verdict=pictures.judge_bounds,
             headline=(pictures.SQUARED, BOUND),
             tolerance="two standard errors of the difference",
+            at_any_length=True,
         ),
     ),
     errors={
