@@ -114,11 +114,13 @@ def judge(result: Result) -> Verdict:
     key = quantity(HARMONIC, TEST)
     words, fine = [], True
     for images in SPLITS:
-        ours, theirs, em = (result.value(label(images, name), key) for name in OBJECTIVES)
+        ours, theirs = (result.value(label(images, name), key) for name in (AEVB, WAKE_SLEEP))
+        # Without an encoder the estimator's chains begin at draws from the prior, and many do not reach the posterior.
+        em = result.value(label(images, EM), quantity(ANNEALED, TEST))
         curve = known[label(images, AEVB), key]
         fine &= ours > theirs and ours > curve - TOLERANCE
         words.append(
-            f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), wake–sleep {theirs:.1f}, {EM} {em:.1f}"
+            f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), wake–sleep {theirs:.1f}, {EM} {em:.1f} by annealing"
         )
     bias = result.value(label(MANY, AEVB), key) - result.value(label(MANY, AEVB), quantity(ANNEALED, TEST))
     words.append(f"the paper's estimator lies {bias:+.1f} nats from annealing")
