@@ -119,9 +119,8 @@ def judge(result: Result) -> Verdict:
         em = result.value(label(images, EM), quantity(ANNEALED, TEST))
         curve = known[label(images, AEVB), key]
         fine &= ours > theirs and ours > curve - TOLERANCE
-        words.append(
-            f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), wake–sleep {theirs:.1f}, {EM} {em:.1f} by annealing"
-        )
+        others = f"wake–sleep {theirs:.1f}, {EM} {em:.1f} by annealing"
+        words.append(f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), {others}")
     bias = result.value(label(MANY, AEVB), key) - result.value(label(MANY, AEVB), quantity(ANNEALED, TEST))
     words.append(f"the paper's estimator lies {bias:+.1f} nats from annealing")
     return Verdict(REPRODUCED if fine else FAILED, f"{'; '.join(words)}.")
