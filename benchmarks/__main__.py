@@ -38,7 +38,8 @@ def main() -> None:
     stored = chosen.results / f"{machine.kind(chosen.device)}.json"
     result = json.loads(stored.read_text()) if stored.exists() else {"rows": {}}
     result |= {"kind": stored.stem, "machine": machine.describe(chosen.device)}
-    words = [word for word in sys.argv[1:] if not word.startswith("--data-root")]
+    line = f"python -m benchmarks --rows {','.join(chosen.rows)} --rounds {chosen.rounds} --device {chosen.device}"
+    line += " --quick" * chosen.quick
     with tempfile.TemporaryDirectory() as folder:
         data.write(Path(folder), chosen.data_root)
         job = Job("train", folder, root=chosen.data_root and str(chosen.data_root), device=chosen.device)
@@ -51,7 +52,7 @@ def main() -> None:
                 continue
             result["rows"][name] = {
                 "date": datetime.date.today().isoformat(),
-                "command": " ".join(["python -m benchmarks", *words]),
+                "command": line,  # without the folder of data, which is this machine's
                 "versions": machine.versions(),
                 "tables": tables,
             }
