@@ -50,7 +50,7 @@ class Gated(nn.Module):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """Like torch's, but the bias is added apart: oneDNN's with a bias are three (fp32) or ten (bf16) times as slow."""
+    """Like torch's, but the bias is added apart: oneDNN's are several times as slow with one, in bf16 above all."""
 
     def forward(  # type: ignore[override]  # nobody asks for an output size
         self, input: Float[Tensor, "batch inputs height width"]

@@ -88,7 +88,8 @@ STUDY = Study(
             verdict=pictures.judge_scores,
             headline=(label(5), pictures.SCORE),
             figures=pictures.draw_proposed,
-            tolerance="two standard errors by which another of the six may be better by either score",
+            tolerance="two of the errors below, by which another of the six may be better by either score; an "
+            "inception score's is its deviation over ten splits",
         ),
         Artefact(
             name="T1",

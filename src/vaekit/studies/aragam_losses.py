@@ -30,7 +30,7 @@ TABLE: Mapping[int, Mapping[str, float]] = {
 }
 FIRST_REPORT = {"KL": 0.000483, "reconstruction": 176.2263, "total": 176.2268}
 """the loss that the report first gives for d = 3"""
-BATCH = 256
+BATCH: int = PRESETS["aragam"]["batch_size"]
 DEVIATIONS = 2
 """of the mean loss of a batch: the report does not say whether its numbers are of one"""
 NETWORKS = 100

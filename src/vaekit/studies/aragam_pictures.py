@@ -140,7 +140,7 @@ def scores(lab: Lab) -> Numbers:
 
 
 def judge_scores(result: Result) -> Verdict:
-    """Whether none of the six is better than five latents by either score, by more than two standard errors."""
+    """Whether none of the six is better than five latents by either score, by more than two of their errors."""
     better, words = [], []
     for quantity, sign in ((SCORE, 1), (DISTANCE, -1)):
         rows = {d: result.row(label(d), quantity) for d in TABLE}
@@ -152,7 +152,7 @@ def judge_scores(result: Result) -> Verdict:
 
 
 def error(one: Row, other: Row) -> float:
-    """Standard error of the difference of two numbers."""
+    """Error of the difference of two numbers, from those stated: an inception score's is its deviation over splits."""
     return hypot(one.standard_error or 0.0, other.standard_error or 0.0)
 
 

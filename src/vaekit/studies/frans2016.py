@@ -155,7 +155,8 @@ MEMORIES: Mapping[str, tuple[int, str, str]] = {
     "four images": (4, "4/59996/10000", "4/1433/360"),
 }
 """training images, and splits of MNIST and of digits"""
-STEPS = 100
+TIMES = 100
+"""epochs of few images for one of all"""
 FORGOTTEN, SHARE = "squared error of training images, share of a black picture's", 0.01
 
 
@@ -168,8 +169,8 @@ def memories(scale: Scale) -> dict[str, Experiment]:
             model__posterior="delta",
             objective="reconstruction",
             batch_size=images,
-            epochs=STEPS * scale.epochs,
-            evaluate_every=STEPS * scale.epochs,
+            epochs=TIMES * scale.epochs,
+            evaluate_every=TIMES * scale.epochs,
         )
         for name, (images, *splits) in MEMORIES.items()
     }
