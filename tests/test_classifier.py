@@ -87,6 +87,7 @@ def test_it_is_unsure_of_images_of_nothing(recognizer, digits):
     torch.manual_seed(1)
     assert legible(recognizer, torch.rand(300, 1, 8, 8)) < 0.03
     assert legible(recognizer, test.flatten(1)[:, torch.randperm(64)].view_as(test)) < 0.03
+    assert legible(recognizer, torch.linspace(0, 1, 300)[:, None, None, None].expand(-1, 1, 8, 8)) == 0
     assert legible(recognizer, test) > 0.9
 
 
@@ -198,13 +199,14 @@ def test_a_shift_moves_whole_pixels_and_all_of_them_occur():
     assert (matches.sum(1) > 5).all()
 
 
-def test_images_of_nothing_are_noise_and_shuffled_pixels_by_turns():
-    x = torch.rand(5, 3, 8, 9).round()
+def test_images_of_nothing_are_noise_one_level_and_shuffled_pixels_by_turns():
+    x = torch.rand(7, 3, 8, 9).round()
     nothing = outliers(x)
     assert nothing.shape == x.shape
-    assert not torch.equal(nothing[1], x[1])
-    assert torch.equal(nothing[1::2].sum((2, 3)), x[1::2].sum((2, 3)))  # the same pixels, elsewhere
-    assert len(nothing[::2].unique()) == nothing[::2].numel()
+    assert len(nothing[::3].unique()) == nothing[::3].numel()
+    assert len(nothing[1].unique()) == 3  # a level a channel
+    assert not torch.equal(nothing[2], x[2])
+    assert torch.equal(nothing[2::3].sum((2, 3)), x[2::3].sum((2, 3)))  # the same pixels, elsewhere
 
 
 def test_every_other_image_is_blurred_in_part():

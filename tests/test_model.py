@@ -43,6 +43,15 @@ def test_draws_hold_the_densities_of_their_own_latents(x: Tensor) -> None:
     assert draws.z.std(0).min() > 0
 
 
+def test_the_encoder_emits_the_logarithm_of_the_scale_or_of_the_variance(x: Tensor) -> None:
+    for head, power in (("log_scale", 1), ("log_variance", 2)):
+        vae = built(posterior={"kind": "gaussian", "head": head})
+        loc, log = vae.posterior.head(vae.posterior.trunk(x)).chunk(2, -1)
+        q = vae.posterior(x)
+        assert torch.equal(q.mean, loc)
+        assert torch.allclose(q.stddev**power, log.exp())
+
+
 def test_draws_from_a_given_posterior_need_no_encoder(x: Tensor) -> None:
     vae = built()
     q = vae.posterior(x)

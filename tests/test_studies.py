@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import small
+from small import finished, small
 
 from vaekit import Experiment, InputError, Run, reproduce, train
 from vaekit.cli import main
 from vaekit.estimates import Estimate
+from vaekit.evaluation import classifier, recognition
 from vaekit.studies import aragam_losses, frans2016, kth_bounds, ncsu2018, pages, planning, running, wei
 from vaekit.studies.aragam_pictures import empty, taken
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.curves import printed
+from vaekit.studies.lab import Lab
 from vaekit.studies.scale import SCALES, SMOKE, Scale
 from vaekit.studies.study import (
     CORRECTED,
@@ -127,6 +129,20 @@ class TestReproduce:
         (again,) = reproduce("tiny", out=tmp_path)
         assert again.rows == first.rows
         assert again.training_seconds == first.training_seconds
+
+    def test_samples_are_measured_anew_by_another_classifier_only(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pooch.os_cache", (tmp_path / "cache").joinpath)
+        lab = Lab({"small": finished(small(), tmp_path / "run")}, Scale(epochs=1, images=50))
+        digests = []
+        for steps in (9, 10, 10):
+            recipe = dataclasses.replace(recognition.RECIPE, steps=steps, epochs=1, batch_size=200)
+            monkeypatch.setattr(recognition, "RECIPE", recipe)
+            monkeypatch.setattr(classifier, "RECIPE", recipe)
+            digests.append(lab.evaluation("small", "samples")["samples"]["classifier"]["digest"])
+        assert digests[0] != digests[1] == digests[2]
+        assert len(lab.runs["small"].results()["evaluations"]) == 1
 
     def test_an_interrupted_training_goes_on_to_the_same_weights(
         self, study: Study, tmp_path: Path, every_step: None

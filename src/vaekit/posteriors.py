@@ -13,23 +13,29 @@ from vaekit.conditional import Conditional
 from vaekit.distributions import at_least_fp32, independent
 from vaekit.specs import spec
 
+Head = Literal["log_scale", "log_variance"]
+
 
 class GaussianPosterior(Conditional):
-    """q(z | x) = N(μ(x), diag σ(x)²), the network emitting μ and log σ.
+    """q(z | x) = N(μ(x), diag σ(x)²), the network emitting μ and log σ, or μ and log σ².
 
     Args:
         trunk: x (batch, *event) → features (batch, width).
         width: number of features.
         latent_dim: number of latents d.
+        head: what the last layer emits beside μ.
     """
 
-    def __init__(self, trunk: nn.Module, width: int, latent_dim: int) -> None:
+    def __init__(self, trunk: nn.Module, width: int, latent_dim: int, head: Head = "log_scale") -> None:
         super().__init__()
         self.trunk = trunk
         self.head = nn.Linear(width, 2 * latent_dim)
+        self.emits = head
 
     def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
         loc, log_scale = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
+        if self.emits == "log_variance":
+            log_scale = log_scale / 2
         return independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
 
 
@@ -70,10 +76,12 @@ class Gaussian:
     """A Gaussian with diagonal covariance, amortised by the encoder."""
 
     kind: Literal["gaussian"] = "gaussian"
+    head: Head = "log_scale"
+    """what the encoder emits beside μ: log σ, or log σ², whose steps move log σ half as far"""
 
     def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
         """Return the module on top of the encoder's trunk."""
-        return GaussianPosterior(trunk, width, latent_dim)
+        return GaussianPosterior(trunk, width, latent_dim, self.head)
 
 
 @spec

@@ -29,10 +29,12 @@ PRESETS: dict[str, Preset] = {
         "epochs": 10,
     },
     # ECE 542 report (NCSU, 2018) after Deep learning with Python (Chollet, 2017), notebook 8.4: 550,629 weights, d = 2.
-    # Keras pads strided convolutions on the right only, torch on both sides; sizes and counts are the same.
+    # Keras pads strided convolutions on the right only, torch on both sides; sizes and counts are the same. Its encoder
+    # emits log σ²: with log σ the first steps of RMSprop carry σ² beyond the largest number at some seeds.
     "ncsu": {
         "data.binarization": "none",
         "model.latent_dim": 2,
+        "model.posterior": {"kind": "gaussian", "head": "log_variance"},
         "model.network": {
             "kind": "conv",
             "channels": [32, 64, 64, 64],

@@ -39,7 +39,7 @@ class Recipe:
     """of a side, by which images are moved at most"""
     blur: float = 0.07
     """of a side, how far around a pixel half of the images are averaged, in part, for what a model decodes is smooth"""
-    outliers: int = 16
+    outliers: int = 24
     """images of nothing beside each batch, of which the network learns to be unsure"""
 
 
@@ -128,12 +128,14 @@ def blurred(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n cha
 
 
 def outliers(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
-    """Make as many images of nothing, by turns of uniform noise and of an image's own pixels shuffled.
+    """Make as many images of nothing, by turns of uniform noise, of one level, and of an image's own pixels shuffled.
 
-    A classifier that never saw any is sure of the class of noise, and would call it legible.
+    A classifier that never saw any is sure of the class of noise, and would call it legible; a black picture of a
+    decoder that died would be a 1.
 
     Reference: *Deep anomaly detection with outlier exposure (Hendrycks, Mazeika, Dietterich, 2019)*, arXiv:1812.04606.
     """
     nothing = x.flatten(2)[:, :, torch.randperm(x[0, 0].numel(), device=x.device)].view_as(x)
-    nothing[::2] = torch.rand_like(nothing[::2])
+    nothing[::3] = torch.rand_like(nothing[::3])
+    nothing[1::3] = torch.rand_like(nothing[1::3, :, :1, :1])
     return nothing

@@ -18,7 +18,7 @@ from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key,
 
 EPOCHS = 10
 """that the report states; its code's author trained five times as long"""
-SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=EPOCHS, longer=2), "full": Scale(epochs=EPOCHS, longer=5, seeds=3)}
+SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=EPOCHS), "full": Scale(epochs=EPOCHS, seeds=3)}
 
 TABLE: Mapping[int, Mapping[str, float]] = {
     2: {"KL": 4.4122, "reconstruction": 32.26999, "total": 36.68219},

@@ -14,7 +14,7 @@ from vaekit import devices
 from vaekit.data import Data, Source
 from vaekit.drawings import Drawing, Subject
 from vaekit.estimates import Estimate, mean_over_images
-from vaekit.evaluation.classifier import classifier_for
+from vaekit.evaluation.classifier import Classifier, classifier_for
 from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
 from vaekit.evaluation.probes import nearest_classes
@@ -50,7 +50,8 @@ class Lab:
         run = self.runs[label]
         images = min(self.scale.images, run.space.sizes["test"])
         for found in run.results().get("evaluations", []):
-            if (found["split"], found["metrics"], found["images"]) == ("test", [metric], images):
+            same = (found["split"], found["metrics"], found["images"]) == ("test", [metric], images)
+            if same and (metric != "samples" or found[metric]["classifier"]["digest"] == self.classifier(label).digest):
                 return found
         return evaluate(
             run, metrics=[metric], samples=DRAWS, images=images,
@@ -138,11 +139,14 @@ class Lab:
     @torch.no_grad()
     def probabilities(self, label: str, images: Tensor) -> Tensor:
         """What the classifier of a run's data makes of images, (images, classes)."""
+        return judge(self.classifier(label), images.split(BATCH)).probabilities.cpu()
+
+    def classifier(self, label: str) -> Classifier:
+        """The classifier of a run's data."""
         target = devices.choose(self.device)
         source = self.runs[label].experiment.data
         grey = Source(name=source.name, split=source.split, seed=source.seed).load(self.data_root).to(target)
-        classifier = classifier_for(grey, device=target, track=self.track)
-        return judge(classifier, images.to(target).split(BATCH)).probabilities.cpu()
+        return classifier_for(grey, device=target, track=self.track)
 
 
 def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:

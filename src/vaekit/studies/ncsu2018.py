@@ -27,7 +27,9 @@ from vaekit.studies.study import (
     number,
 )
 
-SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=1), "full": Scale(epochs=50)}
+FULL = Scale(epochs=50)
+SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=1), "full": FULL}
+CURVE_SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=10), "full": FULL}
 LATENTS = (2, 10, 20)
 PIXELS, WEIGHT = 784, 1e-3
 """the notebook's loss is the mean over pixels plus 0.0005 times the mean over latents of twice the KL"""
@@ -184,19 +186,19 @@ def judge_scores(result: Result) -> Verdict:
         label: [result.value(label(d), DISTANCE) for d in LATENTS]
         for label in (one, weighted)  # from 2 to 10 to 20 latents
     }
-    gains = {label: distances[1] < distances[0] for label, distances in at.items()}
+    gains = {label: max(more) < fewest for label, (fewest, *more) in at.items()}
     lines = [
         f"Fréchet distances at {name} {', '.join(map(number, at[label]))}"
         for label, name in ((one, "β = 1"), (weighted, "the notebook's β"))
     ]
     words = f"{'; '.join(lines)}, for {', '.join(map(str, LATENTS))} latents"
     if all(gains.values()):
-        return Verdict(REPRODUCED, f"samples at 10 latents are better than at 2 with either β: {words}.")
+        return Verdict(REPRODUCED, f"samples at 10 and 20 latents are better than at 2 with either β: {words}.")
     if gains[one]:
         return Verdict(CORRECTED, f"samples gain by latents at β = 1, not at the notebook's β: {words}.")
     if gains[weighted]:
         return Verdict(CORRECTED, f"samples gain at the notebook's β only, which falls with d: {words}.")
-    return Verdict(FAILED, f"samples at 10 latents are no better than at 2: {words}.")
+    return Verdict(FAILED, f"samples at 10 and 20 latents are not both better than at 2: {words}.")
 
 
 def draw_samples(lab: Lab) -> Iterator[Drawing]:
@@ -227,7 +229,7 @@ STUDY = Study(
             name="N2",
             place="figure 6",
             claim="training and validation loss fall together over 50 epochs",
-            scales=SCALES,
+            scales=CURVE_SCALES,
             experiments=notebook,
             measure=losses,
             verdict=judge_losses,
@@ -249,7 +251,7 @@ STUDY = Study(
             verdict=judge_scores,
             headline=(weighted(10), DISTANCE),
             figures=draw_samples,
-            tolerance="none: the Fréchet distance at 10 latents has to be below that at 2",
+            tolerance="none: the Fréchet distances at 10 and 20 latents have to be below that at 2",
         ),
     ),
     errors={
