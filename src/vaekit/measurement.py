@@ -21,7 +21,7 @@ from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.annealing import Annealing, annealed, bracket
 from vaekit.evaluation.classifier import classifier_for
-from vaekit.evaluation.harmonic import MOST_LATENTS, harmonic
+from vaekit.evaluation.harmonic import CANDIDATES, MOST_LATENTS, harmonic
 from vaekit.evaluation.information import information
 from vaekit.evaluation.latents import ACTIVE, usage
 from vaekit.evaluation.probes import accuracies
@@ -255,8 +255,9 @@ def _ais(subject: Subject) -> dict[str, Any]:
     simulated = bracket(subject.vae, [BATCH] * (SLOW_IMAGES // BATCH), settings)
     found |= {f"simulated_{name}": each._asdict() | {"images": SLOW_IMAGES} for name, each in simulated.items()}
     if subject.vae.latent_dim <= MOST_LATENTS:
-        values = subject.per_image("harmonic", {}, images, lambda x: {"harmonic": harmonic(subject.vae, x)})["harmonic"]
-        found["harmonic"] = _estimate(values, 50)
+        start = {"candidates": CANDIDATES}
+        each = subject.per_image("harmonic", start, images, lambda x: {"harmonic": harmonic(subject.vae, x)})
+        found["harmonic"] = _estimate(each["harmonic"], 50)
     return found
 
 

@@ -14,13 +14,32 @@ from vaekit.model import VAE
 
 MOST_LATENTS = 5
 """beyond them the fitted density and the posterior hardly overlap"""
+CANDIDATES = 10
+"""draws from the encoder for each chain"""
+LEAST_VARIANCE = 1e-8
+"""of the fitted density, where no chain has moved"""
 
 
 def fitted(z: Float[Tensor, "samples batch latent"]) -> MultivariateNormal:
     """The Gaussian with the mean and the full covariance of each image's samples."""
     mean = z.mean(0)
     covariance = torch.einsum("sbi,sbj->bij", z - mean, z - mean) / (len(z) - 1)
-    return MultivariateNormal(mean, covariance, validate_args=False)
+    least = LEAST_VARIANCE * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+    return MultivariateNormal(mean, covariance + least, validate_args=False)
+
+
+@torch.no_grad()
+def resampled(vae: VAE, x: Float[Tensor, "batch *event"], n: int) -> Float[Tensor, "{n} batch latent"]:
+    """Choose n of ``CANDIDATES`` n draws from q(z | x) for each x, in proportion to their weights p(x, z) / q(z | x).
+
+    A chain that begins far off, as at draws from the prior, may stay there, and one of fifty ruins a harmonic mean.
+
+    Reference: *The calculation of posterior distributions by data augmentation: comment (Rubin, 1987)*.
+    """
+    draws = [vae.draw(x, n) for _ in range(CANDIDATES)]  # no more decoded at once than there are chains
+    z, log_weight = torch.cat([d.z for d in draws]), torch.cat([d.log_weight for d in draws])
+    chosen = torch.multinomial(log_weight.T.softmax(1), n, replacement=True).T
+    return z.take_along_dim(chosen[..., None], 0)
 
 
 def harmonic(
@@ -35,7 +54,7 @@ def harmonic(
 
     p(x) ≈ [(1/L) Σ_l q(z_l) / (p(z_l) p(x | z_l))]⁻¹ with z_l ~ p(z | x) by Hamiltonian Monte Carlo, and q fitted to L
     other such samples. The paper leaves the family of q open; here it is the Gaussian with full covariance. Every
-    sample is the end of a chain of its own that begins at a draw from the encoder.
+    sample is the end of a chain of its own, which begins at one of many draws from the encoder, chosen by its weight.
 
     It errs upwards: the mean in brackets is unbiased for 1/p(x), hence by Jensen's inequality E[log p̂(x)] ≥ log p(x),
     and where q has heavier tails than p(z | x) that mean is carried by samples too rare to be met. So it is no
@@ -61,9 +80,7 @@ def harmonic(
         )
     if samples <= vae.latent_dim:
         raise InputError(f"samples is {samples}: fitting {vae.latent_dim} latents needs at least {vae.latent_dim + 1}")
-    with torch.no_grad():
-        start = vae.posterior(x).sample(torch.Size((2 * samples,)))
-    point = settle(from_prior(vae, x).path, 1.0, start, transitions, leapfrog, acceptance)
+    point = settle(from_prior(vae, x).path, 1.0, resampled(vae, x, 2 * samples), transitions, leapfrog, acceptance)
     z, log_joint = point.z.double(), point.log_density(1.0).double()
     log_ratio = fitted(z[:samples]).log_prob(z[samples:]) - log_joint[samples:]
     return log(samples) - log_ratio.logsumexp(0)

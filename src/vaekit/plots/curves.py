@@ -44,8 +44,9 @@ def curves(
         known = {split: np.isfinite(values) for split, values in series.items()}
         colours = palette(list(series))
         for split, values in series.items():
-            marker = "o" if known[split].sum() <= 20 else ""
-            line: dict[str, Any] = {"color": colours[split], "linewidth": 1.3, "marker": marker, "markersize": 2.2}
+            points = known[split].sum()
+            line: dict[str, Any] = {"color": colours[split], "linewidth": 1.3, "markersize": 2.2 if points > 1 else 5}
+            line["marker"] = "o" if points <= 20 else ""
             axes.plot(epochs[known[split]], values[known[split]], **line)
         ends[name] = {split: float(values[known[split]][-1]) for split, values in series.items() if known[split].any()}
         _end_labels(axes, ends[name], colours)

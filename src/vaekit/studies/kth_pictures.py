@@ -45,11 +45,6 @@ def draw_errors(lab: Lab) -> Iterator[Drawing]:
         yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
 
 
-def planes(scale: Scale) -> dict[str, Experiment]:
-    """Two latents on both sets."""
-    return {name: found for name, found in both(scale).items() if name.endswith("d = 2")}
-
-
 NEIGHBORS = "class by the 5 nearest codes"
 ON_DIGITS = "mnist, d = 2"
 
@@ -67,10 +62,11 @@ def judge_organized(result: Result) -> Verdict:
 
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
-    """Codes, manifold and samples."""
+    """Codes and manifold of two latents, samples of all numbers of latents."""
     for name in lab.runs:
         subject = lab.subject(name)
-        yield from labelled(name, [*latents(subject), manifold(subject), samples(subject)])
+        plane = [*latents(subject), manifold(subject)] if subject.vae.latent_dim == 2 else []
+        yield from labelled(name, [*plane, samples(subject)])
 
 
 RIGHT, SQUARED = "z = μ + σ ε", "z = μ + σ² ε"
