@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -261,10 +261,13 @@ def _ais(subject: Subject) -> dict[str, Any]:
     return found
 
 
+def grey(run: Run) -> Source:
+    """The data of a run as they are stored, which its classifier learns whatever bits the run has."""
+    return replace(run.experiment.data, binarization="none", split=run.space.split)
+
+
 def _samples(subject: Subject) -> dict[str, Any]:
-    source = subject.run.experiment.data
-    grey = Source(name=source.name, split=subject.run.space.split, seed=source.seed, image_size=source.image_size)
-    data = grey.load(subject.data_root).to(subject.device)
+    data = grey(subject.run).load(subject.data_root).to(subject.device)
     classifier = classifier_for(data, device=subject.device, track=subject.track)
     quality = measure(
         subject.vae, classifier, data, subject.part, split=subject.split, images=subject.images, track=subject.track

@@ -118,14 +118,14 @@ def judge_table(result: Result) -> Verdict:
     apart = {d: closest(result, label(d), d) for d in TABLE}
     off = {d: apart[d][0] / deviation(result, d) for d in TABLE}
     worst = max((d for d in TABLE if d > 2), key=lambda d: off[d])
-    how = f"of three to thirty latents the total of {label(worst)} is furthest off, by {apart[worst][0]:.2f} or "
+    how = f"of three to thirty latents the total of {label(worst)} is furthest off, by {apart[worst][0]:.2f} nats, "
     how += f"{off[worst]:.1f} standard deviations of a batch"
     kinds = sorted({kind for _, kind in apart.values()})
     how += f" (printed numbers lie nearest to those of {' or '.join(kinds)})"
     long = closest(result, LONGER, 2)[0]
     longer = result.size.longer * EPOCHS
-    two = f"the row of two latents is off by {apart[2][0]:.2f} or {off[2]:.1f} at {EPOCHS} epochs"
-    two += f", by {long:.2f} at {longer:g}"
+    two = f"the row of two latents is off by {apart[2][0]:.2f} nats, {off[2]:.1f} deviations, at {EPOCHS} epochs"
+    two += f", by {long:.2f} nats at {longer:g}"
     if off[worst] > DEVIATIONS:
         return Verdict(FAILED, f"{how}; {two}.")
     if off[2] > DEVIATIONS and long < apart[2][0]:

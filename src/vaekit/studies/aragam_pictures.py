@@ -145,8 +145,8 @@ def judge_scores(result: Result) -> Verdict:
     for quantity, sign in ((SCORE, 1), (DISTANCE, -1)):
         rows = {d: result.row(label(d), quantity) for d in TABLE}
         best = max(rows, key=lambda d: sign * rows[d].value)
-        words.append(f"the {quantity} is best at {label(best)} ({number(rows[best].value)}), at d = 5 it is ")
-        words[-1] += number(rows[5].value)
+        other = "" if best == 5 else f", {number(rows[5].value)} at d = 5"
+        words.append(f"the {quantity} is best at {label(best)} ({number(rows[best].value)}{other})")
         better += [d for d, row in rows.items() if sign * (row.value - rows[5].value) > 2 * error(row, rows[5])]
     return Verdict(FAILED if better else REPRODUCED, f"of the six {'; '.join(words)}.")
 

@@ -11,7 +11,8 @@ STUDY = Study(
     title="Re-Auto-Encoding Variational Bayes (KTH, 2021)",
     citation="Does *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, again: one hidden layer "
     "of 500 tanh units on MNIST, 200 on Frey Face, batches of 100, Adam at 0.001 where the paper has Adagrad, 10 "
-    "million training images where the paper has 100. Bits are drawn anew for every batch; neither text says.",
+    "million training images where the paper has 100. Bits are drawn anew for every batch; neither text says. Figure 1 "
+    "is a sketch of the network.",
     artefacts=(
         Artefact(
             name="K1",

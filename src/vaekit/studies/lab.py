@@ -19,7 +19,7 @@ from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
 from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluation.samples import judge
-from vaekit.measurement import SEED, Track, evaluate
+from vaekit.measurement import SEED, Track, evaluate, grey
 from vaekit.model import VAE
 from vaekit.run import Run
 from vaekit.studies.scale import Scale
@@ -144,9 +144,8 @@ class Lab:
     def classifier(self, label: str) -> Classifier:
         """The classifier of a run's data."""
         target = devices.choose(self.device)
-        source = self.runs[label].experiment.data
-        grey = Source(name=source.name, split=source.split, seed=source.seed).load(self.data_root).to(target)
-        return classifier_for(grey, device=target, track=self.track)
+        data = grey(self.runs[label]).load(self.data_root).to(target)
+        return classifier_for(data, device=target, track=self.track)
 
 
 def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:

@@ -211,7 +211,8 @@ STUDY = Study(
     name="ncsu2018",
     title="A convolutional VAE on MNIST (ECE 542 report, NCSU, 2018)",
     citation="After Deep learning with Python (Chollet, 2017), notebook 8.4: 550,629 weights at two latents, RMSprop "
-    "at 0.001, batches of 16, 50 epochs, grey levels, 60,000 training and 10,000 validation images.",
+    "at 0.001, batches of 16, 50 epochs, grey levels, 60,000 training and 10,000 validation images. Figures 1–3 are "
+    "diagrams of the network.",
     artefacts=(
         Artefact(
             name="N1",
