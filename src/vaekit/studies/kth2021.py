@@ -121,7 +121,7 @@ STUDY = Study(
         "trains with it and without.",
         "one σ an image in equation 4": "the paper has one a pixel, as here.",
         "which bits and which split": "not said by report or paper.",
-        "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps, of which run it does not "
-        "say: 0.01 on MNIST, 0.02 on Frey Face here.",
+        "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps and does not "
+        "say which: 0.01 on MNIST, 0.02 on Frey Face here.",
     },
 )
