@@ -256,6 +256,23 @@ class TestVerdicts:
     def test_hidden_betas_are_those_of_the_notebook(self) -> None:
         assert [round(ncsu2018.hidden_beta(d), 4) for d in (2, 10, 20)] == [0.392, 0.0784, 0.0392]
 
+    @pytest.mark.parametrize(
+        ("plain", "weighted", "word"),
+        [
+            ((300, 100, 150), (320, 200, 310), REPRODUCED),
+            ((300, 100, 150), (320, 200, 330), CORRECTED),  # 20 latents are worse than 2, so the gain is not the β's
+            ((300, 100, 310), (320, 200, 300), CORRECTED),
+            ((300, 310, 100), (320, 330, 100), FAILED),
+        ],
+    )
+    def test_more_latents_have_to_help_at_both_numbers(self, plain, weighted, word) -> None:
+        values = {
+            (label(d), ncsu2018.DISTANCE): float(distance)
+            for label, distances in ((ncsu2018.one, plain), (ncsu2018.weighted, weighted))
+            for d, distance in zip(ncsu2018.LATENTS, distances, strict=True)
+        }
+        assert ncsu2018.judge_scores(result_of("N3", values, Scale(epochs=1))).word == word
+
     def test_curves_are_compared_at_as_many_images(self) -> None:
         scale = kth_bounds.scales("mnist")["full"]
         known = kth_bounds.ON_MNIST.published(scale)

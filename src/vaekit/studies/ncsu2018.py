@@ -192,6 +192,8 @@ def judge_scores(result: Result) -> Verdict:
         for label, name in ((one, "β = 1"), (weighted, "the notebook's β"))
     ]
     words = f"{'; '.join(lines)}, for {', '.join(map(str, LATENTS))} latents"
+    if all(low > full for low, full in zip(at[weighted], at[one], strict=True)):
+        words += "; at each of them the notebook's β makes samples worse"
     if all(gains.values()):
         return Verdict(REPRODUCED, f"samples at 10 and 20 latents are better than at 2 with either β: {words}.")
     if gains[one]:
