@@ -21,7 +21,8 @@ them is typed by hand.
 `vaekit reproduce` lists all artefacts; `vaekit reproduce wei --scale laptop` runs those of a report and stores what is
 found. The scale *laptop* is meant for two CPU cores and often trains for a shorter time than the report, which is said
 beside each result; *full* trains for as long. Measured numbers are means over the seeds, ± their standard deviation
-where there is more than one seed, else ± the standard error over test images.
+where there is more than one seed, else ± the standard error over test images. Minutes add up those of all trainings,
+which artefacts may share, and of the measuring; trainings that run at once (`--jobs`) each take longer than alone.
 
 | artefact | claim | published | measured | scale | verdict |
 |---|---|---|---|---|---|
