@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal
 
 from vaekit import posteriors
 from vaekit.errors import InputError
-from vaekit.evaluation.harmonic import fitted, harmonic
+from vaekit.evaluation.harmonic import fitted, harmonic, resampled
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 
@@ -41,6 +41,22 @@ def test_fit_has_the_moments_of_the_samples() -> None:
 
 def test_samples_that_are_all_the_same_have_a_fit() -> None:
     assert fitted(torch.ones(9, 2, 3).double()).log_prob(torch.ones(2, 3).double()).isfinite().all()
+
+
+def test_draws_without_a_weight_are_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, marginal = wrong()
+    x, draws = marginal.sample((3,)), []
+    draw = vae.draw
+
+    def spoilt(*args: object) -> object:
+        found = draw(*args)
+        found.log_likelihood[1:] = torch.tensor([float("nan"), -float("inf")]).repeat(5)[:9, None]
+        draws.append(found.z[0])
+        return found
+
+    monkeypatch.setattr(vae, "draw", spoilt)
+    start = resampled(vae, x, 10)
+    assert (start[:, None] == torch.stack(draws)).all(-1).any(1).all()
 
 
 def errors(images: int, samples: int, transitions: int) -> Tensor:

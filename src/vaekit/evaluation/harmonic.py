@@ -38,7 +38,8 @@ def resampled(vae: VAE, x: Float[Tensor, "batch *event"], n: int) -> Float[Tenso
     """
     draws = [vae.draw(x, n) for _ in range(CANDIDATES)]  # no more decoded at once than there are chains
     z, log_weight = torch.cat([d.z for d in draws]), torch.cat([d.log_weight for d in draws])
-    chosen = torch.multinomial(log_weight.T.softmax(1), n, replacement=True).T
+    weight = log_weight.nan_to_num(torch.finfo(log_weight.dtype).min).T.softmax(1)  # what overflowed is not chosen
+    chosen = torch.multinomial(weight, n, replacement=True).T
     return z.take_along_dim(chosen[..., None], 0)
 
 
