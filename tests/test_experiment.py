@@ -131,6 +131,11 @@ def test_two_posteriors_have_an_objective_of_their_own(posterior: str, objective
         ("", 3, "experiment has no field ''; choose from batch_size, data"),
         ("model.likelihood", "bernouli", "model.likelihood 'bernouli' is unknown; did you mean 'bernoulli'?"),
         ("model.network", {"kind": "mlp", "hiden": [3]}, "model.network.hiden is no field; did you mean 'hidden'?"),
+        (
+            "model.posterior",
+            {"kind": "delta", "head": "log_scale"},
+            "model.posterior.head is no field of 'delta', which has none: leave it out",
+        ),
         ("model", {"latent_dm": 3}, "model.latent_dm is no field; did you mean 'latent_dim'?"),
         ("optimizer", "adm", "optimizer 'adm' is unknown; did you mean 'adam'?"),
         ("precision", "bf61", "precision 'bf61' is unknown; did you mean 'bf16'?"),

@@ -167,6 +167,8 @@ def explain(error: ValidationError, cls: Any = Experiment) -> str:
         case "unexpected_keyword_argument" | "extra_forbidden":
             depth = len(location) - 1
             beside = {names[depth] for names in fields if names[:depth] == location[:depth]}
+            if not beside:
+                return f"{path} is no field of {location[-2]!r}, which has none: leave it out"
             return f"{path} is no field; {nearest(location[-1], beside)}"
         case "literal_error" if location[:-1] in fields:
             return f"{path} is {value!r}: give {fields[location[:-1]].type.replace(' | ', ' or ')}"
