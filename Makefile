@@ -10,7 +10,7 @@ DEVICE ?= cpu
 
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
-	@echo "make test   check and test everything (five minutes)"
+	@echo "make test   check and test everything (four minutes)"
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"
 	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
