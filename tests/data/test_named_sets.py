@@ -167,3 +167,19 @@ def test_the_list_tells_what_is_here(real):
 def test_a_misspelt_name_is_put_right():
     with pytest.raises(InputError, match=r"'mnits' is neither a file or folder nor a data set: did you mean 'mnist'"):
         Source(name="mnits").load()
+
+
+def test_enlarged_digits_are_the_small_ones_seen_from_nearer():
+    small, large = (Source(name=name).load() for name in ("digits", "digits28"))
+    assert large.space.event_shape == (1, 28, 28)
+    assert torch.equal(small.train.labels, large.train.labels)
+    ink = [every(data.train).flatten(1).mean(1) for data in (small, large)]
+    assert np.corrcoef(*ink)[0, 1] > 0.9
+    rows = every(large.train)[:, 0, 3:25, 3:25]
+    blocks = torch.nn.functional.interpolate(rows[:, None], (8, 8), mode="area").flatten()
+    assert np.corrcoef(blocks, every(small.train).flatten())[0, 1] > 0.9
+    assert float(every(large.train)[:, 0, [0, 27]].max()) < 0.01
+
+
+def test_enlarged_digits_are_the_same_on_every_machine():
+    assert Source(name="digits28").load().space.digest.startswith("371221f44ab2e970")

@@ -198,6 +198,15 @@ NAMED: Mapping[str, NamedSet] = {
         (Version((), readers.read_digits, ("1257/180/360", "0.8/0.2")),),
         classes=DIGITS,
     ),
+    "digits28": NamedSet(
+        "handwritten digits of scikit-learn, enlarged: for learning, not for publishing",
+        "1,797 of 28×28",
+        "Methods of combining multiple classifiers and their applications to handwritten digit recognition "
+        "(Xu, Krzyzak, Suen, 1992)",
+        (Version((), readers.read_digits28, ("1257/180/360", "0.8/0.2")),),
+        binarization="dynamic",
+        classes=DIGITS,
+    ),
     "mnist": NamedSet(
         "handwritten digits",
         "70,000 of 28×28",

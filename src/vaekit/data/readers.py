@@ -23,6 +23,19 @@ def read_digits(files: Files) -> Raw:
     return Raw(x, "unit", labels=digits.target.astype(np.int64))
 
 
+def read_digits28(files: Files) -> Raw:
+    """Enlarge scikit-learn's digits to 28×28 bytes: a Gaussian of 1.5 pixels around each old pixel, then more contrast.
+
+    The digits fill 22 rows, in the middle; 28×28 is the size of MNIST, so that what fits one fits the other.
+    """
+    small = read_digits(files)
+    place = (np.arange(28) + 0.5 - 14) * 8 / 22 + 3.5  # of each new row among the old ones
+    spread = np.exp(-(((place[:, None] - np.arange(8)) / 0.55) ** 2) / 2) / (0.55 * np.sqrt(2 * np.pi))
+    ink = spread @ small.x.astype(np.float64) @ spread.T
+    x = np.rint(255 / (1 + np.exp(14 * (0.45 - ink)))).astype(np.uint8)
+    return Raw(x, "byte", labels=small.labels)
+
+
 def read_idx(files: Files) -> Raw:
     """Read MNIST's layout: train images, train labels, test images, test labels."""
     train, train_labels, test, test_labels = (gzip.decompress(path.read_bytes()) for path in files)
