@@ -246,7 +246,7 @@ class TestOutput:
             "report runs/small": r"/.+/runs/small/report\.html\n",
             "show runs/small": r"runs/small\n",
             "runs": r"runs/small\n",
-            "data list": r"digits\nmnist\n(\w+\n)+",
+            "data list": r"digits\ndigits28\nmnist\n(\w+\n)+",
             "options": r"data\.name\n([\w.]+\n)+",
         }
         for line, pattern in expected.items():
