@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 from vaekit import demo
-from vaekit.experiment import Option, options
+from vaekit.experiment import Experiment
+from vaekit.specs import Option, options
 
 DOCS = Path(__file__).parent
 IMAGES = ("manifold", "latents-2d", "reconstructions")
@@ -37,7 +38,7 @@ def row(option: Option) -> str:
 
 def options_page() -> str:
     """The page of all options."""
-    return HEAD + "".join(map(row, options()))
+    return HEAD + "".join(map(row, options(Experiment)))
 
 
 def pictures() -> None:

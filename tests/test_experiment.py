@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from vaekit import Experiment, InputError, Model, Source, choices, choose
-from vaekit.experiment import options
 from vaekit.likelihoods import Gaussian
 from vaekit.networks import MLP
 from vaekit.optimizers import SGD
 from vaekit.presets import PRESETS
 from vaekit.schedules import Cosine, WarmUp
+from vaekit.specs import options
 
 DIGITS = Experiment(data=Source(name="digits"))
 RICH = Experiment(
@@ -189,14 +189,14 @@ def fields(cls: Any, location: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 def test_options_cover_every_field_with_its_type() -> None:
-    found = list(options())
+    found = list(options(Experiment))
     assert {option.location for option in found} == set(fields(Experiment))
     assert len({option.location for option in found}) == len(found) > 60
     assert all(option.type for option in found)
 
 
 def test_the_default_of_an_option_is_what_the_field_has() -> None:
-    for option in options():
+    for option in options(Experiment):
         experiment, words = DIGITS, option.path.split(".")
         kinds = [part for part in option.location if part not in words]
         if "decoder_layers" in words or option.path == "data.name" or "monte_carlo_em" in kinds:

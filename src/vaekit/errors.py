@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
+from typing import Any
 
 
 class InputError(ValueError):
@@ -26,3 +28,17 @@ def nearest(word: str, words: Iterable[str]) -> str:
         return "there is none here"
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+
+
+SHORT = Repr()
+SHORT.maxstring = SHORT.maxother = 80
+
+
+def shown(value: Any) -> str:
+    """Write a value, whatever it is, as a few words of one line: an error's sentence can hold it.
+
+    Example:
+        >>> shown([1, 2]), len(shown("a" * 1000))
+        ('[1, 2]', 80)
+    """
+    return " ".join(SHORT.repr(value).split())

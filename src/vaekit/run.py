@@ -21,8 +21,9 @@ from torch import Tensor
 
 from vaekit.data import Data, Space
 from vaekit.errors import InputError, RunError
-from vaekit.experiment import Experiment, explain
+from vaekit.experiment import Experiment
 from vaekit.model import VAE, Model
+from vaekit.specs import explain
 
 log = logging.getLogger("vaekit")
 

@@ -11,7 +11,6 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, DataRoot, Device, Int, RunFolder, Switch, app
 from vaekit.display import Output
-from vaekit.errors import InputError
 
 if TYPE_CHECKING:
     from vaekit import Annealing
@@ -57,15 +56,9 @@ def evaluate(
 
 
 def _annealing(settings: Sequence[str]) -> "Annealing":
-    from pydantic import ValidationError
-
     from vaekit import Annealing, choices
-    from vaekit.experiment import explain
 
-    try:
-        return Annealing(**choices.fields(settings))
-    except ValidationError as error:
-        raise InputError(explain(error, Annealing)) from None
+    return Annealing(**choices.fields(settings))
 
 
 @app.command
@@ -205,7 +198,8 @@ def doctor(*, data_root: DataRoot = None, output: Output = LOUD) -> None:
 @app.command
 def options(*, output: Output = LOUD) -> None:
     """List every field of an experiment, for --set, with type, default and meaning."""
-    from vaekit.experiment import options as fields
+    from vaekit.experiment import Experiment
+    from vaekit.specs import options as fields
 
-    found = [{**option._asdict(), "location": ".".join(option.location)} for option in fields()]
+    found = [{**option._asdict(), "location": ".".join(option.location)} for option in fields(Experiment)]
     display.emit(found, output, lambda: display.options(found), "\n".join(option["path"] for option in found))

@@ -1,0 +1,53 @@
+"""Specs made in Python: every wrong value is one sentence, and specs are values that copy and pickle."""
+
+import copy
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaekit import Annealing, Experiment, InputError, Model, Source
+from vaekit.data import Space
+from vaekit.networks import MLP
+from vaekit.optimizers import Adam
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Model(latent_dim=-1), "latent_dim is -1: give a number greater than 0"),
+        (lambda: Model(latent_dim="two"), "latent_dim is 'two': give a whole number"),
+        (lambda: Model(latent_dims=2), "latent_dims is no field; did you mean 'latent_dim'?"),
+        (lambda: Model(3), "Model was given 3 without a name: write name=value"),
+        (lambda: Model(network="conv"), "network is 'conv': give an object with its kind and fields"),
+        (lambda: Experiment(), "data is missing: give it"),
+        (lambda: Experiment(data=Source(name="digits"), epochs=-1), "epochs is -1: give a number greater than 0"),
+        (lambda: Adam(learning_rate=np.zeros((40, 40))), "learning_rate is array([[0., 0., 0., .* give a number"),
+        (lambda: Annealing(start="data"), "start 'data' is unknown; choose from encoder, prior"),
+        (lambda: Space(source="x"), "event_shape is missing: give it"),
+        (lambda: replace(MLP(), hidden=(0,)), "hidden[0] is 0: give a number greater than 0"),
+    ],
+)
+def test_a_wrong_value_is_a_sentence(make: Any, sentence: str) -> None:
+    with pytest.raises(InputError) as raised:
+        make()
+    beginning, _, end = sentence.partition(".* ")
+    assert str(raised.value).startswith(beginning)
+    assert str(raised.value).endswith(end)
+    assert "\n" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_wrong_value_inside_a_whole_is_named_by_its_path() -> None:
+    with pytest.raises(InputError, match=r"^model\.latent_dim is -1: give a number greater than 0$"):
+        Experiment.from_json('{"data": {"name": "digits"}, "model": {"latent_dim": -1}}')
+
+
+def test_a_spec_is_copied_and_pickled() -> None:
+    experiment = Experiment(data=Source(name="digits"), model=Model(latent_dim=3))
+    for same in (pickle.loads(pickle.dumps(experiment)), copy.copy(experiment), copy.deepcopy(experiment)):
+        assert same == experiment
+        assert hash(same) == hash(experiment)
+    assert replace(experiment, seed=1).seed == 1
