@@ -103,7 +103,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("--versoin", ["--versoin", "--help"]),
     ("train", ["no data were named", "mnist"]),
     ("train mnits", ["mnits", "did you mean 'mnist'"]),
-    ("train nope/faces", ["nope/faces", "choose from"]),
+    ("train nope/faces", ["nope/faces", "does not exist", "check the path"]),
     ("train digits extra", ["extra", "vaekit train --help"]),
     ("train digits --epoch 3", ["--epoch", "Did you mean --epochs"]),
     ("train digits --epochs", ["--epochs", "requires an argument"]),
@@ -161,12 +161,12 @@ WRONG: list[tuple[str, list[str]]] = [
     ("sample runs/small -n 0 --out x.png", ["n is 0", "at least 1"]),
     ("sample runs/small -n ten --out x.png", ["'ten'", "whole number"]),
     ("sample runs/small --out x.xyz", ["x.xyz", ".npy or .png"]),
-    ("sample runs/small --out notes.txt/x.png", ["notes.txt/x.png", "another --out"]),
+    ("sample runs/small --out notes.txt/x.png", ["notes.txt/x.png", "another place (--out)"]),
     ("runs nope", ["nope is no folder", "train one first"]),
     ("show latest", ["holds no run", "train one first"]),
     ("data list --quite", ["--quite", "Did you mean --quiet"]),
     ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
-    ("data check nope.csv", ["nope.csv", "choose from"]),
+    ("data check nope.csv", ["nope.csv", "does not exist", "check the path"]),
 ]
 
 

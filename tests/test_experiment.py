@@ -152,7 +152,7 @@ def test_two_posteriors_have_an_objective_of_their_own(posterior: str, objective
         ("model.network.initialization", "x", "is 'x': give torch or glorot or float"),
         ("optimizer.betas", [0.9], "optimizer.betas[1] is missing: give it"),
         ("model.prior", 3, "model.prior is 3: give an object with its kind and fields"),
-        ("data.name", 5, "data.name is 5: give a word"),
+        ("data.name", 5, "data is 5: give the name of a data set"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_remedy(path: str, value: Any, words: str) -> None:
@@ -280,7 +280,7 @@ class TestChoose:
         ("words", "message"),
         [
             ({"preset": "aevb-mnits"}, "preset 'aevb-mnits' is unknown; did you mean 'aevb-mnist'?"),
-            ({"config": Path("nope.json")}, "--config nope.json cannot be read"),
+            ({"config": Path("nope.json")}, "config nope.json cannot be read"),
             ({"data": "mnits"}, "did you mean 'mnist'?"),
         ],
     )
@@ -295,7 +295,7 @@ class TestChoose:
 
     def test_config_that_is_wrong_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "e.json").write_text('{"data": {"name": "digits"}, "epochs": -2}')
-        with pytest.raises(InputError, match=r"--config .*e\.json: epochs is -2: give a number greater than 0"):
+        with pytest.raises(InputError, match=r"config .*e\.json: epochs is -2: give a number greater than 0"):
             choose(config=tmp_path / "e.json")
 
 

@@ -191,7 +191,7 @@ class TestSample:
 
     @pytest.mark.parametrize("n", [0, -3])
     def test_counts(self, n: int, run: Run) -> None:
-        with pytest.raises(InputError, match=f"n is {n}: ask for at least 1"):
+        with pytest.raises(InputError, match=f"n is {n}: give a whole number of at least 1"):
             sample(run, n)
 
 

@@ -3,12 +3,13 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from vaekit.arguments import Place, to_path
 from vaekit.data import Source, Space, defaults
 from vaekit.data.folders import Progress as Track
-from vaekit.errors import InputError, nearest
+from vaekit.data.source import to_name
+from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
 
@@ -35,7 +36,7 @@ SHORT = {
 """the fields that have a short name"""
 
 
-def by_path(*, data: str | None = None, preset: str | None = None, **short: Any) -> dict[str, Any]:
+def by_path(*, data: Place | None = None, preset: str | None = None, **short: Any) -> dict[str, Any]:
     """Put given words under the dotted paths of the fields they mean; what is None was not given.
 
     Example:
@@ -85,7 +86,7 @@ def _value(text: str) -> Any:
 
 
 def choose(
-    data: str | None = None,
+    data: Place | None = None,
     *,
     preset: str | None = None,
     network: str | None = None,
@@ -102,8 +103,8 @@ def choose(
     binarize: str | None = None,
     image_size: int | None = None,
     set: Mapping[str, Any] | None = None,
-    config: Path | None = None,
-    data_root: Path | None = None,
+    config: Place | None = None,
+    data_root: Place | None = None,
     track: Track = iter,
 ) -> Experiment:
     """Make an experiment from short words; what is left open is chosen by the data and logged with its reason.
@@ -143,6 +144,8 @@ def choose(
         binarize=binarize,
         image_size=image_size,
     )
+    if set is not None and not isinstance(set, Mapping):
+        raise InputError(f"set is {shown(set)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")
     asked = [by_path(preset=preset), flags, set or {}]
     experiment = _base(data, config)
     for changes in asked:  # one after the other, so that a kind that is named twice keeps the fields it was given
@@ -154,25 +157,26 @@ def choose(
     return experiment.replace_all(_model(experiment.data.load(data_root, track).space, named))
 
 
-def _base(data: str | None, config: Path | None) -> Experiment:
+def _base(data: Place | None, config: Place | None) -> Experiment:
     if config is None:
         if data is None:
             raise InputError("no data were named: give a set such as mnist, or the path of your own")
-        return Experiment(data=Source(name=data))
+        return Experiment(data=Source(name=to_name(data)))
+    path = to_path(config, "config")
     try:
-        experiment = Experiment.from_json(config.read_bytes())
+        experiment = Experiment.from_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"--config {config} cannot be read ({error.strerror}): name an experiment.json") from None
+        raise InputError(f"config {path} cannot be read ({error.strerror}): name an experiment.json") from None
     except InputError as error:
-        raise InputError(f"--config {config}: {error}") from None
+        raise InputError(f"config {path}: {error}") from None
     return experiment if data is None else experiment.replace("data.name", data)
 
 
 def _preset(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
-    if name not in PRESETS:
-        raise InputError(f"preset {name!r} is unknown; {nearest(name, PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise InputError(f"preset {shown(name)} is unknown; {nearest(str(name), PRESETS)}")
     return dict(PRESETS[name])
 
 

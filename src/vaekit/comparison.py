@@ -1,13 +1,13 @@
 """Comparing runs: numbers side by side, differences image by image, curves and rate–distortion points."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from vaekit.errors import InputError
+from vaekit.arguments import Place, to_path
+from vaekit.errors import InputError, shown
 from vaekit.estimates import mean_over_images, plain
 from vaekit.plots import Figure, curves, rate_distortion, save
 from vaekit.run import Run
@@ -15,11 +15,11 @@ from vaekit.run import Run
 PANELS = {"loss": "Held-out loss", "reconstruction": "Held-out reconstruction", "kl": "Held-out KL"}
 
 
-def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None) -> dict[str, Any]:
+def compare(runs: Sequence[Run | Place], *, split: str = "test", out: Place | None = None) -> dict[str, Any]:
     """Set evaluated runs side by side, with differences to the first image by image.
 
     Args:
-        runs: two or more, evaluated on the same images.
+        runs: two or more, or the paths of their folders, evaluated on the same images.
         split: of which evaluations.
         out: a folder to draw into: the runs' curves, comparison.svg, and where they lie between rate (KL) and
             distortion (reconstruction), rate-distortion.svg; each also as .png.
@@ -32,10 +32,13 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
     Raises:
         InputError: if a run was not evaluated, or data, split or binarisation differ: such numbers have no order.
     """
-    if len(runs) < 2:
-        raise InputError(f"{len(runs)} run was given to compare: name at least 2")
-    first = runs[0]
-    for run in runs[1:]:
+    if isinstance(runs, Place):
+        raise InputError(f"runs is {shown(runs)}: give a list of two or more")
+    opened = [Run.of(run) for run in runs]
+    if len(opened) < 2:
+        raise InputError(f"{len(opened)} run was given to compare: name at least 2")
+    first = opened[0]
+    for run in opened[1:]:
         for what in ("digest", "binarization", "split"):
             ours, theirs = getattr(first.space, what), getattr(run.space, what)
             if ours != theirs:
@@ -43,9 +46,9 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
                     f"{first.path} and {run.path} cannot be ranked, their data differ in {what} "
                     f"({ours[:16]} and {theirs[:16]}): compare runs on the same data"
                 )
-    measured = [_measured(run, split) for run in runs]
+    measured = [_measured(run, split) for run in opened]
     rows: list[dict[str, Any]] = []
-    for run, (found, values) in zip(runs, measured, strict=True):
+    for run, (found, values) in zip(opened, measured, strict=True):
         numbers = {name: found[name] for name in ("log_evidence", "elbo", "kl", "reconstruction")}
         rows.append({"run": str(run.path), "latent_dim": run.experiment.model.latent_dim, **numbers})
         if "note" in found:
@@ -55,8 +58,9 @@ def compare(runs: Sequence[Run], *, split: str = "test", out: Path | None = None
             if rows[-1].get("note") != rows[0].get("note"):
                 rows[-1]["difference"]["verdict"] = "not comparable, see the notes"
     if out is not None:
-        save(curves_of(runs), Path(out), "comparison")
-        save(plane_of(runs, rows, split), Path(out), "rate-distortion")
+        folder = to_path(out, "out")
+        save(curves_of(opened), folder, "comparison")
+        save(plane_of(opened, rows, split), folder, "rate-distortion")
     return {"split": split, "binarization": first.space.binarization, "rows": plain(rows)}
 
 

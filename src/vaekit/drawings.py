@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vaekit import plots
+from vaekit.arguments import Place
 from vaekit.data import Space, Split
 from vaekit.errors import InputError
 from vaekit.evaluation.latents import ACTIVE
@@ -33,7 +34,7 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def drawings(run: Run, data_root: Path | None, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
+def drawings(run: Run, data_root: Place | None, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
     """Draw what applies to a run, figure by figure, and tell ``leave_out`` in a line what does not and why."""
     if rows := run.metrics():
         yield curves(rows, run.space)

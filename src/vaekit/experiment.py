@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from vaekit.data import Source
 from vaekit.devices import Precision
-from vaekit.errors import InputError, nearest
+from vaekit.errors import InputError, nearest, shown
 from vaekit.model import Model
 from vaekit.objectives import ELBO, ObjectiveSpec
 from vaekit.optimizers import Adam, Optimizer
@@ -121,6 +121,8 @@ ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
+    if not isinstance(path, str):
+        raise InputError(f"{shown(path)}: a field is named by its dotted path, such as 'model.latent_dim'")
     *parents, last = path.split(".")
     node: Any = tree
     for i, name in enumerate([*parents, last]):

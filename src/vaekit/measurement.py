@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaekit import devices
+from vaekit.arguments import Place, to_whole
 from vaekit.compiling import Compiled
 from vaekit.data import Data, Source, Split
 from vaekit.devices import Precision
@@ -66,7 +66,7 @@ class Subject:
     annealing: Annealing
     precision: Precision
     device: torch.device
-    data_root: Path | None
+    data_root: Place | None
     track: Track
 
     @property
@@ -125,7 +125,7 @@ def _estimate(values: Tensor, samples: int) -> dict[str, Any]:
 
 
 def evaluate(
-    run: Run,
+    run: Run | Place,
     *,
     metrics: Sequence[str] = ("evidence", "latents"),
     split: str = "test",
@@ -135,7 +135,7 @@ def evaluate(
     annealing: Annealing = ANNEALING,
     precision: Precision = "fp32",
     device: str = "auto",
-    data_root: Path | None = None,
+    data_root: Place | None = None,
     track: Track = iter,
 ) -> dict[str, Any]:
     """Measure a run on a split; what is found is kept in results.json.
@@ -144,7 +144,7 @@ def evaluate(
     stopped.
 
     Args:
-        run: the run.
+        run: the run, or the path of its folder.
         metrics: which groups: evidence, ais (annealed importance sampling, its bracket on simulated images, and for up
             to five latents the AEVB paper's estimator), samples (quality by a classifier), latents.
         split: train, validation or test.
@@ -171,9 +171,9 @@ def evaluate(
     devices.refuse_unknown(precision)
     draws = samples if samples is not None else FULL_SAMPLES if full else SAMPLES
     for name, count in (("images", images), ("samples", draws)):
-        if count is not None and count < 1:
-            raise InputError(f"{name} is {count}: give a number of at least 1")
-    target = devices.choose(device)
+        if count is not None:
+            to_whole(count, name)
+    run, target = Run.of(run), devices.choose(device)
     devices.keep_freed_memory()
     data = run.data(data_root).to(target)
     size = len(data.fixed(split))

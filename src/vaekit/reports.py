@@ -14,6 +14,7 @@ from urllib.parse import quote
 import torch
 from jinja2 import Environment, StrictUndefined
 
+from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
 from vaekit.run import Run, disk_errors
@@ -54,7 +55,7 @@ MEASURES = {
 }
 
 
-def figures(run: Run, data_root: Path | None = None) -> list[Path]:
+def figures(run: Run | Place, data_root: Place | None = None) -> list[Path]:
     """Draw all figures that apply to a run and save them, as .svg and .png, in its folder ``figures``.
 
     What cannot be drawn, for want of data, latents or a prior, is left out and logged in a line.
@@ -62,16 +63,17 @@ def figures(run: Run, data_root: Path | None = None) -> list[Path]:
     Returns:
         the .svg files.
     """
+    run = Run.of(run)
     return [_saved(run, drawing) for drawing in drawings(run, data_root, log.info)]
 
 
-def report(run: Run, data_root: Path | None = None) -> Path:
+def report(run: Run | Place, data_root: Place | None = None) -> Path:
     """Draw the figures of a run and write them, its experiment and its numbers into report.html.
 
     Returns:
         the file.
     """
-    left_out: list[str] = []
+    run, left_out = Run.of(run), list[str]()
     shown = [(drawing, _embedded(_saved(run, drawing))) for drawing in drawings(run, data_root, left_out.append)]
     for line in left_out:
         log.info(line)

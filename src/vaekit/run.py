@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
@@ -52,6 +53,8 @@ _SPACE: TypeAdapter[Space] = TypeAdapter(Space)
 class Run:
     """The folder of a run. ``Run(path)`` opens one, ``Run.create`` begins one; nothing in it is executed on loading.
 
+    It is path-like: whatever takes the path of a run takes the run.
+
     Attributes:
         path: the folder, with experiment.json, data.json, weights.safetensors (the trained model),
             state.safetensors (what resuming needs), metrics.jsonl, results.json, figures/ and report.html;
@@ -64,10 +67,18 @@ class Run:
     path: Path
 
     def __post_init__(self) -> None:
-        path = Path(self.path)
+        path = to_path(self.path, "run")
         object.__setattr__(self, "path", latest(path.parent) if path.name == LATEST and not path.exists() else path)
-        if not (self.path / EXPERIMENT).is_file():
+        if not to_path(self.path / EXPERIMENT).is_file():
             raise InputError(f"{self.path} is no run: it has no {EXPERIMENT}; 'vaekit runs' lists the runs there are")
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def of(cls, run: "Run | Place") -> "Run":
+        """Return the run in a folder, or the one that is given."""
+        return run if isinstance(run, cls) else cls(to_path(run, "run"))
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, space: Space, overwrite: bool = False) -> "Run":
@@ -114,7 +125,7 @@ class Run:
         vae.load_state_dict(weights)
         return vae.to(device).eval()
 
-    def data(self, root: Path | None = None) -> Data:
+    def data(self, root: Place | None = None) -> Data:
         """Load the data of this run.
 
         Raises:

@@ -68,6 +68,8 @@ def explain(error: ValidationError, cls: Any) -> str:
     path = _dotted(first["loc"], fields)
     context, value = first.get("ctx", {}), first["input"]
     match first["type"]:
+        case "value_error" if isinstance(context["error"], InputError):
+            return str(context["error"])
         case "unexpected_positional_argument":
             return f"{cls.__name__} was given {shown(value)} without a name: write name=value"
         case "unexpected_keyword_argument" | "extra_forbidden":

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -18,6 +17,7 @@ from torch.func import functional_call, grad, vmap
 from torch.types import _size
 
 from vaekit import devices, training
+from vaekit.arguments import Place, to_path
 from vaekit.compiling import Compiled
 from vaekit.conditional import Conditional
 from vaekit.data import Data
@@ -29,7 +29,7 @@ from vaekit.networks import Conv
 from vaekit.objectives import ELBO, Loss, Reconstruction
 from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
 from vaekit.steps import Step, refuse_unknown, wants_compiling
-from vaekit.training import Progress, Training, check, chosen_device
+from vaekit.training import Progress, Training, check, chosen_device, refuse_no_experiment
 
 log = logging.getLogger("vaekit")
 
@@ -43,10 +43,10 @@ VARYING = ("seed", "model.latent_dim", "objective.beta", "optimizer.learning_rat
 
 def train_stack(
     experiments: Sequence[Experiment],
-    runs: Sequence[Path | str],
+    runs: Sequence[Run | Place],
     *,
     device: str = "auto",
-    data_root: Path | None = None,
+    data_root: Place | None = None,
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
@@ -75,8 +75,10 @@ def train_stack(
         InputError: as ``train`` does, or if the experiments do not stack, or the runs stand at different steps.
         RunError: as ``train`` does.
     """
-    paths = [Path(run) for run in runs]
+    paths = [to_path(run, "run") for run in runs]
     refuse_unknown(compile)
+    for experiment in experiments:
+        refuse_no_experiment(experiment)
     refuse_unlike(experiments)
     if not len(experiments) == len(paths) == len({path.resolve() for path in paths}):
         names = ", ".join(map(str, paths))

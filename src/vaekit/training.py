@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from itertools import count
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -14,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
+from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
-from vaekit.errors import InputError, RunError
+from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
@@ -60,10 +60,10 @@ class Progress(NamedTuple):
 
 def train(
     experiment: Experiment,
-    run: Path | str,
+    run: Run | Place,
     *,
     device: str = "auto",
-    data_root: Path | None = None,
+    data_root: Place | None = None,
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
@@ -87,20 +87,27 @@ def train(
         RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
     """
     refuse_unknown(compile)  # before a folder is begun or replaced
-    target = chosen_device(device)
+    refuse_no_experiment(experiment)
+    path, target = to_path(run, "run"), chosen_device(device)
     if resume:
-        folder = Run(Path(run))
+        folder = Run(path)
         data = folder.data(data_root)
         check(experiment, data.space, target)
     else:
-        refuse_taken(Path(run), overwrite)
+        refuse_taken(path, overwrite)
         data = experiment.data.load(data_root)
         check(experiment, data.space, target)
-        folder = Run.create(Path(run), experiment, data.space, overwrite)
+        folder = Run.create(path, experiment, data.space, overwrite)
     remedy = "train again with a smaller one or a smaller model"
     with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         folder.write(EXPERIMENT, experiment.to_json().encode())
         yield from Training(experiment, folder, data.to(target), target, compile).reports()
+
+
+def refuse_no_experiment(experiment: Any) -> None:
+    """Refuse what is not an experiment, such as the name of a data set."""
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"experiment is {shown(experiment)}: make one with vaekit.choose or vaekit.Experiment")
 
 
 def chosen_device(name: str) -> torch.device:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from math import ceil, sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaekit import devices
+from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
 from vaekit.data import available, read_input
 from vaekit.data.arrays import open_array
@@ -30,17 +30,17 @@ ENCODING_BATCH = 1000
 SEED = 0
 
 
-def load(run: Path | str) -> Run:
+def load(run: Run | Place) -> Run:
     """Open the run in a folder.
 
     Raises:
-        InputError: if it is none.
+        InputError: if there is none.
     """
-    return Run(Path(run))
+    return Run.of(run)
 
 
 def demo(
-    run: Path | str,
+    run: Place,
     *,
     follow: Callable[[Iterator[Progress]], Iterable[Progress]] = iter,
     track: Track = iter,
@@ -64,18 +64,18 @@ def demo(
 
 
 def encode(
-    run: Run,
-    input: str | Path | np.ndarray | Tensor,
+    run: Run | Place,
+    input: Place | np.ndarray | Tensor,
     *,
     units: str = "all",
-    out: Path | None = None,
+    out: Place | None = None,
     device: str = "auto",
-    data_root: Path | None = None,
+    data_root: Place | None = None,
 ) -> np.ndarray:
     """Encode examples as their posterior means, (N, d): deterministic, and the same in any batch.
 
     Args:
-        run: the run.
+        run: the run, or the path of its folder.
         input: a named set, the path of an image, a folder, an array or a table, or an array; in the data's own units.
         units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
         out: a .npy file to write them to as well.
@@ -85,7 +85,7 @@ def encode(
     Raises:
         InputError: if the input does not fit the model's data.
     """
-    target = devices.choose(device)
+    run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
     codes = torch.cat([vae.encode(x.to(target)).cpu() for x in _examples(run, input, data_root)]).numpy()
     if units != "all":
@@ -103,12 +103,12 @@ def _active(run: Run, units: str) -> list[int]:
 
 
 def decode(
-    run: Run, z: str | Path | np.ndarray | Tensor, *, out: Path | None = None, device: str = "auto"
+    run: Run | Place, z: Place | np.ndarray | Tensor, *, out: Place | None = None, device: str = "auto"
 ) -> np.ndarray:
     """Decode latents to the means of p(x | z), in the data's own units.
 
     Args:
-        run: the run.
+        run: the run, or the path of its folder.
         z: latents (N, d), or the path of a .npy file of them.
         out: a .npy file, or a picture for image data, to write them to as well.
         device: auto, cpu or cuda.
@@ -116,7 +116,7 @@ def decode(
     Raises:
         InputError: if z has another number of latents, or values that are no finite numbers.
     """
-    target = devices.choose(device)
+    run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
     latents = _array(z)
     if latents.ndim != 2 or latents.shape[1] != vae.latent_dim or not np.isfinite(latents).all():
@@ -129,49 +129,49 @@ def decode(
 
 
 def reconstruct(
-    run: Run,
-    input: str | Path | np.ndarray | Tensor,
+    run: Run | Place,
+    input: Place | np.ndarray | Tensor,
     *,
-    out: Path | None = None,
+    out: Place | None = None,
     device: str = "auto",
-    data_root: Path | None = None,
+    data_root: Place | None = None,
 ) -> np.ndarray:
     """Encode and decode examples: the means of p(x | z) at their posterior means. Arguments as for ``encode``."""
-    target = devices.choose(device)
+    run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
     found = torch.cat([vae.reconstruct(x.to(target)).cpu() for x in _examples(run, input, data_root)])
     return _written(run.space.restore(found), out)
 
 
 def sample(
-    run: Run,
+    run: Run | Place,
     n: int = 64,
     *,
     seed: int = SEED,
     noise: bool = False,
-    out: Path | None = None,
+    out: Place | None = None,
     device: str = "auto",
 ) -> np.ndarray:
     """Sample from the model: z from the prior, then the means of p(x | z), or draws from it with ``noise``.
 
     Args:
-        run: the run.
+        run: the run, or the path of its folder.
         n: how many.
         seed: of the draws.
         noise: draw x from p(x | z) in place of its mean.
         out: a .npy file, or a picture for image data, to write them to as well.
         device: auto, cpu or cuda.
     """
-    if n < 1:
-        raise InputError(f"n is {n}: ask for at least 1 sample")
-    target = devices.choose(device)
+    n, seed = to_whole(n, "n"), to_whole(seed, "seed", 0)
+    run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
     with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
         return _written(run.space.restore(vae.sample(n, noise).cpu()), out)
 
 
-def show(run: Run) -> dict[str, Any]:
+def show(run: Run | Place) -> dict[str, Any]:
     """Say what a run is: data, model, how far it is trained, its last metrics and evaluations."""
+    run = Run.of(run)
     rows = run.metrics()
     model = run.experiment.model
     return {
@@ -192,12 +192,12 @@ def show(run: Run) -> dict[str, Any]:
     }
 
 
-def runs(folder: Path | str = "runs") -> list[dict[str, Any]]:
+def runs(folder: Place = "runs") -> list[dict[str, Any]]:
     """List the runs in a folder, newest first: what ``show`` says of each."""
-    return [show(run) for run in find(Path(folder))]
+    return [show(run) for run in find(to_path(folder, "folder"))]
 
 
-def doctor(data_root: Path | None = None) -> dict[str, Any]:
+def doctor(data_root: Place | None = None) -> dict[str, Any]:
     """Say what a bug report needs: versions, device, threads, disk, and which named sets are at hand."""
     packages = ("torch", "numpy", "scipy", "scikit-learn", "zuko", "safetensors", "pydantic", "cyclopts", "matplotlib")
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -213,24 +213,24 @@ def doctor(data_root: Path | None = None) -> dict[str, Any]:
     }
 
 
-def _examples(run: Run, input: str | Path | np.ndarray | Tensor, root: Path | None) -> Iterable[Tensor]:
+def _examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -> Iterable[Tensor]:
     """Examples in the model's space, in batches."""
-    if isinstance(input, str | Path):
-        input, _ = read_input(str(input), root, run.space.event_shape)
+    if isinstance(input, Place):
+        input, _ = read_input(input, root, run.space.event_shape)
     if len(input) == 0:
         raise InputError("the input holds no example: give at least one")
     return (run.space.encode_input(input[i : i + ENCODING_BATCH]) for i in range(0, len(input), ENCODING_BATCH))
 
 
-def _array(z: str | Path | np.ndarray | Tensor) -> np.ndarray:
-    return open_array(Path(z)) if isinstance(z, str | Path) else np.asarray(z)
+def _array(z: Place | np.ndarray | Tensor) -> np.ndarray:
+    return open_array(to_path(z, "z")) if isinstance(z, Place) else np.asarray(z)
 
 
-def _written(values: np.ndarray, out: Path | None) -> np.ndarray:
+def _written(values: np.ndarray, out: Place | None) -> np.ndarray:
     """Write values to ``out`` if there is one, as .npy or as one picture of all, and return them."""
     if out is None:
         return values
-    out = Path(out)
+    out = to_path(out, "out")
     if out.suffix != ".npy" and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
         raise InputError(f"{out} is no kind of file that can be written: give it a name that ends in .npy or .png")
     try:
@@ -240,7 +240,7 @@ def _written(values: np.ndarray, out: Path | None) -> np.ndarray:
         else:
             picture(values).save(out)
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another --out") from None
+        raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another place (--out)") from None
     return values
 
 

@@ -129,5 +129,5 @@ def test_every_set_can_be_had_from_somewhere():
 def test_wrong_names_and_roots_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"no data set named 'knist': did you mean 'kmnist'"):
         fetch("knist")
-    with pytest.raises(InputError, match="is no folder: create it, or leave --data-root out"):
+    with pytest.raises(InputError, match=r"is not a folder: create it, or leave data_root \(--data-root\) out"):
         fetch("mnist", tmp_path / "missing")

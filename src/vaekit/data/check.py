@@ -1,14 +1,15 @@
 """A look at data before training: what they are, what is odd about them, which likelihoods fit."""
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vaekit.arguments import Place
 from vaekit.data.data import PARTS, Split
 from vaekit.data.folders import Progress
 from vaekit.data.source import Source, defaults
@@ -33,8 +34,8 @@ CAVEATS: Mapping[tuple[str, Support], str] = {
 
 
 def check(
-    name: str,
-    root: Path | None = None,
+    name: Place,
+    root: Place | None = None,
     *,
     split: str | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -59,18 +60,19 @@ def check(
         >>> found["shape"], found["likelihoods"]["categorical"]["fits"]
         ([1797, 1, 8, 8], False)
     """
-    data = Source(name=name, split=split, image_size=image_size).load(root, progress)
+    source = Source(name=os.fspath(name), split=split, image_size=image_size)
+    data = source.load(root, progress)
     space = data.space
     parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
     return {
-        "source": name,
+        "source": source.name,
         "shape": [sum(space.sizes.values()), *space.event_shape],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
         "range": _range(space, parts),
         "support": space.support,
         "values": VALUES[space.support],
         "columns": space.columns and list(space.columns),
-        "binarization": defaults(name).binarization,
+        "binarization": defaults(source.name).binarization,
         "split": space.split,
         "sizes": space.sizes,
         "classes": _classes(space, parts),

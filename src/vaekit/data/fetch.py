@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pooch
 
+from vaekit.arguments import Place, to_path
 from vaekit.data.named import NAMED, File, Version
 from vaekit.data.raw import Raw
 from vaekit.errors import InputError, nearest
@@ -21,13 +22,14 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("vaekit"))
 
 
-def data_roots(root: Path | None = None) -> list[Path]:
+def data_roots(root: Place | None = None) -> list[Path]:
     """List the folders that are searched: the given root, $VAEKIT_DATA, the user's cache."""
     variable = os.environ.get("VAEKIT_DATA")
-    return [Path(folder) for folder in (root, variable, cache_folder()) if folder]
+    named = (("data_root", root), ("VAEKIT_DATA", variable))
+    return [*(to_path(folder, name) for name, folder in named if folder), cache_folder()]
 
 
-def locate(name: str, root: Path | None = None) -> tuple[Version, list[Path]] | None:
+def locate(name: str, root: Place | None = None) -> tuple[Version, list[Path]] | None:
     """Find the first version of a named set whose files are all there, without reading them."""
     for folder in data_roots(root):
         for version in NAMED[name].versions:
@@ -37,7 +39,7 @@ def locate(name: str, root: Path | None = None) -> tuple[Version, list[Path]] | 
     return None
 
 
-def fetch(name: str, root: Path | None = None) -> list[Path]:
+def fetch(name: str, root: Place | None = None) -> list[Path]:
     """Make sure that the files of a named set are on this machine, downloading them if need be.
 
     Args:
@@ -50,7 +52,7 @@ def fetch(name: str, root: Path | None = None) -> list[Path]:
     return _fetch(name, root)[1]
 
 
-def read_named(name: str, root: Path | None = None) -> Raw:
+def read_named(name: str, root: Place | None = None) -> Raw:
     """Read a named set, fetching it if need be."""
     version, paths = _fetch(name, root)
     if version.notice:
@@ -59,11 +61,11 @@ def read_named(name: str, root: Path | None = None) -> Raw:
     return replace(raw, splits=version.splits, classes=raw.classes or NAMED[name].classes)
 
 
-def _fetch(name: str, root: Path | None) -> tuple[Version, list[Path]]:
+def _fetch(name: str, root: Place | None) -> tuple[Version, list[Path]]:
     if name not in NAMED:
         raise InputError(f"there is no data set named {name!r}: {nearest(name, NAMED)}")
-    if root is not None and not Path(root).is_dir():
-        raise InputError(f"the data root {root} is no folder: create it, or leave --data-root out")
+    if root is not None and not to_path(root, "data_root").is_dir():
+        raise InputError(f"the data root {root} is not a folder: create it, or leave data_root (--data-root) out")
     version, paths = locate(name, root) or _download(name, root)
     for file, path in zip(version.files, paths, strict=True):
         _verify(file, path, name)
@@ -80,12 +82,12 @@ def _verify(file: File, path: Path, name: str) -> None:
         )
 
 
-def _download(name: str, root: Path | None) -> tuple[Version, list[Path]]:
+def _download(name: str, root: Place | None) -> tuple[Version, list[Path]]:
     version = next(version for version in NAMED[name].versions if all(file.urls for file in version.files))
     return version, [_download_file(file, name, root) for file in version.files]
 
 
-def _download_file(file: File, name: str, root: Path | None) -> Path:
+def _download_file(file: File, name: str, root: Place | None) -> Path:
     target = cache_folder() / file.path
     if target.is_file():
         return target
@@ -126,7 +128,7 @@ def _bar(title: str) -> _Bar | bool:
     return sys.stderr.isatty() and _Bar(title)
 
 
-def available(root: Path | None = None) -> Iterator[dict[str, str | None]]:
+def available(root: Place | None = None) -> Iterator[dict[str, str | None]]:
     """List the named sets: what they are, how they are split and binarised by default, and where they were found."""
     for name, named in NAMED.items():
         found = locate(name, root)

@@ -1,13 +1,16 @@
 """A source of data: the value that an experiment stores, and its way to splits."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
 
+from vaekit.arguments import Place, to_path
 from vaekit.data.arrays import read_npy, read_npz, require_memory
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.fetch import read_named
@@ -18,12 +21,31 @@ from vaekit.data.raw import RESIDENT, Raw, content_digest
 from vaekit.data.space import Binarization, Space
 from vaekit.data.splits import partition
 from vaekit.data.tables import read_table
-from vaekit.errors import InputError, nearest
+from vaekit.errors import InputError, nearest, shown
 from vaekit.specs import spec
 
 log = logging.getLogger("vaekit")
 
 READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_table, ".tsv": read_table}
+
+
+def to_name(value: Any) -> str:
+    """Turn what names data, a word or a path, into the word that is stored.
+
+    Raises:
+        InputError: If it is neither, or does not fit into JSON.
+    """
+    name = os.fspath(value) if isinstance(value, Place) else value
+    if not isinstance(name, str) or not name:
+        raise InputError(
+            f"data is {shown(value)}: give the name of a data set, or the path of a file or folder; what is in memory "
+            "is saved first, arrays by numpy.save, tables by DataFrame.to_csv"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of the data {name!r} is not UTF-8: rename the file or folder") from None
+    return name
 
 
 @spec
@@ -36,7 +58,7 @@ class Source:
         {'train': 1257, 'validation': 180, 'test': 360}
     """
 
-    name: str
+    name: Annotated[str, BeforeValidator(to_name)]
     """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file."""
     split: str | None = None
     """Such as 50k/10k/10k, 1565/200/200 or 0.8/0.1/0.1; None takes the set's own."""
@@ -47,7 +69,7 @@ class Source:
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     """Height and width (or one number for both) to which an image folder is cropped and resized."""
 
-    def load(self, root: Path | None = None, progress: Progress = iter) -> Data:
+    def load(self, root: Place | None = None, progress: Progress = iter) -> Data:
         """Read, split and binarise the data.
 
         Args:
@@ -57,8 +79,8 @@ class Source:
         Raises:
             InputError: If the data cannot be had, or do not fit what is asked of them.
         """
-        if self.image_size and (self.name in NAMED or Path(self.name).is_file()):
-            raise InputError(f"data.image_size is for image folders, which {self.name} is not: leave it out")
+        if self.image_size and (self.name in NAMED or to_path(self.name, "data").is_file()):
+            raise InputError(f"image_size (--image-size) is for image folders, which {self.name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
         return _assemble(self, _read(self.name, root, size, progress=progress))
 
@@ -74,7 +96,7 @@ def defaults(name: str) -> Source:
 
 
 def read_input(
-    name: str, root: Path | None = None, event_shape: tuple[int, ...] | None = None
+    name: Place, root: Place | None = None, event_shape: tuple[int, ...] | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Read examples to encode, with their labels if they have any, as `Space.encode_input` takes them.
 
@@ -87,30 +109,63 @@ def read_input(
         InputError: If there is no such input, or it cannot be read.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
-    path = Path(name).expanduser()
-    if path.is_file() and path.suffix.lower() not in READERS:
+    word = os.fspath(name)
+    if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in READERS:
         return read_image(path, size, channels), None
-    raw = _read(name, root, size, channels)
+    raw = _read(word, root, size, channels)
     return raw.x, raw.labels
 
 
 def _read(
-    name: str, root: Path | None, size: Size | None = None, channels: int | None = None, progress: Progress = iter
+    name: str, root: Place | None, size: Size | None = None, channels: int | None = None, progress: Progress = iter
 ) -> Raw:
     """Read a named set or a path; a folder that is called like a named set is given as ./name."""
-    path = Path(name).expanduser()
     if name in NAMED:
         return read_named(name, root)
+    path = readable(name)
     if path.is_dir():
         return read_folder(path, size, channels, progress)
-    if not path.is_file():
-        raise InputError(f"{name!r} is neither a file or folder nor a data set: {nearest(name, NAMED)}")
     if path.suffix.lower() not in READERS:
-        raise InputError(f"{name} is no kind of data: give a folder of images, or a .npy, .npz, .csv or .tsv file")
+        raise InputError(
+            f"{name} is not a supported format: use a folder of images, or a .npy, .npz, .csv or .tsv file"
+        )
     try:
         return READERS[path.suffix.lower()](path)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror}): make it readable") from error
+
+
+def readable(name: str) -> Path:
+    """Return the path of a file or folder that is there and can be read.
+
+    Raises:
+        InputError: If there is none; a word that could be a data set's is answered by the names of those.
+    """
+    path = to_path(name, "data")
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        elif path.is_file():
+            path.open("rb").close()
+        elif path.exists():
+            raise InputError(f"data {name!r} is neither a file nor a folder: give one of them")
+        elif is_word(name):
+            raise InputError(f"data {name!r} is neither a file or folder nor a data set: {nearest(name, NAMED)}")
+        else:
+            raise InputError(f"data {name!r} does not exist: check the path")
+    except OSError as error:
+        raise InputError(f"data {name!r} cannot be read ({error.strerror}): make it readable") from None
+    return path
+
+
+def is_word(name: str) -> bool:
+    """Whether a name could be meant as that of a data set: it has no folder and no ending.
+
+    Example:
+        >>> is_word("mnits"), is_word("t.csv"), is_word("faces/cat")
+        (True, False, False)
+    """
+    return not {"/", os.sep, ".", "~"} & {*name}
 
 
 def _assemble(source: Source, raw: Raw) -> Data:
