@@ -81,6 +81,7 @@ class TestEncode:
             (np.full((3, 8, 8), 7.0), "7"),
             (np.full((3, 8, 8), np.nan), "NaN"),
             (np.zeros((0, 8, 8)), "no example"),
+            (np.zeros((1797, 64)), "the input has shape 1797×64, but digits needs N examples of 1×8×8"),
             ("nope.npy", "nope.npy"),
         ],
     )

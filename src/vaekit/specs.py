@@ -13,6 +13,11 @@ from vaekit.errors import InputError, nearest, shown
 
 T = TypeVar("T")
 
+Count = Annotated[int, Field(gt=0, lt=2**63)]
+"""a number of things, at least 1"""
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+"""a whole number, perhaps 0; both fit into 64 bits, which is all that arrays and generators take"""
+
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def spec(cls: type[T]) -> type[T]:

@@ -217,9 +217,7 @@ def _examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) 
     """Examples in the model's space, in batches."""
     if isinstance(input, Place):
         input, _ = read_input(input, root, run.space.event_shape)
-    if len(input) == 0:
-        raise InputError("the input holds no example: give at least one")
-    return (run.space.encode_input(input[i : i + ENCODING_BATCH]) for i in range(0, len(input), ENCODING_BATCH))
+    return run.space.encode_batches(input, ENCODING_BATCH)
 
 
 def _array(z: Place | np.ndarray | Tensor) -> np.ndarray:

@@ -32,6 +32,12 @@ def test_bytes_go_in_and_come_back():
     assert torch.equal(space().encode_input(LEVELS / np.float32(255)), x)
 
 
+def test_whole_numbers_of_any_type_are_levels_to_a_model_of_levels():
+    assert torch.equal(space().encode_input(LEVELS.astype(float)), space().encode_input(LEVELS))
+    with pytest.raises(InputError, match=r"run from 16 to 16, but faces.npy has values in \[0, 1\]: scale them as"):
+        space(support="unit").encode_input(np.full((5, 4, 3), 16.0))
+
+
 def test_grey_images_may_lack_their_channel_and_colour_may_come_last():
     assert torch.equal(space().encode_input(LEVELS[:, 0]), space().encode_input(LEVELS))
     colour = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), dtype=np.uint8)
@@ -69,7 +75,8 @@ def test_the_models_view_equals_the_training_batches():
         (np.zeros((5, 3, 4)), "the input has shape 5×3×4, but faces.npy needs N examples of 1×4×3"),
         (np.zeros(12), "has shape 12"),
         (np.zeros((5, 3, 4, 3)), "has shape 5×3×4×3"),
-        (LEVELS.astype(float), r"values run from \d+ to \d+, but faces.npy has values in \[0, 1\]"),
+        (LEVELS / 2, r"run from \S+ to \S+, but faces.npy has values in \[0, 1\]: scale them as its own were, or give"),
+        (LEVELS * np.int64(257), r"run from \d+ to \d+, but faces.npy .*: divide them by 65535 \(16 bits\)"),
         (np.full((1, 4, 3), -0.1), "values run from -0.1"),
         (np.full((1, 4, 3), np.nan), "NaN or infinite values"),
         (np.full((1, 4, 3), np.inf), "NaN or infinite values"),

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from vaekit.data import Source, arrays, disk
+from vaekit.data import Source, disk
 from vaekit.data.data import Data, Split
 from vaekit.errors import InputError, RunError
 
@@ -95,7 +96,7 @@ def test_only_a_few_batches_are_read_ahead_and_closing_ends_the_thread(everythin
 
 def test_exactly_the_pages_of_the_rows_are_announced(everything_is_large, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(disk, "MADVISE", lambda *call: told.append(call))
+    monkeypatch.setattr(disk, "madvise", lambda: lambda *call: told.append(call))
     np.save(tmp_path / "x.npy", np.zeros((50, 1, 64, 100), np.uint8))
     x = torch.from_numpy(disk.mapped(tmp_path / "x.npy"))
     disk.announce(x, torch.tensor([49, 7]))
@@ -155,11 +156,17 @@ def test_fortran_order_and_foreign_types_are_mapped_as_saved(tmp_path):
 
 
 def test_what_needs_a_copy_larger_than_memory_is_refused(everything_is_large, tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays.os, "sysconf", lambda name: 100)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=2**13))
     assert load(tmp_path).train.large
-    for array in (LEVELS / 255, np.moveaxis(LEVELS.repeat(3, 1), 1, -1)):
+    for array, why in (
+        (LEVELS / 255, "is of type float64, and as float32 of shape"),
+        (np.moveaxis(LEVELS.repeat(3, 1), 1, -1), "is of type uint8, not in C order, and as uint8 of shape"),
+        (np.asfortranarray(LEVELS / 3), "is of type float64, not in C order, and as float32 of shape"),
+        (np.float32(1.000001) * (LEVELS / np.float32(255)), "its values cut off at 0 and 1,"),
+    ):
         np.save(tmp_path / "y.npy", array)
-        with pytest.raises(InputError, match=r"y.npy takes .* save images as uint8 or float32 in \(N, C, H, W\)"):
+        sentence = rf"y.npy,? {why}.* takes .*: save it so, and it is read piece by piece"
+        with pytest.raises(InputError, match=sentence):
             Source(name=str(tmp_path / "y.npy"), split=SPLIT).load()
     np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(200, 10)))
     with pytest.raises(InputError, match=r"z.npy takes .*: rows of real numbers are standardised in memory"):

@@ -1,26 +1,34 @@
 """Own arrays: .npy and .npz files of images or rows; sizes are checked before memory is taken, pickles are refused."""
 
-import os
+import errno
+import logging
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
+from lzma import LZMAError
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+import psutil
 
 from vaekit.data.disk import header, mapped
 from vaekit.data.raw import RESIDENT, Raw, coded_labels
 from vaekit.data.space import Support
+from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 
+log = logging.getLogger("vaekit")
+
+CHANNELS = (1, 3)
+REMEDY = "save it so, and it is read piece by piece"
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
 
 def read_npy(path: Path) -> Raw:
     """Read a .npy file of shape (N, D), (N, H, W), (N, H, W, C) or (N, C, H, W)."""
-    x, support = arranged(open_array(path), str(path))
-    return Raw(x, support)
+    return Raw(open_array(path), None)
 
 
 def read_npz(path: Path) -> Raw:
@@ -31,15 +39,15 @@ def read_npz(path: Path) -> Raw:
             return _read_arrays(arrays, path)
     except InputError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path} is truncated or no .npz file ({error}): save it again with numpy.savez") from error
+    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path} is truncated or not a .npz file ({error}): save it again with numpy.savez") from error
 
 
 def open_array(path: Path) -> np.ndarray:
     """Open a .npy file: read if it is small, else memory-mapped, so that no write reaches the file.
 
     Raises:
-        InputError: If it holds pickled objects, or is truncated or no .npy file.
+        InputError: If it holds pickled objects, or is truncated or not a .npy file.
     """
     try:
         with path.open("rb") as stream:
@@ -47,34 +55,53 @@ def open_array(path: Path) -> np.ndarray:
         x = mapped(path)
     except InputError:
         raise
-    except (ValueError, TypeError, EOFError, OSError) as error:
-        raise InputError(f"{path} is truncated or no .npy file ({error}): save it again with numpy.save") from error
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            size = path.stat().st_size / 2**30
+            remedy = "raise this process's limit of address space (ulimit -v)"
+            raise InputError(f"{path} of {size:.1f} GiB cannot be mapped into memory: {remedy}") from None
+        raise InputError(f"{path} cannot be read ({error.strerror or error}): make it readable") from None
+    except (ValueError, TypeError, EOFError) as error:
+        raise InputError(f"{path} is truncated or not a .npy file ({error}): save it again with numpy.save") from error
     return np.array(x) if x.nbytes <= RESIDENT else x
 
 
-def arranged(x: np.ndarray, source: str) -> tuple[np.ndarray, Support]:
-    """Bring an array to (N, *event) and tell the support of its values; rows of reals become float64."""
+def arranged(raw: Raw, source: str) -> Raw:
+    """Bring examples to (N, *event) and tell the support of their values; rows of reals become float64.
+
+    Raises:
+        InputError: If they are not numbers, not of such a shape, or not scaled.
+    """
+    x = raw.x
     if x.dtype.kind not in "buif":
         raise InputError(f"{source} holds values of type {x.dtype}: save numbers")
     if not 2 <= x.ndim <= 4 or not x.size:
         raise InputError(f"{source} has shape {x.shape}: give (N, D), (N, H, W), (N, H, W, C) or (N, C, H, W)")
     if x.ndim == 3:
         x = x[:, None]
-    elif x.ndim == 4 and x.shape[1] not in (1, 3):
+    elif x.ndim == 4 and x.shape[1] not in CHANNELS:
+        if x.shape[-1] not in CHANNELS:
+            raise InputError(
+                f"{source} has shape {x.shape}, in which neither the second nor the last axis is of 1 (grey) or "
+                "3 (RGB) channels: keep one or three of them"
+            )
         x = np.moveaxis(x, -1, 1)
-    if x.ndim == 4 and x.shape[1] not in (1, 3):
-        raise InputError(f"{source} has images of {x.shape[1]} channels: give 1 (grey) or 3 (RGB)")
-    support = _support(x, source)
+    low, high = extremes(x, source)
+    support = _support(x, low, high, source)
     if support == "real" and x.ndim == 2:
-        return _kept(x, np.float64, source), support
-    return _kept(x, np.float32 if support in ("unit", "real") else np.uint8, source), support
+        return replace(raw, x=_kept(x, np.float64, source), support=support)
+    kept = _kept(x, np.float32 if support in ("unit", "real") else np.uint8, source)
+    if support == "unit" and (low < 0 or high > 1):
+        require_memory(kept.nbytes, f"{source}, its values cut off at 0 and 1,", REMEDY)
+        kept = kept.clip(0, 1)
+    return replace(raw, x=kept, support=support)
 
 
 def require_memory(
     size: int, source: str, remedy: str = "save the examples as a .npy file, which is read piece by piece"
 ) -> None:
     """Refuse what cannot fit into this machine's memory."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = psutil.virtual_memory().total
     if size > memory:
         raise InputError(
             f"{source} takes {size / 2**30:.0f} GiB, but this machine has {memory / 2**30:.0f} GiB of memory: {remedy}"
@@ -86,31 +113,30 @@ def _kept(x: np.ndarray, kind: type[np.generic], source: str) -> np.ndarray:
     if x.dtype == np.bool_ and kind is np.uint8:
         x = x.view(np.uint8)
     if x.dtype != kind or not x.flags.c_contiguous:
-        size = x.size * np.dtype(kind).itemsize
-        require_memory(size, source, "save images as uint8 or float32 in (N, C, H, W), which are read piece by piece")
-    return np.ascontiguousarray(x, kind)
+        order = "" if x.flags.c_contiguous else ", not in C order"
+        layout = "(N, D)" if x.ndim == 2 else "(N, C, H, W)"
+        what = f"{source} is of type {x.dtype}{order}, and as {np.dtype(kind)} of shape {layout} in C order it"
+        require_memory(x.size * np.dtype(kind).itemsize, what, REMEDY)
+    return as_float32(x, source) if kind is np.float32 else np.ascontiguousarray(x, kind)
 
 
-def _support(x: np.ndarray, source: str) -> Support:
-    # A map larger than memory is so read once, not twice.
-    ends = np.array([(part.min(), part.max()) for part in (x[i : i + 1024] for i in range(0, len(x), 1024))])
-    low, high = ends.min(), ends.max()
-    if not np.isfinite([low, high]).all():
-        bad = ~np.isfinite(x)
-        first = tuple(map(int, np.argwhere(bad)[0]))
-        raise InputError(f"{source} has {bad.sum()} NaN or infinite values, the first at {first}: fill or remove them")
-    if low < 0 or high > 255:
-        return "real"
-    if high <= 1:
-        return "binary" if _whole(x) else "unit"
-    # Whole numbers up to 255 are grey levels in images of any type, but in rows only if they are stored as bytes.
-    return "byte" if x.dtype == np.uint8 or (x.ndim == 4 and _whole(x)) else "real"
-
-
-def _whole(x: np.ndarray) -> bool:
-    if x.dtype.kind in "bui":
-        return True
-    return all(not np.any(x[i : i + 1024] % 1) for i in range(0, len(x), 1024))
+def _support(x: np.ndarray, low: float, high: float, source: str) -> Support:
+    """Tell what arranged examples are by their values, which run from `low` to `high`."""
+    if low >= -rounding(x) and high <= 1 + rounding(x):
+        return "binary" if whole(x) else "unit"
+    if x.ndim == 2:
+        # Whole numbers are grey levels in rows only if they are stored as bytes.
+        return "byte" if x.dtype == np.uint8 else "real"
+    if low >= 0 and whole(x):
+        if high <= LEVELS:
+            return "byte"
+        raise InputError(
+            f"{source} has images of whole numbers from {low:.9g} to {high:.9g}, but grey levels have 8 bits: "
+            f"{scale_that_fits(high)} and save them as float32"
+        )
+    hint = "" if low < 0 else f"; if they are grey levels, {scale_that_fits(high)}"
+    log.info("the pixels of %s run from %.9g to %.9g and are not scaled%s", source, low, high, hint)
+    return "real"
 
 
 def _array_bytes(stream: IO[bytes], source: str) -> int:
@@ -144,9 +170,9 @@ def _read_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> Raw:
             f"{path} holds the arrays {', '.join(sorted(arrays))}: name the examples x (and labels), "
             "or train, validation and test"
         )
-    x, support = arranged(arrays[key], f"{path} ({key})")
-    codes, classes = _coded(arrays[labels], len(x), path) if labels else (None, None)
-    return Raw(x, support, labels=codes, classes=classes)
+    x = arrays[key]
+    codes, classes = _coded(arrays[labels], x, path) if labels else (None, None)
+    return Raw(x, None, labels=codes, classes=classes)
 
 
 def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path: Path) -> Raw:
@@ -154,13 +180,13 @@ def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path:
     if len({(part.shape[1:], part.dtype) for part in parts}) > 1:
         shapes = ", ".join(f"{key}: {part.shape} {part.dtype}" for key, part in zip(keys.values(), parts, strict=True))
         raise InputError(f"{path} has parts of unlike shapes or types ({shapes}): save them alike")
-    x, support = arranged(np.concatenate(parts), f"{path} ({', '.join(keys.values())})")
+    x = np.concatenate(parts)
     names = [_first(arrays, f"y_{key.removeprefix('x_')}", f"{key}_labels") for key in keys.values()]
     labels = [arrays[name] for name in names if name]
-    codes, classes = _coded(np.concatenate(labels), len(x), path) if len(labels) == len(parts) else (None, None)
+    codes, classes = _coded(np.concatenate(labels), x, path) if len(labels) == len(parts) else (None, None)
     return Raw(
         x,
-        support,
+        None,
         splits=("/".join(str(len(part)) for part in parts),),
         labels=codes,
         classes=classes,
@@ -169,9 +195,11 @@ def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path:
     )
 
 
-def _coded(labels: np.ndarray, n: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    if labels.shape[:1] != (n,):
-        raise InputError(f"{path} has {n} examples but labels of shape {labels.shape}: give one label an example")
+def _coded(labels: np.ndarray, x: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    if not x.ndim or labels.shape[:1] != x.shape[:1]:
+        raise InputError(
+            f"{path} has examples of shape {x.shape} and labels of shape {labels.shape}: give one label per example"
+        )
     return coded_labels(labels, str(path))
 
 

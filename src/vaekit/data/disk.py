@@ -3,14 +3,17 @@
 import ctypes
 import math
 import mmap
+import os
 import shutil
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
-from typing import IO
+from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,26 +22,51 @@ from torch import Tensor
 from vaekit.data.fetch import cache_folder
 from vaekit.errors import RunError
 
+NORESERVE = 0x4000
+"""MAP_NORESERVE of Linux"""
 AHEAD = 4
 """batches that are kept ready"""
-NORESERVE = 0x4000 if sys.platform == "linux" else 0
-"""MAP_NORESERVE: else Linux refuses a private map of more bytes than there is memory"""
 
-MADVISE = ctypes.CDLL(None).madvise
-MADVISE.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+Advise = Callable[[int, int, int], int]
+
+
+@cache
+def madvise() -> Advise | None:
+    """Give the C library's function that tells the system how memory is used, if there is one (not on Windows)."""
+    found: Any = getattr(ctypes.CDLL(None), "madvise", None) if os.name == "posix" else None
+    if found:
+        found.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return found
 
 
 def header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read the header of a .npy file: shape, whether in Fortran's order, and type; the data come next."""
-    return (npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0)(stream)
+    """Read the header of a .npy file: shape, whether in Fortran's order, and type; the data come next.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    try:
+        read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, kind = read(stream)
+    except (SyntaxError, TokenError, RecursionError, MemoryError, OverflowError, TypeError) as error:
+        raise ValueError(f"its header is damaged, {error}") from None
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError(f"its header has the shape {shape}")
+    return shape, fortran, kind
 
 
 def mapped(path: Path) -> np.ndarray:
     """Map a .npy file into memory, so that no write reaches the file; pages come from the disk when they are read."""
     with path.open("rb") as stream:
         shape, fortran, kind = header(stream)
-        content = mmap.mmap(stream.fileno(), 0, flags=mmap.MAP_PRIVATE | NORESERVE)
-        return np.ndarray(shape, kind, content, stream.tell(), order="F" if fortran else "C")
+        return np.ndarray(shape, kind, _private(stream), stream.tell(), order="F" if fortran else "C")
+
+
+def _private(stream: IO[bytes]) -> mmap.mmap:
+    if sys.platform == "linux":
+        # Else Linux refuses a private map of more bytes than there is memory.
+        return mmap.mmap(stream.fileno(), 0, flags=mmap.MAP_PRIVATE | NORESERVE)
+    return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 def scratch(shape: tuple[int, ...]) -> np.ndarray:
@@ -61,11 +89,13 @@ def scratch(shape: tuple[int, ...]) -> np.ndarray:
 
 def announce(x: Tensor, rows: Tensor) -> None:
     """Tell the system which rows of a map are read next: it fetches them at once, and not their neighbors."""
+    if not (advise := madvise()):
+        return
     size = x.stride(0) * x.itemsize
     for row in rows.tolist():
         start = x.data_ptr() + row * size
         page = start - start % mmap.PAGESIZE
-        MADVISE(page, start + size - page, mmap.MADV_WILLNEED)
+        advise(page, start + size - page, mmap.MADV_WILLNEED)
 
 
 def ahead(items: Iterable[Tensor]) -> Generator[Tensor]:

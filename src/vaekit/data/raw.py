@@ -17,8 +17,8 @@ class Raw:
     """Examples in file order.
 
     Args:
-        x: Examples (N, *event), uint8 or float32; float64 for a table's rows.
-        support: Values of the examples.
+        x: Examples (N, *event), uint8 or float32; float64 for a table's rows; if there is no support, as stored.
+        support: Values of the examples; None if they are yet to be told from the values themselves.
         splits: Ways to split them, the default first.
         labels: Class numbers (N,), int64.
         classes: Names of the classes.
@@ -29,7 +29,7 @@ class Raw:
     """
 
     x: np.ndarray
-    support: Support
+    support: Support | None
     splits: tuple[str, ...] = ("0.8/0.1/0.1", "0.9/0.1")
     labels: np.ndarray | None = None
     classes: tuple[str, ...] | None = None

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator
 
 from vaekit.arguments import Place, to_path
-from vaekit.data.arrays import read_npy, read_npz, require_memory
+from vaekit.data.arrays import arranged, read_npy, read_npz, require_memory
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.fetch import read_named
 from vaekit.data.folders import Progress, read_folder
@@ -22,7 +22,7 @@ from vaekit.data.space import Binarization, Space
 from vaekit.data.splits import partition
 from vaekit.data.tables import read_table
 from vaekit.errors import InputError, nearest, shown
-from vaekit.specs import spec
+from vaekit.specs import Count, Whole, spec
 
 log = logging.getLogger("vaekit")
 
@@ -64,9 +64,9 @@ class Source:
     """Such as 50k/10k/10k, 1565/200/200 or 0.8/0.1/0.1; None takes the set's own."""
     binarization: Binarization = "none"
     """none keeps grey levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
-    seed: NonNegativeInt = 0
+    seed: Whole = 0
     """Seeds the split and the bits that are drawn once; the seed of training is another."""
-    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    image_size: Count | tuple[Count, Count] | None = None
     """Height and width (or one number for both) to which an image folder is cropped and resized."""
 
     def load(self, root: Place | None = None, progress: Progress = iter) -> Data:
@@ -82,7 +82,8 @@ class Source:
         if self.image_size and (self.name in NAMED or to_path(self.name, "data").is_file()):
             raise InputError(f"image_size (--image-size) is for image folders, which {self.name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
-        return _assemble(self, _read(self.name, root, size, progress=progress))
+        raw = _read(self.name, root, size, progress=progress)
+        return _assemble(self, raw if raw.support else arranged(raw, self.name))
 
 
 def defaults(name: str) -> Source:
@@ -113,7 +114,8 @@ def read_input(
     if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in READERS:
         return read_image(path, size, channels), None
     raw = _read(word, root, size, channels)
-    return raw.x, raw.labels
+    # Bytes would be taken as levels, whatever the model's data are.
+    return raw.x.view(np.bool_) if raw.support == "binary" else raw.x, raw.labels
 
 
 def _read(
@@ -169,6 +171,7 @@ def is_word(name: str) -> bool:
 
 
 def _assemble(source: Source, raw: Raw) -> Data:
+    assert raw.support  # as `arranged` gives
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
     rows = partition(raw, split, source.seed, source.name)

@@ -1,6 +1,7 @@
 """The space that examples live in: what a model and a run folder know of the data without the data."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,8 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
-from vaekit.specs import spec
+from vaekit.specs import Count, Whole, spec
+
+log = logging.getLogger("vaekit")
 
 Support = Literal["binary", "byte", "unit", "real"]
 Binarization = Literal["none", "dynamic", "static", "threshold"]
@@ -28,7 +32,7 @@ class Space:
 
     source: str
     """The named set or path that the data came from."""
-    event_shape: tuple[int, ...]
+    event_shape: tuple[Count, ...]
     """Shape of one example: (C, H, W) of an image, (D,) of a table's row."""
     support: Support
     """Values that the model sees: 0/1, levels k/255, reals in [0, 1], or any reals."""
@@ -36,7 +40,7 @@ class Space:
     """How grey levels became bits; part of the data's identity, since likelihoods of unlike data do not compare."""
     split: str
     """The split as resolved, such as 50k/10k/10k."""
-    sizes: dict[str, int]
+    sizes: dict[str, Whole]
     """Examples in each part."""
     digest: str
     """SHA-256 of all stored examples and labels."""
@@ -49,29 +53,76 @@ class Space:
     classes: tuple[str, ...] | None = None
     """Names of the classes that the labels 0, 1, ... stand for."""
 
+    def __post_init__(self) -> None:
+        if len(self.event_shape) not in (1, 3):
+            raise InputError(f"event_shape {self.event_shape} is neither (C, H, W) nor (D,): restore the file")
+        if self.shift is None and self.scale is None:
+            return
+        if not self.shift or not self.scale or not (len(self.shift),) == (len(self.scale),) == self.event_shape:
+            raise InputError(f"shift and scale do not have one number per column of {self.event_shape}: restore them")
+
     def encode_input(self, array: npt.ArrayLike | Tensor) -> Tensor:
         """Turn raw examples into what the model reads, as float32 of shape (batch, *event).
 
+        What the values mean is decided by the array as a whole, as it is when a file is trained on: bytes are grey
+        levels, and so are whole numbers of other types, if one is above 1 and the model's own data were not reals;
+        other values are in the model's range, where a rounding beyond 0 or 1 is cut off.
+
         Args:
-            array: 8-bit images, floats in the model's range, or table rows in the file's units; grey images may
-                lack their channel axis and colour images may have it last.
+            array: Grey levels, booleans, numbers in the model's range, or table rows in the file's units; grey
+                images may lack their channel axis, and color images may have it last.
 
         Raises:
             InputError: If the shape, the range or a value does not fit this space.
         """
-        x = _numeric(array)
-        levels = x.dtype == np.uint8 and not (self.support == "binary" and x.max(initial=0) <= 1)
-        x = self._arranged(x).astype(np.float64 if self.scale else np.float32)
+        x = self._arranged(_numeric(array))
+        return self._seen(x, self._divisor(x))
+
+    def encode_batches(self, array: npt.ArrayLike | Tensor, size: int) -> Iterator[Tensor]:
+        """Give `encode_input` of an array in batches of `size`; a memory map is read piece by piece.
+
+        Raises:
+            InputError: If the shape, the range or a value of the whole array does not fit this space.
+        """
+        x = self._arranged(_numeric(array))
+        if not len(x):
+            raise InputError("the input holds no example: give at least one")
+        divisor = self._divisor(x)
+        return (self._seen(x[i : i + size], divisor) for i in range(0, len(x), size))
+
+    def _divisor(self, x: np.ndarray) -> int:
+        """Give by what the values of raw examples are divided: 255 if they are grey levels, else 1.
+
+        Raises:
+            InputError: If they do not fit this space's range.
+        """
+        low, high = extremes(x, "the input")
+        if self.support == "real":
+            return 1
+        within = low >= -rounding(x) and high <= 1 + rounding(x)
+        if x.dtype == np.uint8 and not (self.support == "binary" and within):
+            if within and high:
+                log.warning("the input holds the bytes 0 and 1, read as levels of 255: give bits as booleans or floats")
+            return LEVELS
+        if within:
+            return 1
+        # The data of a "unit" model were scaled by someone who alone knows by what.
+        if self.support == "unit" or low < 0 or high > LEVELS or not whole(x):
+            scale = scale_that_fits(high) if low >= 0 and high > LEVELS else "scale them as its own were"
+            raise InputError(
+                f"the values run from {low:.9g} to {high:.9g}, but {self.source} has values in [0, 1]: {scale}, "
+                "or give 8-bit levels as uint8"
+            )
+        return LEVELS
+
+    def _seen(self, x: np.ndarray, divisor: int) -> Tensor:
+        """Turn some arranged examples into what the model reads."""
         if self.support == "real":
             if self.shift and self.scale:
-                x = (x - np.array(self.shift)) / np.array(self.scale)
-            return torch.from_numpy(x.astype(np.float32))
-        x = x / np.float32(255) if levels else x
-        if x.size and (x.min() < 0 or x.max() > 1):
-            raise InputError(
-                f"the values run from {x.min():g} to {x.max():g}, but {self.source} has values in [0, 1]: "
-                "give 8-bit images (uint8) or scale the values"
-            )
+                with np.errstate(over="ignore"):
+                    x = (x.astype(np.float64) - np.array(self.shift)) / np.array(self.scale)
+            return torch.from_numpy(as_float32(x, "the input"))
+        x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
         return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
 
     def restore(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
@@ -97,7 +148,7 @@ class Space:
             if channels == 1 and list(shape) == size:
                 return x[:, None]
             if list(shape) == [*size, channels]:
-                return np.ascontiguousarray(np.moveaxis(x, -1, 1))
+                return np.moveaxis(x, -1, 1)
         raise InputError(
             f"the input has shape {_times(x.shape)}, but {self.source} needs N examples of {_times(self.event_shape)}"
         )
@@ -107,8 +158,6 @@ def _numeric(array: npt.ArrayLike | Tensor) -> np.ndarray:
     x = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     if x.dtype.kind not in "buif":
         raise InputError(f"the input holds values of type {x.dtype}, but only numbers can be encoded")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise InputError("the input holds NaN or infinite values: fill or remove them")
     return x
 
 
