@@ -204,5 +204,5 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps([1]))
     with pytest.raises(InputError, match=r"x.pkl is not a supported format: use a folder of images, or a .npy"):
         Source(name=str(tmp_path / "x.pkl")).load()
-    with pytest.raises(InputError, match="image_size is for image folders"):
+    with pytest.raises(InputError, match=r"image_size \(--image-size\) is for image folders"):
         Source(name=saved(tmp_path / "x.npy", LEVELS), image_size=8).load()
