@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from vaekit.cli import main
 from vaekit.data import Source
-from vaekit.data.fetch import cache_folder
+from vaekit.data.cache import cache_folder
 from vaekit.errors import InputError, RunError
 from vaekit.evaluation import classifier, recognition
 from vaekit.evaluation.classifier import classifier_for, share

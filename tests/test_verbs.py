@@ -1,5 +1,6 @@
 """Verbs as functions: deterministic codes, right shapes and units, numbers that equal a direct computation."""
 
+import csv
 import json
 import statistics
 import time
@@ -54,6 +55,39 @@ class TestEncode:
         with torch.no_grad():
             mean = run.vae().posterior(torch.from_numpy(images)).mean
         np.testing.assert_allclose(encode(run, images), mean.numpy(), atol=1e-6)
+
+    def test_rows_of_codes_are_named_by_their_files(self, tmp_path: Path) -> None:
+        run, folder = grey(tmp_path), tmp_path / "new"
+        folder.mkdir()
+        for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (4, 6, 5), np.uint8)):
+            Image.fromarray(pixels).save(folder / f"a, {i}.png")
+        (folder / "a, 1.png").write_text("broken")
+        codes = encode(run, folder, out=tmp_path / "z.npy")
+        with (tmp_path / "z.names.csv").open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == ["row", "file"]
+        assert [name for _, name in rows] == ["a, 0.png", "a, 2.png", "a, 3.png"]
+        for row, name in rows:
+            np.testing.assert_allclose(encode(run, folder / name)[0], codes[int(row)], atol=1e-6)
+        encode(run, tmp_path / "x.npy", out=tmp_path / "z.npy")
+        assert not (tmp_path / "z.names.csv").exists()  # nothing is left that names other rows
+        (tmp_path / "z.names.csv").write_text("mine")
+        encode(run, tmp_path / "x.npy", out=tmp_path / "z.npy")
+        assert (tmp_path / "z.names.csv").read_text() == "mine"
+
+    @pytest.mark.parametrize(("trained", "later", "factor"), [(4095, 2000, 4095), (200, 4095, 4095)])
+    def test_levels_of_sixteen_bit_images_are_scaled_as_in_training(
+        self, tmp_path: Path, trained: int, later: int, factor: int
+    ) -> None:
+        for i, pixels in enumerate(np.random.default_rng(1).integers(0, 200, (20, 6, 5)).astype(np.uint16)):
+            pixels[0, 0] = trained
+            (tmp_path / "p").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "p" / f"{i}.png")
+        run = finished(small(data__name=str(tmp_path / "p")), tmp_path / "deep")
+        levels = np.linspace(0, later, 30).astype(np.uint16).reshape(6, 5)
+        Image.fromarray(levels).save(tmp_path / "q.png")
+        exact = np.rint(levels * (255 / factor)).astype(np.uint8)
+        np.testing.assert_allclose(encode(run, tmp_path / "q.png"), encode(run, exact[None]), atol=1e-6)
 
     def test_sets_files_and_arrays_are_inputs(self, run: Run, images: np.ndarray, tmp_path: Path) -> None:
         assert encode(run, "digits").shape == (1797, 3)

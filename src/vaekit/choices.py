@@ -7,7 +7,7 @@ from typing import Any
 
 from vaekit.arguments import Place, to_path
 from vaekit.data import Source, Space, defaults
-from vaekit.data.folders import Progress as Track
+from vaekit.data.decoding import Progress as Track
 from vaekit.data.source import to_name
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment

@@ -3,11 +3,14 @@
 Each call reads the model anew; for many small inputs keep it, ``vae = run.vae()``: ``vae.encode(x)`` takes little time.
 """
 
+import csv
+import logging
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from math import ceil, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +21,15 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
-from vaekit.data import available, read_input
+from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
 from vaekit.errors import InputError
 from vaekit.measurement import Track, evaluate
 from vaekit.reports import report
 from vaekit.run import Run, find
 from vaekit.training import Progress, train
+
+log = logging.getLogger("vaekit")
 
 ENCODING_BATCH = 1000
 SEED = 0
@@ -78,7 +83,7 @@ def encode(
         run: the run, or the path of its folder.
         input: a named set, the path of an image, a folder, an array or a table, or an array; in the data's own units.
         units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
-        out: a .npy file to write them to as well.
+        out: a .npy file to write them to as well; `.names.csv` beside it names the files that the rows are from.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
 
@@ -87,10 +92,11 @@ def encode(
     """
     run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
-    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in _examples(run, input, data_root)]).numpy()
+    examples, names = _examples(run, input, data_root)
+    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in examples]).numpy()
     if units != "all":
         codes = codes[:, _active(run, units)]
-    return _written(codes, out)
+    return _written(codes, out, names)
 
 
 def _active(run: Run, units: str) -> list[int]:
@@ -139,8 +145,9 @@ def reconstruct(
     """Encode and decode examples: the means of p(x | z) at their posterior means. Arguments as for ``encode``."""
     run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
-    found = torch.cat([vae.reconstruct(x.to(target)).cpu() for x in _examples(run, input, data_root)])
-    return _written(run.space.restore(found), out)
+    examples, names = _examples(run, input, data_root)
+    found = torch.cat([vae.reconstruct(x.to(target)).cpu() for x in examples])
+    return _written(run.space.restore(found), out, names)
 
 
 def sample(
@@ -213,18 +220,24 @@ def doctor(data_root: Place | None = None) -> dict[str, Any]:
     }
 
 
-def _examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -> Iterable[Tensor]:
-    """Examples in the model's space, in batches."""
+def _examples(
+    run: Run, input: Place | np.ndarray | Tensor, root: Place | None
+) -> tuple[Iterable[Tensor], Sequence[str] | None]:
+    """Examples in the model's space, in batches, and the names of the files they are from."""
+    names = None
     if isinstance(input, Place):
-        input, _ = read_input(input, root, run.space.event_shape)
-    return run.space.encode_batches(input, ENCODING_BATCH)
+        # Levels of 16-bit images are scaled as in training; where there were none, as they need.
+        depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
+        raw = read_examples(input, root, run.space.event_shape, depth)
+        input, names = raw.x, raw.names
+    return run.space.encode_batches(input, ENCODING_BATCH), names
 
 
 def _array(z: Place | np.ndarray | Tensor) -> np.ndarray:
     return open_array(to_path(z, "z")) if isinstance(z, Place) else np.asarray(z)
 
 
-def _written(values: np.ndarray, out: Place | None) -> np.ndarray:
+def _written(values: np.ndarray, out: Place | None, names: Sequence[str] | None = None) -> np.ndarray:
     """Write values to ``out`` if there is one, as .npy or as one picture of all, and return them."""
     if out is None:
         return values
@@ -235,11 +248,25 @@ def _written(values: np.ndarray, out: Place | None) -> np.ndarray:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".npy":
             np.save(out, values, allow_pickle=False)
+            _name_rows(out.with_suffix(".names.csv"), names)
         else:
             picture(values).save(out)
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another place (--out)") from None
     return values
+
+
+NAMES = ("row", "file")
+
+
+def _name_rows(path: Path, names: Sequence[str] | None) -> None:
+    """Write which file each row is from; without names, remove what an earlier output of the same name left."""
+    if names is not None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([NAMES, *enumerate(names)])
+        log.info("%s says which file each row is from", path)
+    elif path.is_file() and path.read_bytes().startswith(",".join(NAMES).encode()):
+        path.unlink()
 
 
 def picture(images: np.ndarray) -> Image.Image:

@@ -10,7 +10,8 @@ REAL = Path(os.environ.get("VAEKIT_DATA") or Path(__file__).parents[3] / "shared
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("VAEKIT_DATA", raising=False)
+    for name in ("VAEKIT_DATA", "VAEKIT_CACHE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
     return tmp_path / "cache" / "vaekit"
 

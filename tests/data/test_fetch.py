@@ -3,9 +3,12 @@
 import gzip
 import hashlib
 import shutil
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -61,7 +64,7 @@ def test_a_missing_set_is_downloaded_once(origin, cache, caplog):
     caplog.set_level("INFO", logger="vaekit")
     data = Source(name="kmnist").load()
     assert data.space.sizes == {"train": 20, "test": 5}
-    assert f"{NOWHERE}train-images-idx3-ubyte.gz could not be had" in caplog.text
+    assert f"{NOWHERE}train-images-idx3-ubyte.gz could not be downloaded" in caplog.text
     paths = fetch("kmnist")
     assert all(path.is_relative_to(cache / "KMNIST" / "raw") for path in paths)
     for path in origin.iterdir():
@@ -95,6 +98,46 @@ def test_an_altered_download_is_not_kept(origin, cache):
     with pytest.raises(InputError, match="nor could it be downloaded"):
         fetch("kmnist")
     assert not (cache / "KMNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").exists()
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A server that never ends its answer."""
+
+    def log_message(self, *args) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(bytes(1000))
+                time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"), [("LARGEST", 9999, "larger than 0 MB"), ("LONGEST", 0.3, "took")]
+)
+def test_a_download_without_end_is_given_up(origin, cache, monkeypatch, caplog, limit, value, reason):
+    caplog.set_level("INFO", logger="vaekit")
+    monkeypatch.setattr(sys.modules["vaekit.data.fetch"], limit, value)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    publish(monkeypatch, origin, (f"http://127.0.0.1:{server.server_port}/",))
+    with pytest.raises(InputError, match="nor could it be downloaded"):
+        fetch("kmnist")
+    server.shutdown()
+    server.server_close()
+    assert reason in caplog.text
+    assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_leftovers_of_killed_downloads_are_removed(origin, cache):
+    left = cache / "drafts" / "0123456789abcdef"
+    left.mkdir(parents=True)
+    (left / "tmpx").write_text("half a file")
+    fetch("kmnist")
+    assert not left.exists()
 
 
 def test_offline_one_sentence_tells_what_where_and_whence(origin, cache, tmp_path, monkeypatch):

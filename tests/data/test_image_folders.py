@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaekit.data import Source, read_input
+from vaekit.data import Source, decoding, read_input
 from vaekit.data import folders as module
 from vaekit.errors import InputError, RunError
 
@@ -180,8 +180,8 @@ def test_unreadable_files_are_skipped_counted_and_named(photos, caplog):
     x = pixels(photos)
     assert len(x) == 10
     assert np.array_equal(x[3, 0], GREY[5])
-    assert f"skipped 3 of 13 files of {photos}: " in caplog.text
-    for name in ("notes.txt (no image)", "03.png (", "04.png (no image)"):
+    assert f"{photos}: skipped 3 of 13 files: " in caplog.text
+    for name in ("notes.txt (not an image)", "03.png (", "04.png (not an image)"):
         assert name in caplog.text
     caplog.clear()
     pixels(photos)
@@ -197,7 +197,7 @@ def test_nothing_is_executed(photos, monkeypatch, caplog):
     monkeypatch.setattr("subprocess.Popen", forbidden)
     (photos / "z.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 8\n%%EndComments\nshowpage\n")
     assert len(pixels(photos)) == 12
-    assert "z.eps (no image)" in caplog.text
+    assert "z.eps (not an image)" in caplog.text
 
 
 def test_images_of_unknown_range_are_skipped(photos, caplog):
@@ -212,7 +212,7 @@ def test_empty_and_imageless_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="empty has 0 files but no readable image: give a folder of images"):
         load(tmp_path / "empty")
     (tmp_path / "empty" / "a.txt").write_text("a")
-    with pytest.raises(InputError, match=r"empty has 1 files but no readable image \(a.txt: no image\)"):
+    with pytest.raises(InputError, match=r"empty has 1 files but no readable image \(a.txt: not an image\)"):
         load(tmp_path / "empty")
     Image.fromarray(GREY[0]).save(tmp_path / "empty" / "b.png")
     (tmp_path / "empty" / "b.png").write_bytes((tmp_path / "empty" / "b.png").read_bytes()[:80])
@@ -230,24 +230,37 @@ def test_one_single_image_can_be_encoded_but_not_trained_on(tmp_path, caplog):
     assert read_input(str(tmp_path / "0.png"), event_shape=(3, 4, 4))[0].shape == (1, 3, 4, 4)
     assert "0.png is cropped and resized to 4×4" in caplog.text
     (tmp_path / "1.png").write_text("no image")
-    with pytest.raises(InputError, match=r"1.png is no readable image \(no image\): convert it"):
+    with pytest.raises(InputError, match=r"1.png cannot be read \(not an image\): give an image that Pillow reads"):
         read_input(str(tmp_path / "1.png"))
 
 
-@pytest.mark.parametrize("limit", [70, 30])
-def test_images_too_large_to_decode_are_refused(photos, monkeypatch, limit):
+@pytest.mark.parametrize("limit", [170, 90])
+def test_an_image_too_large_to_decode_is_skipped_like_other_bad_ones(photos, monkeypatch, caplog, limit):
+    caplog.set_level("INFO", logger="vaekit")
+    Image.new("L", (20, 10)).save(photos / "05.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(InputError, match=rf"00.png has more than {limit} pixels: scale it down or remove it"):
-        load(photos)
+    assert len(pixels(photos)) == 11
+    assert f"skipped 1 of 12 files: 05.png (more than {limit} pixels: scale it down)" in caplog.text
+    with pytest.raises(InputError, match=rf"05.png cannot be read \(more than {limit} pixels: scale it down\)"):
+        read_input(str(photos / "05.png"))
+
+
+@pytest.mark.parametrize("suffix", ["heic", "HEIF"])
+def test_formats_that_pillow_cannot_read_are_named(tmp_path, suffix):
+    (tmp_path / f"1.{suffix}").write_bytes(bytes.fromhex("000000186674797068656963") + bytes(90))
+    sentence = rf"1.{suffix}.* Pillow cannot read {suffix.upper()}: convert it to PNG or JPEG"
+    with pytest.raises(InputError, match=sentence.replace(".* ", ": ")):
+        load(tmp_path)
+    with pytest.raises(InputError, match=sentence.replace(".* ", r" cannot be read \(")):
+        read_input(str(tmp_path / f"1.{suffix}"))
 
 
 def test_a_folder_is_decoded_once(photos, cache, monkeypatch):
     first = load(photos)
     (folder,) = (cache / "images").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["facts.json", "images.npy"]
-    monkeypatch.setattr(module, "decode", None)
+    monkeypatch.setattr(module, "write", None)
     assert load(photos).space == first.space
-    monkeypatch.undo()
 
 
 def test_a_changed_folder_is_decoded_again(photos):
@@ -271,13 +284,13 @@ def test_an_interrupted_decoding_leaves_nothing_behind(photos, cache):
 
 def test_order_and_digest_do_not_depend_on_which_thread_is_first(photos, monkeypatch):
     first = load(photos).space.digest
-    decode = module.decode
+    decode = decoding.decode
 
     def late(path, *options):
         time.sleep(0.02 * (path.stem < "04"))
         return decode(path, *options)
 
-    monkeypatch.setattr(module, "decode", late)
+    monkeypatch.setattr(decoding, "decode", late)
     os.utime(photos / "00.png", ns=(1, 1))
     assert load(photos).space.digest == first
     assert np.array_equal(pixels(photos)[:, 0], GREY)
@@ -306,7 +319,7 @@ def test_a_full_disk_is_told_before_decoding(photos, cache, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(photos, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file in the way")
-    with pytest.raises(RunError, match="could not be decoded into the cache"):
+    with pytest.raises(RunError, match=r"the cache .* cannot be written .*: make it writable, or set VAEKIT_CACHE"):
         load(photos)
 
 
@@ -332,4 +345,4 @@ def test_real_photographs(real, caplog):
     means = read_input(str(folder))[0].mean((0, 2, 3))
     assert means == pytest.approx([172.03, 164.65, 157.11], abs=0.01)
     assert "skipped 1 of 2060 files" in caplog.text
-    assert "LICENSE (no image)" in caplog.text
+    assert "LICENSE (not an image)" in caplog.text

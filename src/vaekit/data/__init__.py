@@ -3,7 +3,7 @@
 from vaekit.data.check import check
 from vaekit.data.data import Data, Split
 from vaekit.data.fetch import available, fetch
-from vaekit.data.source import Source, defaults, read_input
+from vaekit.data.source import Source, defaults, read_examples, read_input
 from vaekit.data.space import Binarization, Space, Support
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "check",
     "defaults",
     "fetch",
+    "read_examples",
     "read_input",
 ]

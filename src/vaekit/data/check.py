@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaekit.arguments import Place
 from vaekit.data.data import PARTS, Split
-from vaekit.data.folders import Progress
+from vaekit.data.decoding import Progress
 from vaekit.data.source import Source, defaults
 from vaekit.data.space import Space, Support
 

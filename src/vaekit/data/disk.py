@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from torch import Tensor
 
-from vaekit.data.fetch import cache_folder
+from vaekit.data.cache import cache_folder
 from vaekit.errors import RunError
 
 NORESERVE = 0x4000

@@ -3,23 +3,27 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.request import Request, urlopen
 
 import pooch
 
 from vaekit.arguments import Place, to_path
+from vaekit.data.cache import cache_folder, draft, publish
 from vaekit.data.named import NAMED, File, Version
 from vaekit.data.raw import Raw
 from vaekit.errors import InputError, nearest
 
 log = logging.getLogger("vaekit")
 
-
-def cache_folder() -> Path:
-    """Give the folder of this user for downloads and decoded images."""
-    return Path(pooch.os_cache("vaekit"))
+LARGEST = 2**28
+"""bytes of a download at most; the largest file of a named set has 79 MB"""
+SILENCE, LONGEST = 30.0, 3600.0
+"""seconds that a server may be silent, and that a download may take"""
 
 
 def data_roots(root: Place | None = None) -> list[Path]:
@@ -92,14 +96,18 @@ def _download_file(file: File, name: str, root: Place | None) -> Path:
     if target.is_file():
         return target
     pooch.get_logger().setLevel("WARNING")
-    for url in file.urls:
-        log.info("downloading %s", url)
-        try:
-            pooch.retrieve(url, file.checksum, target.name, target.parent, progressbar=_bar(target.name))
-        except (OSError, ValueError) as error:
-            log.info("%s could not be had: %s", url, str(error).partition("\n")[0])
-        else:
+    with draft(target) as scratch:
+        if target.is_file():  # another process was faster
             return target
+        for url in file.urls:
+            log.info("downloading %s", url)
+            try:
+                pooch.retrieve(url, file.checksum, target.name, scratch, downloader=_transfer)
+            except (OSError, ValueError, HTTPException) as error:
+                log.info("%s could not be downloaded: %s", url, str(error).partition("\n")[0])
+            else:
+                publish(scratch / target.name, target)
+                return target
     searched = ", ".join(str(folder) for folder in data_roots(root))
     raise InputError(
         f"the file {file.path} of {name} is neither in {searched} nor could it be downloaded: "
@@ -107,25 +115,23 @@ def _download_file(file: File, name: str, root: Place | None) -> Path:
     )
 
 
-class _Bar:
-    """Download progress on the terminal, with the four names that pooch calls."""
-
-    def __init__(self, title: str) -> None:
-        self.title, self.total, self.done = title, 0, 0
-
-    def update(self, size: int) -> None:
-        self.done = min(self.done + size, self.total)
-        print(f"\r{self.title} {self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB", end="", file=sys.stderr)
-
-    def reset(self) -> None:
-        self.done = 0
-
-    def close(self) -> None:
+def _transfer(url: str, target: str, caller: pooch.Pooch) -> None:
+    """Download a file as pooch asks for it, but no more than a file of a named set can hold, and not for ever."""
+    began, done, shown = time.monotonic(), 0, sys.stderr.isatty()
+    request = Request(url, headers={"User-Agent": "vaekit"})
+    with urlopen(request, timeout=SILENCE) as response, Path(target).open("wb") as file:
+        total = f" of {response.length / 1e6:.1f}" if response.length else ""
+        while chunk := response.read1(2**16):
+            done += len(chunk)
+            if done > LARGEST:
+                raise ValueError(f"it is larger than {LARGEST / 1e6:.0f} MB, which no file of a named set is")
+            if time.monotonic() - began > LONGEST:
+                raise ValueError(f"it took more than {LONGEST / 60:.0f} minutes")
+            file.write(chunk)
+            if shown:
+                print(f"\r{PurePosixPath(url).name} {done / 1e6:.1f}{total} MB", end="", file=sys.stderr)
+    if shown:
         print(file=sys.stderr)
-
-
-def _bar(title: str) -> _Bar | bool:
-    return sys.stderr.isatty() and _Bar(title)
 
 
 def available(root: Place | None = None) -> Iterator[dict[str, str | None]]:

@@ -26,6 +26,8 @@ class Raw:
         test: How many examples at the end are the official test part.
         shuffle: Whether the examples before the official test part are shuffled before a split cuts them.
         digest: SHA-256 of the examples, where a cache remembers it.
+        names: Names of the files that the examples were read from.
+        depth: Bits of the levels in image files: 8, or as many as the highest 16-bit level needs.
     """
 
     x: np.ndarray
@@ -37,6 +39,8 @@ class Raw:
     test: int = 0
     shuffle: bool = True
     digest: str | None = None
+    names: tuple[str, ...] | None = None
+    depth: int | None = None
 
 
 def content_digest(*arrays: np.ndarray | None) -> str:

@@ -13,8 +13,9 @@ from pydantic import BeforeValidator
 from vaekit.arguments import Place, to_path
 from vaekit.data.arrays import arranged, read_npy, read_npz, require_memory
 from vaekit.data.data import Data, Split, drawing_seed
+from vaekit.data.decoding import Progress
 from vaekit.data.fetch import read_named
-from vaekit.data.folders import Progress, read_folder
+from vaekit.data.folders import read_folder
 from vaekit.data.images import Size, read_image
 from vaekit.data.named import NAMED
 from vaekit.data.raw import RESIDENT, Raw, content_digest
@@ -99,7 +100,7 @@ def defaults(name: str) -> Source:
 def read_input(
     name: Place, root: Place | None = None, event_shape: tuple[int, ...] | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read examples to encode, with their labels if they have any, as `Space.encode_input` takes them.
+    """Read examples with their labels if they have any, as `Space.encode_input` takes them.
 
     Args:
         name: A named set, or the path of an image, image folder, .npy, .npz, .csv or .tsv file.
@@ -109,24 +110,46 @@ def read_input(
     Raises:
         InputError: If there is no such input, or it cannot be read.
     """
+    raw = read_examples(name, root, event_shape)
+    return raw.x, raw.labels
+
+
+def read_examples(
+    name: Place, root: Place | None = None, event_shape: tuple[int, ...] | None = None, depth: int | None = None
+) -> Raw:
+    """Read examples to encode, with the names of their files.
+
+    Args:
+        name: As for `read_input`.
+        root: As for `read_input`.
+        event_shape: As for `read_input`.
+        depth: Bits of the levels in 16-bit images; None tells by the highest.
+    """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
     word = os.fspath(name)
     if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in READERS:
-        return read_image(path, size, channels), None
-    raw = _read(word, root, size, channels)
+        x = read_image(path, size, channels, depth)
+        several = (f"{path.name}#{frame}" for frame in range(len(x)))
+        return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
+    raw = _read(word, root, size, channels, depth=depth)
     # Bytes would be taken as levels, whatever the model's data are.
-    return raw.x.view(np.bool_) if raw.support == "binary" else raw.x, raw.labels
+    return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 
 
 def _read(
-    name: str, root: Place | None, size: Size | None = None, channels: int | None = None, progress: Progress = iter
+    name: str,
+    root: Place | None,
+    size: Size | None = None,
+    channels: int | None = None,
+    progress: Progress = iter,
+    depth: int | None = None,
 ) -> Raw:
     """Read a named set or a path; a folder that is called like a named set is given as ./name."""
     if name in NAMED:
         return read_named(name, root)
     path = readable(name)
     if path.is_dir():
-        return read_folder(path, size, channels, progress)
+        return read_folder(path, size, channels, progress, depth)
     if path.suffix.lower() not in READERS:
         raise InputError(
             f"{name} is not a supported format: use a folder of images, or a .npy, .npz, .csv or .tsv file"
@@ -189,6 +212,7 @@ def _assemble(source: Source, raw: Raw) -> Data:
         shift=shift,
         scale=scale,
         classes=raw.classes,
+        depth=raw.depth,
     )
     return Data(space, parts["train"], parts.get("validation"), parts["test"], source.seed)
 

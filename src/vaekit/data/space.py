@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
@@ -52,6 +53,8 @@ class Space:
     """Standard deviation of each column over the training rows, by which the model's input is divided."""
     classes: tuple[str, ...] | None = None
     """Names of the classes that the labels 0, 1, ... stand for."""
+    depth: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Bits of the levels in the image files, 8 to 16, by which later images are scaled too; None if it is unknown."""
 
     def __post_init__(self) -> None:
         if len(self.event_shape) not in (1, 3):

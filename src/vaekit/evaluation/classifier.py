@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.data import Data
-from vaekit.data.fetch import cache_folder
+from vaekit.data.cache import cache_folder
 from vaekit.errors import InputError, RunError
 from vaekit.estimates import Estimate
 from vaekit.evaluation.recognition import RECIPE, SMALLEST, Network, Track, train
