@@ -253,7 +253,7 @@ def test_data_that_have_changed_are_refused(tmp_path: Path) -> None:
     experiment = small(data__name=str(tmp_path / "x.npy"))
     finished(experiment, tmp_path / "run")
     np.save(tmp_path / "x.npy", rows + 1)
-    with pytest.raises(InputError, match=r"x\.npy has changed since .* restore the data or train again"):
+    with pytest.raises(InputError, match=r"x\.npy holds other data .*; restore them, or name their place with --data"):
         finished(experiment, tmp_path / "run", resume=True)
 
 

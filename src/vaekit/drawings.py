@@ -34,17 +34,25 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def drawings(run: Run, data_root: Place | None, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
-    """Draw what applies to a run, figure by figure, and tell ``leave_out`` in a line what does not and why."""
+def drawings(
+    run: Run, data_root: Place | None, data: Place | None, leave_out: Callable[..., Any], whole: bool = False
+) -> Iterator[Drawing]:
+    """Draw what applies to a run, figure by figure, and tell ``leave_out`` what does not: a line, and its details.
+
+    Raises:
+        InputError: if model or data cannot be had, and ``whole`` or another place of the data asks for them.
+    """
     if rows := run.metrics():
         yield curves(rows, run.space)
     else:
         leave_out("no loss curves: there are no metrics yet")
     yield from outcomes(run)
     try:
-        subject = Subject(run, run.vae(), run.data(data_root).fixed("test"))
+        subject = Subject(run, run.vae(), run.data(data_root, data).fixed("test"))
     except InputError as error:
-        leave_out(f"no figures of the model: {error}")
+        if whole or data is not None:
+            raise
+        leave_out("no figures of the model: its weights or its data cannot be had", f" ({error})")
         return
     yield from latents(subject)
     image = len(run.space.event_shape) == 3

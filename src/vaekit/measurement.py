@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
 from vaekit.compiling import Compiled
-from vaekit.data import Data, Source, Split
+from vaekit.data import Data, Split
 from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest
 from vaekit.estimates import mean_over_images, plain
@@ -67,6 +67,7 @@ class Subject:
     precision: Precision
     device: torch.device
     data_root: Place | None
+    place: Place | None
     track: Track
 
     @property
@@ -136,6 +137,7 @@ def evaluate(
     precision: Precision = "fp32",
     device: str = "auto",
     data_root: Place | None = None,
+    data: Place | None = None,
     track: Track = iter,
 ) -> dict[str, Any]:
     """Measure a run on a split; what is found is kept in results.json.
@@ -155,6 +157,7 @@ def evaluate(
         precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; all else is in fp32.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
+        data: where the run's data are if they have moved.
         track: wraps the batches, to show progress.
 
     Returns:
@@ -175,14 +178,14 @@ def evaluate(
             to_whole(count, name)
     run, target = Run.of(run), devices.choose(device)
     devices.keep_freed_memory()
-    data = run.data(data_root).to(target)
-    size = len(data.fixed(split))
+    loaded = run.data(data_root, data).to(target)
+    size = len(loaded.fixed(split))
     count = min(images or (size if full else IMAGES), size)
     wanted = list(GROUPS) if full else list(dict.fromkeys(metrics))
     vae = run.vae(target).requires_grad_(False)
     if run.experiment.model.network.kind == "mlp" and ("ais" in wanted or count * draws >= WORTHWHILE):
         compile_densities(vae)
-    subject = Subject(run, vae, data, split, count, draws, full, annealing, precision, target, data_root, track)
+    subject = Subject(run, vae, loaded, split, count, draws, full, annealing, precision, target, data_root, data, track)
     found: dict[str, Any] = {}
     with devices.memory_errors(f"{draws} samples", "use a machine with more memory"):
         for metric in wanted:
@@ -261,13 +264,8 @@ def _ais(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def grey(run: Run) -> Source:
-    """The data of a run as they are stored, which its classifier learns whatever bits the run has."""
-    return replace(run.experiment.data, binarization="none", split=run.space.split)
-
-
 def _samples(subject: Subject) -> dict[str, Any]:
-    data = grey(subject.run).load(subject.data_root).to(subject.device)
+    data = subject.run.data(subject.data_root, subject.place, stored=True).to(subject.device)
     classifier = classifier_for(data, device=subject.device, track=subject.track)
     quality = measure(
         subject.vae, classifier, data, subject.part, split=subject.split, images=subject.images, track=subject.track

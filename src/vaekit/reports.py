@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
-from vaekit.run import Run, disk_errors
+from vaekit.run import REPORT, Run, disk_errors
 
 log = logging.getLogger("vaekit")
 
@@ -55,28 +55,47 @@ MEASURES = {
 }
 
 
-def figures(run: Run | Place, data_root: Place | None = None) -> list[Path]:
+def figures(run: Run | Place, data_root: Place | None = None, data: Place | None = None) -> list[Path]:
     """Draw all figures that apply to a run and save them, as .svg and .png, in its folder ``figures``.
 
     What cannot be drawn, for want of data, latents or a prior, is left out and logged in a line.
+
+    Args:
+        run: the run, or the path of its folder.
+        data_root: folder of named sets.
+        data: where the run's data are if they have moved.
 
     Returns:
         the .svg files.
     """
     run = Run.of(run)
-    return [_saved(run, drawing) for drawing in drawings(run, data_root, log.info)]
+    return [_saved(run, drawing) for drawing in drawings(run, data_root, data, _log)]
 
 
-def report(run: Run | Place, data_root: Place | None = None) -> Path:
+def _log(line: str, details: str = "") -> None:
+    log.info("%s%s", line, details)
+
+
+def report(run: Run | Place, data_root: Place | None = None, data: Place | None = None) -> Path:
     """Draw the figures of a run and write them, its experiment and its numbers into report.html.
+
+    Arguments as for ``figures``. The page has no absolute path of the data.
 
     Returns:
         the file.
+
+    Raises:
+        InputError: if the data or weights cannot be had, and there is a report that would lose its figures.
     """
     run, left_out = Run.of(run), list[str]()
-    shown = [(drawing, _embedded(_saved(run, drawing))) for drawing in drawings(run, data_root, left_out.append)]
-    for line in left_out:
-        log.info(line)
+
+    def leave_out(line: str, details: str = "") -> None:
+        left_out.append(line)
+        _log(line, details)
+
+    there = (run.path / REPORT).exists()
+    shown = [(d, _embedded(_saved(run, d))) for d in drawings(run, data_root, data, leave_out, whole=there)]
+    experiment = run.experiment.replace("data.name", run.space.title)
     template = files("vaekit").joinpath("report.html.j2").read_text("utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     html = page.from_string(template).render(
@@ -85,15 +104,16 @@ def report(run: Run | Place, data_root: Place | None = None) -> Path:
         data=named(run.space),
         evaluations=[_evaluation(e) for e in run.results().get("evaluations", [])],
         facts=_facts(run),
-        fields=list(_fields(run.experiment, json.loads(run.experiment.to_json()))),
+        experiment=experiment,
+        fields=list(_fields(experiment, json.loads(experiment.to_json()))),
         figures=shown,
         left_out=left_out,
         light={name: light for name, (light, _) in COLOURS.items()},
         theme=THEME,
         version=version("vaekit"),
     )
-    run.write("report.html", html.encode())
-    return run.path / "report.html"
+    run.write(REPORT, html.encode())
+    return run.path / REPORT
 
 
 def _saved(run: Run, drawing: Drawing) -> Path:
@@ -136,7 +156,7 @@ def _facts(run: Run) -> dict[str, str]:
     with torch.device("meta"):
         weights = sum(p.numel() for p in run.experiment.model.build(space.event_shape).parameters())
     facts = {
-        "data": space.source,
+        "data": space.title,
         "examples": ", ".join(f"{n:,} {part}" for part, n in space.sizes.items()),
         "shape of one": " × ".join(map(str, space.event_shape)),
         "values": VALUES[space.support],

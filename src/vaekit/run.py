@@ -8,8 +8,9 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
+from vaekit.data.places import Places, search
+from vaekit.data.source import to_name
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE, Model
@@ -31,15 +34,17 @@ log = logging.getLogger("vaekit")
 T = TypeVar("T")
 
 EXPERIMENT, SPACE, METRICS, RESULTS = "experiment.json", "data.json", "metrics.jsonl", "results.json"
+PLACES, REPORT = "places.json", "report.html"
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
 FILES = (
     EXPERIMENT,
     SPACE,
+    PLACES,
     METRICS,
     RESULTS,
     WEIGHTS,
     STATE,
-    "report.html",
+    REPORT,
     "figures/*",
     "measured/*",
     "events.out.tfevents.*",
@@ -47,6 +52,7 @@ FILES = (
 LATEST = "latest"
 
 _SPACE: TypeAdapter[Space] = TypeAdapter(Space)
+_PLACES: TypeAdapter[Places] = TypeAdapter(Places)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Run:
                 for file in path.glob(pattern):
                     file.unlink()
             write(path / SPACE, _SPACE.dump_json(space, indent=2) + b"\n")
+            if places := Places.of(experiment.data.name, path):
+                write(path / PLACES, _PLACES.dump_json(places, indent=2) + b"\n")
             write(path / EXPERIMENT, experiment.to_json().encode())
         return cls(path)
 
@@ -125,19 +133,31 @@ class Run:
         vae.load_state_dict(weights)
         return vae.to(device).eval()
 
-    def data(self, root: Place | None = None) -> Data:
-        """Load the data of this run.
+    def data(self, root: Place | None = None, place: Place | None = None, *, stored: bool = False) -> Data:
+        """Load the data of this run, wherever they are found: their digest decides.
+
+        They are looked for where their name leads from the current folder, then where they were when training began,
+        seen from the run's folder and by their absolute path.
+
+        Args:
+            root: folder of named sets.
+            place: where they are, if nowhere there.
+            stored: give them as they are stored, without the run's binarization.
 
         Raises:
-            InputError: if they are not the data that it was trained on.
+            InputError: if no place holds the data that it was trained on; it names the places.
         """
-        data = self.experiment.data.load(root)
-        if data.space.digest != self.space.digest:
-            raise InputError(
-                f"{self.experiment.data.name} has changed since {self.path} was trained on it "
-                f"(digest {data.space.digest[:12]}, was {self.space.digest[:12]}): restore the data or train again"
-            )
-        return data
+        source = self.experiment.data
+        if stored:
+            source = replace(source, binarization="none", split=self.space.split)
+        if place is not None:
+            return search(source, [to_name(place)], self.space.digest, root)
+        return search(source, chain([source.name], self._places()), self.space.digest, root)
+
+    def _places(self) -> Iterator[str]:
+        """Where its data were when its training began."""
+        if (self.path / PLACES).exists():
+            yield from self._parsed(PLACES, _PLACES.validate_json).seen_from(self.path)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line that a crash cut short is left out."""
@@ -303,7 +323,7 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
         raise InputError(f"{path} does not exist: the run has no weights yet, train it or resume it") from None
     except InputError:
         raise
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it or train again") from None
 
 

@@ -29,7 +29,7 @@ from vaekit.networks import Conv
 from vaekit.objectives import ELBO, Loss, Reconstruction
 from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
 from vaekit.steps import Step, refuse_unknown, wants_compiling
-from vaekit.training import Progress, Training, check, chosen_device, refuse_no_experiment
+from vaekit.training import Progress, Training, check, chosen_device, refuse_no_experiment, refuse_place
 
 log = logging.getLogger("vaekit")
 
@@ -47,6 +47,7 @@ def train_stack(
     *,
     device: str = "auto",
     data_root: Place | None = None,
+    data: Place | None = None,
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
@@ -67,6 +68,7 @@ def train_stack(
         runs: their folders.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
+        data: with ``resume``, where the runs' data are if they have moved.
         resume: continue the runs in the folders.
         overwrite: replace the runs in the folders.
         compile: auto (if there are so many steps that it pays), on or off.
@@ -88,21 +90,22 @@ def train_stack(
         folders = [Run(path) for path in paths]
         refuse_unlike([folder.experiment for folder in folders])
         refuse_other_data(folders)
-        data = folders[0].data(data_root)
+        loaded = folders[0].data(data_root, data)
     else:
+        refuse_place(data)
         for path in paths:
             refuse_taken(path, overwrite)
-        data = experiments[0].data.load(data_root)
+        loaded = experiments[0].data.load(data_root)
     for experiment in experiments:
-        check(experiment, data.space, chosen)
+        check(experiment, loaded.space, chosen)
     if not resume:
-        folders = [Run.create(p, e, data.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
-    data = data.to(chosen)
+        folders = [Run.create(p, e, loaded.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
+    loaded = loaded.to(chosen)
     with ExitStack() as locks, devices.memory_errors(f"a stack of {len(folders)} models", "train fewer at once"):
         for folder, experiment in zip(folders, experiments, strict=True):
             locks.enter_context(alone(folder.path))
             folder.write(EXPERIMENT, experiment.to_json().encode())
-        members = [Member(e, folder, data, chosen) for e, folder in zip(experiments, folders, strict=True)]
+        members = [Member(e, folder, loaded, chosen) for e, folder in zip(experiments, folders, strict=True)]
         refuse_apart(members)
         yield from reports(members, compile)
 

@@ -64,6 +64,7 @@ def train(
     *,
     device: str = "auto",
     data_root: Place | None = None,
+    data: Place | None = None,
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
@@ -78,6 +79,7 @@ def train(
         run: the folder.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
+        data: with ``resume``, where the run's data are if they have moved.
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
         compile: auto (if there are so many steps that it pays), on or off; a resumed run goes on as it began.
@@ -91,23 +93,30 @@ def train(
     path, target = to_path(run, "run"), chosen_device(device)
     if resume:
         folder = Run(path)
-        data = folder.data(data_root)
-        check(experiment, data.space, target)
+        loaded = folder.data(data_root, data)
+        check(experiment, loaded.space, target)
     else:
+        refuse_place(data)
         refuse_taken(path, overwrite)
-        data = experiment.data.load(data_root)
-        check(experiment, data.space, target)
-        folder = Run.create(path, experiment, data.space, overwrite)
+        loaded = experiment.data.load(data_root)
+        check(experiment, loaded.space, target)
+        folder = Run.create(path, experiment, loaded.space, overwrite)
     remedy = "train again with a smaller one or a smaller model"
     with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         folder.write(EXPERIMENT, experiment.to_json().encode())
-        yield from Training(experiment, folder, data.to(target), target, compile).reports()
+        yield from Training(experiment, folder, loaded.to(target), target, compile).reports()
 
 
 def refuse_no_experiment(experiment: Any) -> None:
     """Refuse what is not an experiment, such as the name of a data set."""
     if not isinstance(experiment, Experiment):
         raise InputError(f"experiment is {shown(experiment)}: make one with vaekit.choose or vaekit.Experiment")
+
+
+def refuse_place(data: Place | None) -> None:
+    """Refuse another place for the data of a training that begins: its experiment names them."""
+    if data is not None:
+        raise InputError(f"data is {shown(data)}, which is for resuming: name the data of a new run in its experiment")
 
 
 def chosen_device(name: str) -> torch.device:

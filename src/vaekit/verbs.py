@@ -183,7 +183,7 @@ def show(run: Run | Place) -> dict[str, Any]:
     model = run.experiment.model
     return {
         "run": str(run.path),
-        "data": run.space.source,
+        "data": run.space.title,
         "split": run.space.split,
         "binarization": run.space.binarization,
         "network": model.network.kind,

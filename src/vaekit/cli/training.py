@@ -84,7 +84,8 @@ def train(
     """Train a model on a named data set, an image folder, an array or a table.
 
     Args:
-        data: A named set (vaekit data list), or the path of an image folder, .npy, .npz, .csv or .tsv file.
+        data: A named set (vaekit data list), or the path of an image folder, .npy, .npz, .csv or .tsv file; with
+            --resume, where the run's data are, if they have moved.
         preset: A published set-up: aevb-mnist, aevb-frey, wei, ncsu, aragam, frans.
         network: mlp or conv.
         latent_dim: Number of latents.
@@ -109,6 +110,7 @@ def train(
         report: Evaluate 1000 images and write figures and report.html at the end.
     """
     from vaekit import choices, devices
+    from vaekit.data.named import NAMED
     from vaekit.run import new_path, refuse_taken
     from vaekit.tensorboard import record
 
@@ -127,7 +129,7 @@ def train(
         "binarize": binarize,
         "image_size": image_size,
     }
-    fields = choices.fields(set or [])
+    fields, place = choices.fields(set or []), None
     with display.messages(output):
         if resume:
             if overwrite or config:
@@ -135,6 +137,8 @@ def train(
                     f"--resume and --{'overwrite' if overwrite else 'config'} exclude each other: drop one"
                 )
             path = vaekit.load(run or Path("runs/latest")).path
+            if data not in NAMED:
+                data, place = None, data
             asked = choices.by_path(data=data, preset=preset, **short) | fields
             experiment = choices.extend(vaekit.load(path).experiment, asked)
         else:
@@ -148,15 +152,16 @@ def train(
             name = f"{Path(experiment.data.name).stem}-{preset or experiment.model.network.kind}"
             path = run or new_path(Path("runs"), name)
         reports = vaekit.train(
-            experiment, path, device=device, data_root=data_root, resume=resume, overwrite=overwrite, compile=compile
-        )
+            experiment, path, device=device, data_root=data_root, data=place, resume=resume, overwrite=overwrite,
+            compile=compile,
+        )  # fmt: skip
         for _ in _follow(record(reports, path) if tensorboard else reports, path, output):
             pass
         found = None
         if report:
             trained = vaekit.load(path)
-            found = vaekit.evaluate(trained, samples=100, images=1000, device=device, data_root=data_root)
-            vaekit.report(trained, data_root)
+            found = vaekit.evaluate(trained, samples=100, images=1000, device=device, data_root=data_root, data=place)
+            vaekit.report(trained, data_root, place)
 
     def show() -> None:
         if found:

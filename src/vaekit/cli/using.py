@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, DataRoot, Device, Int, RunFolder, Switch, app
+from vaekit.cli.app import LOUD, Data, DataRoot, Device, Int, RunFolder, Switch, app
 from vaekit.display import Output
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def evaluate(
     precision: str = "fp32",
     device: Device = "auto",
     data_root: DataRoot = None,
+    data: Data = None,
     output: Output = LOUD,
 ) -> None:
     """Measure a trained model, each number with its standard error; kept in results.json.
@@ -49,7 +50,7 @@ def evaluate(
     with display.messages(output):
         found = vaekit.evaluate(
             vaekit.load(run), metrics=groups, split=split, samples=samples, images=images, full=full,
-            annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root,
+            annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root, data=data,
             track=partial(display.tracked, silent=output.silent, description="evaluating"),
         )  # fmt: skip
     display.emit(found, output, lambda: display.evaluation(found), display.headline(found))
@@ -151,19 +152,19 @@ def sample(
 
 
 @app.command
-def figures(run: RunFolder, *, data_root: DataRoot = None, output: Output = LOUD) -> None:
+def figures(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
     """Draw all figures of a run, as .svg and .png, into its folder figures."""
     with display.messages(output):
-        paths = vaekit.figures(vaekit.load(run), data_root)
+        paths = vaekit.figures(run, data_root, data)
     names = "\n".join(map(str, paths))
     display.emit([str(path) for path in paths], output, lambda: print(names), names)
 
 
 @app.command
-def report(run: RunFolder, *, data_root: DataRoot = None, output: Output = LOUD) -> None:
+def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
     """Write report.html: experiment, numbers and figures on one page that needs no network."""
     with display.messages(output):
-        path = vaekit.report(vaekit.load(run), data_root)
+        path = vaekit.report(run, data_root, data)
     display.emit({"path": str(path)}, output, lambda: print(path), path)
 
 

@@ -1,7 +1,6 @@
 """A look at data before training: what they are, what is odd about them, which likelihoods fit."""
 
 import hashlib
-import os
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from vaekit.arguments import Place
 from vaekit.data.data import PARTS, Split
 from vaekit.data.decoding import Progress
-from vaekit.data.source import Source, defaults
+from vaekit.data.source import Source, defaults, to_name
 from vaekit.data.space import Space, Support
 
 VALUES: Mapping[Support, str] = {
@@ -60,7 +59,7 @@ def check(
         >>> found["shape"], found["likelihoods"]["categorical"]["fits"]
         ([1797, 1, 8, 8], False)
     """
-    source = Source(name=os.fspath(name), split=split, image_size=image_size)
+    source = Source(name=to_name(name), split=split, image_size=image_size)
     data = source.load(root, progress)
     space = data.space
     parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}

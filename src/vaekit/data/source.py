@@ -31,12 +31,14 @@ READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_table, ".tsv": read_
 
 
 def to_name(value: Any) -> str:
-    """Turn what names data, a word or a path, into the word that is stored.
+    """Turn what names data, a word or a path, into the word that is stored; Path("mnist") is a folder of that name.
 
     Raises:
         InputError: If it is neither, or does not fit into JSON.
     """
     name = os.fspath(value) if isinstance(value, Place) else value
+    if isinstance(value, os.PathLike) and name in NAMED:
+        return f"./{name}"
     if not isinstance(name, str) or not name:
         raise InputError(
             f"data is {shown(value)}: give the name of a data set, or the path of a file or folder; what is in memory "
@@ -70,20 +72,22 @@ class Source:
     image_size: Count | tuple[Count, Count] | None = None
     """Height and width (or one number for both) to which an image folder is cropped and resized."""
 
-    def load(self, root: Place | None = None, progress: Progress = iter) -> Data:
+    def load(self, root: Place | None = None, progress: Progress = iter, place: Place | None = None) -> Data:
         """Read, split and binarise the data.
 
         Args:
             root: A folder that is searched first for the files of a named set.
             progress: Wraps the list of files while an image folder is decoded.
+            place: Where the data are, if not where their name leads.
 
         Raises:
             InputError: If the data cannot be had, or do not fit what is asked of them.
         """
-        if self.image_size and (self.name in NAMED or to_path(self.name, "data").is_file()):
-            raise InputError(f"image_size (--image-size) is for image folders, which {self.name} is not: leave it out")
+        name = self.name if place is None else to_name(place)
+        if self.image_size and (name in NAMED or to_path(name, "data").is_file()):
+            raise InputError(f"image_size (--image-size) is for image folders, which {name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
-        raw = _read(self.name, root, size, progress=progress)
+        raw = _read(name, root, size, progress=progress)
         return _assemble(self, raw if raw.support else arranged(raw, self.name))
 
 
@@ -126,7 +130,7 @@ def read_examples(
         depth: Bits of the levels in 16-bit images; None tells by the highest.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
-    word = os.fspath(name)
+    word = to_name(name)
     if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in READERS:
         x = read_image(path, size, channels, depth)
         several = (f"{path.name}#{frame}" for frame in range(len(x)))

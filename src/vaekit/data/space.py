@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 import numpy as np
@@ -63,6 +64,12 @@ class Space:
             return
         if not self.shift or not self.scale or not (len(self.shift),) == (len(self.scale),) == self.event_shape:
             raise InputError(f"shift and scale do not have one number per column of {self.event_shape}: restore them")
+
+    @property
+    def title(self) -> str:
+        """The source without the folders of an absolute path, which are nobody's business."""
+        path = PurePath(self.source)
+        return path.name if path.is_absolute() else self.source
 
     def encode_input(self, array: npt.ArrayLike | Tensor) -> Tensor:
         """Turn raw examples into what the model reads, as float32 of shape (batch, *event).

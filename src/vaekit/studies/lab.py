@@ -19,7 +19,7 @@ from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
 from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluation.samples import judge
-from vaekit.measurement import SEED, Track, evaluate, grey
+from vaekit.measurement import SEED, Track, evaluate
 from vaekit.model import VAE
 from vaekit.run import Run
 from vaekit.studies.scale import Scale
@@ -144,7 +144,7 @@ class Lab:
     def classifier(self, label: str) -> Classifier:
         """The classifier of a run's data."""
         target = devices.choose(self.device)
-        data = grey(self.runs[label]).load(self.data_root).to(target)
+        data = self.runs[label].data(self.data_root, stored=True).to(target)
         return classifier_for(data, device=target, track=self.track)
 
 
