@@ -1,6 +1,7 @@
-"""Run the benchmarks, store each row as soon as it is done, and write docs/benchmarks.md.
+"""Run the benchmarks and print each row as soon as it is done; only --publish changes the published results.
 
 Usage: python -m benchmarks [--rows mlp,evidence] [--rounds 7] [--quick] [--device cuda] [--data-root FOLDER]
+                            [--results FOLDER | --publish]
 """
 
 import argparse
@@ -22,10 +23,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="see whether all runs: the numbers mean nothing")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--data-root", type=Path, help="folder of MNIST's files")
-    parser.add_argument(
-        "--results", type=Path, default=page.RESULTS, help="where rows are stored (default %(default)s)"
-    )
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--results", type=Path, help="a folder of your own to store the rows in as well")
+    kept.add_argument("--publish", action="store_true", help="store in benchmarks/results, write docs/benchmarks.md")
     chosen = parser.parse_args()
+    if chosen.publish and chosen.quick:
+        parser.error("the numbers of --quick mean nothing: do not publish them")
     chosen.rows = chosen.rows.split(",")
     if unknown := set(chosen.rows) - set(ROWS):
         parser.error(f"there is no row {unknown.pop()!r}: choose of {', '.join(ROWS)}")
@@ -35,14 +38,16 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the chosen rows."""
     chosen = arguments()
-    stored = chosen.results / f"{machine.kind(chosen.device)}.json"
-    result = json.loads(stored.read_text()) if stored.exists() else {"rows": {}}
-    result |= {"kind": stored.stem, "machine": machine.describe(chosen.device)}
+    kind = machine.kind(chosen.device)
+    folder = page.RESULTS if chosen.publish else chosen.results
+    stored = folder and folder / f"{kind}.json"
+    result = json.loads(stored.read_text()) if stored and stored.exists() else {"rows": {}}
+    result |= {"kind": kind, "machine": machine.describe(chosen.device)}
     line = f"python -m benchmarks --rows {','.join(chosen.rows)} --rounds {chosen.rounds} --device {chosen.device}"
     line += " --quick" * chosen.quick
-    with tempfile.TemporaryDirectory() as folder:
-        data.write(Path(folder), chosen.data_root)
-        job = Job("train", folder, root=chosen.data_root and str(chosen.data_root), device=chosen.device)
+    with tempfile.TemporaryDirectory() as scratch:
+        data.write(Path(scratch), chosen.data_root)
+        job = Job("train", scratch, root=chosen.data_root and str(chosen.data_root), device=chosen.device)
         for name in chosen.rows:
             print(name, file=sys.stderr)
             try:
@@ -56,10 +61,11 @@ def main() -> None:
                 "versions": machine.versions(),
                 "tables": tables,
             }
-            chosen.results.mkdir(exist_ok=True)
-            stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
             print("\n".join(page.tables(result, name)))
-    if chosen.results == page.RESULTS:
+            if stored:
+                stored.parent.mkdir(parents=True, exist_ok=True)
+                stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    if chosen.publish:
         page.PAGE.write_text(page.text(page.stored()))
 
 

@@ -1,6 +1,8 @@
 """Train from a map larger than the memory allowed, and as fast as from memory.
 
-Usage: python -m benchmarks.memory_map [--gigabytes 10] [--folder FOLDER] [--rounds 7]
+The numbers are printed; only --publish puts them in the place of the published ones.
+
+Usage: python -m benchmarks.memory_map [--gigabytes 10] [--folder FOLDER] [--rounds 7] [--publish]
 """
 
 import argparse
@@ -21,15 +23,16 @@ import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
+from benchmarks import page
 from vaekit.data import Source, Split
-from vaekit.data.disk import MADVISE
+from vaekit.data.disk import madvise
+from vaekit.data.raw import RESIDENT
 from vaekit.model import VAE, Model
 
 SHAPE = (1, 64, 64)
 BATCH, STEPS = 100, 25
 KEPT = 50_000  # images of the comparison in memory
 ALLOWED = 512 * 2**20  # bytes that the process may take beyond what it has at its start and the map itself
-RESULT = Path(__file__).parent / "results" / "memory-map.json"
 
 
 def generate(path: Path, images: int) -> None:
@@ -48,10 +51,13 @@ def memory(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def forget(path: Path, x: Tensor) -> None:
+def forget(path: Path, split: Split) -> None:
     """Drop the file's pages from memory, so that they come from the disk again."""
+    assert split.large  # else its memory is no map, and to drop it would be to destroy it
+    advise, x = madvise(), split.x
+    assert advise
     start = x.data_ptr() - x.data_ptr() % mmap.PAGESIZE
-    MADVISE(start, x.nbytes, mmap.MADV_DONTNEED)
+    advise(start, x.data_ptr() + x.nbytes - start, mmap.MADV_DONTNEED)
     with path.open("rb") as stream:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -101,10 +107,10 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         found["memory"].append(trainer.seconds(kept, kept.stream(some_rows(KEPT))))
         near.x[:KEPT].max()
         found["warm"].append(trainer.seconds(near, near.stream(some_rows(KEPT))))
-        forget(path, mapped.x)
+        forget(path, mapped)
         found["cold"].append(trainer.seconds(mapped, mapped.stream(some_rows(len(mapped)))))
         anonymous.append(memory("RssAnon"))
-        forget(path, mapped.x)
+        forget(path, mapped)
         plain = (mapped.x[rows] for rows in some_rows(len(mapped.x)))
         found["cold, not read ahead"].append(trainer.seconds(mapped, plain))
     return {
@@ -130,16 +136,25 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=10)
     parser.add_argument("--folder", type=Path, help="where the map is generated; a disk, not memory")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--publish", action="store_true", help="store in benchmarks/results, write docs/benchmarks.md")
     chosen = parser.parse_args()
+    images = int(chosen.gigabytes * 1e9) // int(np.prod(SHAPE))
+    if images * int(np.prod(SHAPE)) <= RESIDENT:
+        parser.error(
+            f"--gigabytes {chosen.gigabytes}: arrays up to {RESIDENT / 1e9:.2f} are read, not mapped; ask for more"
+        )
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         path = Path(folder) / "map.npy"
-        generate(path, int(chosen.gigabytes * 1e9) // int(np.prod(SHAPE)))
+        generate(path, images)
         numbers = measure(path, chosen.rounds)
     command = " ".join(["python -m benchmarks.memory_map", *sys.argv[1:]])
     what = f"one-layer VAE, batch {BATCH}, bits drawn of {'×'.join(map(str, SHAPE))} images of noise"
     result = {"what": what, "command": command, "numbers": numbers}
-    RESULT.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    print(RESULT.read_text())
+    text = json.dumps(result, indent=2, ensure_ascii=False)
+    print(text)
+    if chosen.publish:
+        (page.RESULTS / f"{page.MAP}.json").write_text(text + "\n")
+        page.PAGE.write_text(page.text(page.stored()))
 
 
 if __name__ == "__main__":

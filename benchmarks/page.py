@@ -10,9 +10,10 @@ RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
 
 HEAD = """# Benchmarks
 
-Generated from `benchmarks/results/` by `make bench`, which runs vaekit and its peers in turn on the same machine, with
-the same data, network and batch, and keeps medians with the smallest and largest round. A ratio says how many times
-faster (or smaller) a runner is than the baseline in the same round: the median over the rounds, and the range.
+Generated from `benchmarks/results/`. `make bench` runs vaekit and its peers in turn on the same machine, with the same
+data, network and batch, and keeps medians with the smallest and largest round; `--publish` stores them. A ratio says
+how many times faster (or smaller) a runner is than the baseline in the same round: the median over the rounds, and the
+range.
 What each row does, and what is fair and what is not, is in [benchmarks/README.md](../benchmarks/README.md).
 """
 

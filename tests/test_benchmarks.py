@@ -59,6 +59,41 @@ def test_page_shows_ratios_ceilings_and_what_was_not_run(benchmarks):
     assert re.search(r"## cuda-[a-z0-9-]+\n\nNot run\.", text)
 
 
+@pytest.fixture
+def published(benchmarks, monkeypatch, tmp_path):
+    """Benchmarks of one row that takes no time, and folders in the place of those of the published results."""
+    main, page, table = benchmarks("__main__"), benchmarks("page"), benchmarks("tables").table
+    monkeypatch.setattr(main, "ROWS", {"mlp": lambda settings: [table("an epoch", "s", {"vaekit": [1.5]})]})
+    monkeypatch.setattr(main.data, "write", lambda folder, root: None)
+    monkeypatch.setattr(page, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+
+    def run(*words: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["benchmarks", *words])
+        main.main()
+        return sorted(path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file())
+
+    return run
+
+
+def test_only_on_request_are_results_published(published, tmp_path, capsys):
+    assert published() == []
+    assert "| vaekit | 1.5 |" in capsys.readouterr().out
+    assert published("--results", str(tmp_path / "own" / "folder")) == ["own"]
+    assert published("--publish") == ["own", "page.md", "results"]
+    with pytest.raises(SystemExit, match="2"):
+        published("--publish", "--quick")
+    assert "the numbers of --quick mean nothing" in capsys.readouterr().err
+
+
+def test_an_array_too_small_for_a_map_is_not_measured_as_one(benchmarks, monkeypatch, capsys):
+    memory_map = pytest.importorskip("benchmarks.memory_map", exc_type=ImportError)
+    monkeypatch.setattr("sys.argv", ["memory_map", "--gigabytes", "0.3"])
+    with pytest.raises(SystemExit, match="2"):
+        memory_map.main()
+    assert "arrays up to 1.07 are read, not mapped; ask for more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["mlp", "aragam", "ncsu"])
 def test_networks_in_plain_torch_are_those_of_the_presets(benchmarks, name):
     protocol, nets, runner = benchmarks("protocol"), benchmarks("nets"), benchmarks("runners.vaekit")
