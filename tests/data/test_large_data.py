@@ -221,3 +221,32 @@ def test_memory_stays_bounded(tmp_path):
     assert mapped > 190  # mebibytes
     assert loaded - before < 30
     assert trained - before < 60
+
+
+CHECKED_MEMORY = """
+import json, re, sys
+from pathlib import Path
+import numpy as np
+from vaekit.data import arrays, check, data, source
+
+def mebibytes(field):
+    return int(re.search(field + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+arrays.RESIDENT = data.RESIDENT = source.RESIDENT = 2**22
+rows = np.arange(2**20, dtype=np.uint32).repeat(16).view(np.uint8).reshape(-1, 64)
+np.save(sys.argv[1], rows)
+del rows
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+began = mebibytes("VmHWM")
+found = check(sys.argv[1])
+print(json.dumps([found["duplicates"]["train & test"], began, mebibytes("VmHWM")]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is resident")
+def test_a_check_needs_little_memory_beside_the_map(tmp_path):
+    command = [sys.executable, "-c", CHECKED_MEMORY, str(tmp_path / "x.npy")]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    shared, before, peak = json.loads(found.stdout)
+    assert shared == 0
+    assert peak - before < 64 + 80  # mebibytes: the map, and a few arrays of 8 bytes per example
