@@ -32,6 +32,8 @@ SHORT = {
     "precision": "precision",
     "binarize": "data.binarization",
     "image_size": "data.image_size",
+    "label": "data.label",
+    "ignore": "data.ignore",
 }
 """the fields that have a short name"""
 
@@ -102,6 +104,8 @@ def choose(
     precision: str | None = None,
     binarize: str | None = None,
     image_size: int | None = None,
+    label: str | None = None,
+    ignore: Sequence[str] | None = None,
     set: Mapping[str, Any] | None = None,
     config: Place | None = None,
     data_root: Place | None = None,
@@ -115,8 +119,8 @@ def choose(
         data: a named set, or the path of an image folder, an array or a table; ``config`` may name it instead.
         preset: a published set-up, a key of ``vaekit.presets.PRESETS``.
         network, likelihood, optimizer: kinds of these parts.
-        latent_dim, hidden, beta, epochs, batch_size, learning_rate, seed, precision, binarize, image_size:
-            fields that have a short name; ``vaekit options`` lists all.
+        latent_dim, hidden, beta, epochs, batch_size, learning_rate, seed, precision, binarize, image_size,
+        label, ignore: fields that have a short name; ``vaekit options`` lists all.
         set: further fields by dotted path, {"model.likelihood.scale": "pixel"}.
         config: an experiment.json to start from.
         data_root: folder of named sets.
@@ -143,6 +147,8 @@ def choose(
         precision=precision,
         binarize=binarize,
         image_size=image_size,
+        label=label,
+        ignore=ignore,
     )
     if set is not None and not isinstance(set, Mapping):
         raise InputError(f"set is {shown(set)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")

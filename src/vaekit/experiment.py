@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import reduce
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -91,8 +92,17 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON: equal digests, equal experiments."""
-        canonical = json.dumps(ADAPTER.dump_python(self, mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the canonical JSON: equal digests, equal experiments.
+
+        Fields of ``LATER`` are left out at their defaults, so that they change no digest of an older experiment.
+        """
+        tree = ADAPTER.dump_python(self, mode="json")
+        for path, default in LATER.items():
+            *parents, last = path.split(".")
+            node = reduce(lambda inner, name: inner.get(name, {}), parents, tree)
+            if node.get(last) == default:
+                node.pop(last, None)
+        canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
         return sha256(canonical.encode()).hexdigest()
 
     def replace(self, path: str, value: Any) -> "Experiment":
@@ -118,6 +128,9 @@ class Experiment:
 
 
 ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
+
+LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
+"""fields that joined when experiments had digests already, as JSON writes their defaults"""
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:

@@ -151,8 +151,8 @@ class Run:
         if stored:
             source = replace(source, binarization="none", split=self.space.split)
         if place is not None:
-            return search(source, [to_name(place)], self.space.digest, root)
-        return search(source, chain([source.name], self._places()), self.space.digest, root)
+            return search(source, [to_name(place)], self.space, root)
+        return search(source, chain([source.name], self._places()), self.space, root)
 
     def _places(self) -> Iterator[str]:
         """Where its data were when its training began."""

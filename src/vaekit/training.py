@@ -138,6 +138,11 @@ def check(experiment: Experiment, space: Space, device: torch.device) -> None:
             "byte": "choose likelihood gaussian",
             "binary": "choose likelihood bernoulli, or binarization none",
         }[space.support]
+        if space.columns:
+            remedy = (
+                "columns of a table are standardized, so choose likelihood gaussian; to learn bits or grey levels, "
+                "save them as a .npy file"
+            )
         needs = f"likelihood {likelihood.kind} needs {' or '.join(likelihood.supports)} data"
         raise InputError(f"{needs}, {space.source} is {space.support}: {remedy}")
     if experiment.early_stopping and not space.sizes.get("validation"):

@@ -81,7 +81,8 @@ def encode(
 
     Args:
         run: the run, or the path of its folder.
-        input: a named set, the path of an image, a folder, an array or a table, or an array; in the data's own units.
+        input: a named set, the path of an image, a folder, an array or a table, an array, or a DataFrame; in the
+            data's own units. Columns of a table are matched by their names.
         units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
         out: a .npy file to write them to as well; `.names.csv` beside it names the files that the rows are from.
         device: auto, cpu or cuda.
@@ -228,7 +229,7 @@ def _examples(
     if isinstance(input, Place):
         # Levels of 16-bit images are scaled as in training; where there were none, as they need.
         depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
-        raw = read_examples(input, root, run.space.event_shape, depth)
+        raw = read_examples(input, root, run.space.event_shape, depth, run.space.columns)
         input, names = raw.x, raw.names
     return run.space.encode_batches(input, ENCODING_BATCH), names
 

@@ -119,7 +119,8 @@ def test_archives_with_parts_keep_them(tmp_path, pattern):
             r"has shape \(9, 5, 5, 4\), in which neither the second nor the last axis is of 1",
         ),
         (np.zeros((9, 4, 28, 28)), r"has shape \(9, 4, 28, 28\), in which neither the second nor the last axis"),
-        (np.array([[1.0, 2.0], [1.0, 3.0]] * 9), r"constant over the training rows \(1\): remove them"),
+        (np.array([[1.0, 2.0], [1.0, 2.0]] * 9), "no column that varies over the training rows"),
+        (np.array([[1.0, 1e200], [1.0, 3.0]] * 9), r"has the value 1e\+200 in column '2': rescale the column"),
     ],
 )
 def test_unfit_arrays_are_refused(tmp_path, array, sentence):

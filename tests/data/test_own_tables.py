@@ -70,21 +70,36 @@ def test_a_column_of_labels_is_no_data(table, caplog):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (f"{HEADER}\n1,2,3\n4,tall,6\n", "line 3, column 'weight' holds 'tall', which is no finite number"),
+        (f"{HEADER}\n1,2,3\n4,tall,6\n", "line 3, column 'weight' holds 'tall', which is not a finite number"),
         (f"{HEADER}\n1,2,3\n4,,6\n", "line 3, column 'weight' is empty: fill it"),
         (f"{HEADER}\n1,2,3\n4,NaN,6\n", "line 3, column 'weight' holds 'NaN'"),
         (f"{HEADER}\n1,-inf,3\n4,5,6\n", "line 2, column 'weight' holds '-inf'"),
         ("1,2,3\n4,1e999,6\n", "line 2, column 'column 2' holds '1e999'"),
         (f"{HEADER}\n1,2,3\n4,5\n", "line 3 has 2 cells, but the first line has 3"),
-        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "line 1 mixes words such as 'setosa' and numbers such as '5.1'"),
+        ("5.1,3.5,setosa\n4.9,3.0,iris\n", "line 1, column 'column 3' holds 'setosa'.* may be the labels"),
+        ("5.1,x,2\n4.9,3.0,3\n", "line 1, column 'column 2' holds 'x'"),
+        ("1,n/a,2\n4,3,3\n", "line 1, column 'column 2' holds 'n/a'"),
+        ("1_000,2\n3,4\n", "line 1, column 'column 1' holds '1_000', which is not a finite number"),
+        ("a,b\n1,2\n٣,4\n", "line 3, column 'a' holds '٣'"),
+        (
+            "a,b\n1,1\n1,x\n2,\ny,3\nz,nan\n",
+            "line 3, column 'b' holds 'x'.*; line 4, column 'b' is empty; line 5, column 'a' "
+            r"holds 'y'.* \(and 2 more such cells, in columns 'b', 'a'\)",
+        ),
+        ("a,b\n1,2\n3\n4\n", r"line 3 has 1 cells, but the first line has 2 \(and 1 more lines"),
+        (
+            "a,b\n1,9007199254740993\n2,5\n",
+            "column 'b' has whole numbers beyond 2.53, such as '9007199254740993' in line 2",
+        ),
+        ("a,b\n" + "1,2\n" * 30, "has no column that varies over the training rows"),
+        ("a,b\n1e200,1\n" + "2,4\n3,7\n" * 9, "has the value 1e.200 in column 'a': rescale the column"),
+        ("a,b\n0,0\n1,1e20\n" + "".join(f"{i},{i}e-300\n" for i in range(1, 30)), "too far from the training rows"),
+        ("id\nx\ny\n", "column 'id' holds 'x'"),
+        ("a,label\n1,x\n2,\n", "line 3, column 'label' is empty"),
         (",2,3\n4,5,6\n", "line 1, column 'column 1' is empty"),
         (f"{HEADER}\n", "has no rows of numbers"),
         ("", "has no rows of numbers"),
-        (f'{HEADER}\n1,2,"3\n', "is no UTF-8 text table"),
-        (
-            f"{HEADER}\n" + "".join(f"{i},7,{i * i}\n" for i in range(30)),
-            r"constant over the training rows \('weight'\)",
-        ),
+        (f'{HEADER}\n1,2,"3\n', "is not a UTF-8 text table"),
     ],
 )
 def test_unfit_tables_are_refused(table, content, sentence):
@@ -95,5 +110,48 @@ def test_unfit_tables_are_refused(table, content, sentence):
 
 def test_other_encodings_are_refused(tmp_path):
     (tmp_path / "t.csv").write_bytes("größe,b\n1,2\n".encode("latin-1"))
-    with pytest.raises(InputError, match="is no UTF-8 text table"):
+    with pytest.raises(InputError, match="is not a UTF-8 text table"):
         Source(name=str(tmp_path / "t.csv")).load()
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("vaekit.data.tables.LONGEST", 1000)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n" + "1," * 600)
+    with pytest.raises(InputError, match="line 3 has more than 1,000 characters"):
+        Source(name=str(tmp_path / "t.csv")).load()
+
+
+def test_constant_columns_are_kept_and_named(table, caplog):
+    caplog.set_level("INFO", logger="vaekit")
+    path = table(f"{HEADER}\n" + "".join(f"{i % 7},0.1,{i * i}\n" for i in range(30)))
+    data = Source(name=path).load()
+    assert "constant over the training rows are only shifted to 0: 'weight'" in caplog.text
+    assert (data.space.shift[1], data.space.scale[1]) == (0.1, 1)
+    assert not data.train.x[:, 1].any()
+    assert np.array_equal(data.space.restore(data.train.x)[:, 1], np.full(24, 0.1))
+
+
+def test_chunks_of_cells_do_not_show(table, monkeypatch):
+    path = table(f"{HEADER}\n{text(ROWS)}")
+    whole = read_input(path)[0]
+    monkeypatch.setattr("vaekit.data.tables.CHUNK", 7)
+    assert np.array_equal(read_input(path)[0], whole)
+
+
+@pytest.mark.parametrize(
+    ("separator", "suffix"), [(";", "csv"), ("\t", "csv"), ("|", "csv"), (",", "tsv"), (";", "tsv")]
+)
+def test_other_separators_are_recognized(table, separator, suffix, caplog):
+    caplog.set_level("INFO", logger="vaekit")
+    path = table(f"{HEADER}\n".replace(",", separator) + text(ROWS, separator), f"t.{suffix}")
+    assert np.array_equal(read_input(path)[0], ROWS)
+    assert "are separated by" in caplog.text
+
+
+def test_decimal_commas_between_semicolons(table):
+    for header in ("", "height;weight;age\n"):
+        path = table(header + text(ROWS, ";").replace(".", ","))
+        assert np.array_equal(read_input(path)[0], ROWS)
+    for cell, content in {"1.5": "a;b\n0,5;1\n1.5;2", "1,234": "a\tb\n1,234\t2\n3\t4"}.items():
+        with pytest.raises(InputError, match=f"column 'a' holds '{cell}'"):
+            read_input(table(content))

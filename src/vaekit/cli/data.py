@@ -1,6 +1,9 @@
 """Verbs that look at data."""
 
 from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from vaekit import display
 from vaekit.cli.app import LOUD, DataRoot, Device, Int, data_app
@@ -39,6 +42,8 @@ def data_check(
     *,
     split: str | None = None,
     image_size: Int | None = None,
+    label: str | None = None,
+    ignore: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_root: DataRoot = None,
     output: Output = LOUD,
 ) -> None:
@@ -48,13 +53,16 @@ def data_check(
         name: A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file.
         split: How to split the data; their own way if left out.
         image_size: Height and width to which an image folder is cropped and resized.
+        label: Column of a table that holds the labels; an empty word for none.
+        ignore: Column of a table that is left out; repeat it for more.
     """
     from vaekit.data import check
     from vaekit.likelihoods import SUPPORTS
 
     with display.messages(output):
         facts = check(
-            name, data_root, split=split, image_size=image_size, likelihoods=SUPPORTS,
+            name, data_root, split=split, image_size=image_size, label=label, ignore=ignore or (),
+            likelihoods=SUPPORTS,
             progress=partial(display.tracked, silent=output.silent, description="decoding"),
         )  # fmt: skip
     display.emit(facts, output, lambda: display.listing(facts))

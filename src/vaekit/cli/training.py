@@ -69,6 +69,8 @@ def train(
     precision: str | None = None,
     binarize: str | None = None,
     image_size: Int | None = None,
+    label: str | None = None,
+    ignore: Annotated[list[str] | None, Parameter(negative=())] = None,
     set: Annotated[list[str] | None, Parameter(negative=())] = None,
     config: Path | None = None,
     run: Path | None = None,
@@ -100,6 +102,8 @@ def train(
         precision: fp32 or bf16.
         binarize: none, dynamic, static or threshold.
         image_size: Height and width to which an image folder is cropped and resized.
+        label: Column of a table that holds the labels; an empty word for none.
+        ignore: Column of a table that is left out; repeat it for more.
         set: Any other field, path=value; repeat it for more (vaekit options lists them).
         config: An experiment.json to start from.
         run: Folder of the run; runs/<data>-<preset or network>-<n> if left out.
@@ -128,6 +132,8 @@ def train(
         "precision": precision,
         "binarize": binarize,
         "image_size": image_size,
+        "label": label,
+        "ignore": ignore,
     }
     fields, place = choices.fields(set or []), None
     with display.messages(output):

@@ -1,7 +1,7 @@
 """A look at data before training: what they are, what is odd about them, which likelihoods fit."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from vaekit.arguments import Place
 from vaekit.data.data import PARTS, Split
 from vaekit.data.decoding import Progress
-from vaekit.data.source import Source, defaults, to_name
+from vaekit.data.raw import Raw
+from vaekit.data.source import Source, assemble, defaults, to_name
 from vaekit.data.space import Space, Support
 
 BLOCK = 2**20
@@ -41,6 +42,8 @@ def check(
     *,
     split: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    label: str | None = None,
+    ignore: Sequence[str] = (),
     likelihoods: Mapping[str, Collection[Support]] | None = None,
     progress: Progress = iter,
 ) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def check(
         root: A folder that is searched first for the files of a named set.
         split: How to split the data; None takes their own way.
         image_size: Height and width to which an image folder is cropped and resized.
+        label: Column of a table that holds the labels; "" for none.
+        ignore: Columns of a table that are left out.
         likelihoods: The supports that each likelihood accepts.
         progress: Wraps the list of files while an image folder is decoded.
 
@@ -62,27 +67,39 @@ def check(
         >>> found["shape"], found["likelihoods"]["categorical"]["fits"]
         ([1797, 1, 8, 8], False)
     """
-    source = Source(name=to_name(name), split=split, image_size=image_size)
-    data = source.load(root, progress)
+    source = Source(name=to_name(name), split=split, image_size=image_size, label=label, ignore=tuple(ignore))
+    raw = source.read(root, progress)
+    data = assemble(source, raw)
     space = data.space
     parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
     return {
         "source": source.name,
         "shape": [sum(space.sizes.values()), *space.event_shape],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
-        "range": _range(space, parts),
+        "range": [float(raw.x.min()), float(raw.x.max())] if space.scale else _range(space, parts),
         "support": space.support,
         "values": VALUES[space.support],
         "columns": space.columns and list(space.columns),
+        **(_of_table(raw, data.train) if raw.columns else {}),
         "binarization": defaults(source.name).binarization,
         "split": space.split,
         "sizes": space.sizes,
         "classes": _classes(space, parts),
         "missing": 0,
-        "constant": _constant(data.train),
+        "constant": int(_constant(data.train).sum()),
         "duplicates": _duplicates(parts),
         "digest": space.digest,
-        "likelihoods": {key: _verdict(key, accepted, space.support) for key, accepted in (likelihoods or {}).items()},
+        "likelihoods": {key: _verdict(key, accepted, space) for key, accepted in (likelihoods or {}).items()},
+    }
+
+
+def _of_table(raw: Raw, train: Split) -> dict[str, Any]:
+    """Name the columns of a table that are not data, and those that do not vary."""
+    constant = _constant(train).nonzero()[:, 0].tolist()
+    return {
+        "label_column": raw.label_column,
+        "left_out": dict(raw.left_out),
+        "constant_columns": [raw.columns[i] for i in constant if raw.columns],
     }
 
 
@@ -106,12 +123,12 @@ def _classes(space: Space, parts: Mapping[str, Split]) -> dict[str, int] | None:
     return {name: counts[i] for i, name in enumerate(space.classes or map(str, range(len(counts))))}
 
 
-def _constant(train: Split) -> int:
-    """Count the pixels or columns that have one value in all training examples."""
+def _constant(train: Split) -> Tensor:
+    """Mark the pixels or columns that have one value in all training examples."""
     low, high = train.stored(torch.tensor([0, 0]))
     for block in _blocks(train):  # nothing of a block is kept, so that its memory serves the next
         low, high = torch.minimum(low, block.amin(0)), torch.maximum(high, block.amax(0))
-    return int((low == high).sum())
+    return low == high
 
 
 def _duplicates(parts: Mapping[str, Split]) -> dict[str, int]:
@@ -142,9 +159,11 @@ def _shared(few: np.ndarray, many: np.ndarray) -> int:
     return int((many[places] == few).sum())
 
 
-def _verdict(likelihood: str, accepted: Collection[Support], support: Support) -> dict[str, Any]:
+def _verdict(likelihood: str, accepted: Collection[Support], space: Space) -> dict[str, Any]:
+    support, values = space.support, VALUES[space.support]
     if support in accepted:
-        return {"fits": True, "why": CAVEATS.get((likelihood, support), f"accepts {VALUES[support]}")}
+        return {"fits": True, "why": CAVEATS.get((likelihood, support), f"accepts {values}")}
     wanted = " or ".join(VALUES[each] for each in accepted)
-    remedy = ", or binarise the data" if "binary" in accepted and support in ("byte", "unit") else ""
-    return {"fits": False, "why": f"needs {wanted}{remedy}, but these are {VALUES[support]}"}
+    remedy = ", or binarize the data" if "binary" in accepted and support in ("byte", "unit") else ""
+    these = "standardized columns of a table" if space.columns else values
+    return {"fits": False, "why": f"needs {wanted}{remedy}, but these are {these}"}

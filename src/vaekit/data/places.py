@@ -9,6 +9,7 @@ from vaekit.arguments import Place, to_path
 from vaekit.data.data import Data
 from vaekit.data.named import NAMED
 from vaekit.data.source import Source
+from vaekit.data.space import Space
 from vaekit.errors import InputError
 from vaekit.specs import spec
 
@@ -42,8 +43,8 @@ class Places:
         yield self.absolute
 
 
-def search(source: Source, places: Iterable[str], digest: str, root: Place | None = None) -> Data:
-    """Load the data of a digest from the first of several places that holds them.
+def search(source: Source, places: Iterable[str], space: Space, root: Place | None = None) -> Data:
+    """Load the data of a space from the first of several places that holds them.
 
     Raises:
         InputError: If none does; it says what each holds.
@@ -54,18 +55,18 @@ def search(source: Source, places: Iterable[str], digest: str, root: Place | Non
         if where in passed:
             continue
         try:
-            data = source.load(root, place=place)
+            data = source.load(root, place=place, columns=space.columns)
         except InputError as error:
             if place in NAMED:
                 raise
             passed[where] = f"{place} does not fit ({error})" if os.path.exists(where) else f"{place} does not exist"
         else:
-            if data.space.digest == digest:
+            if data.space.digest == space.digest:
                 if passed:
                     log.info("the data %s were found at %s", source.name, place)
                 return data
             passed[where] = f"{place} holds other data (digest {data.space.digest[:12]})"
     raise InputError(
-        f"the data {source.name} of digest {digest[:12]} were not found: {', '.join(passed.values())}; "
+        f"the data {source.name} of digest {space.digest[:12]} were not found: {', '.join(passed.values())}; "
         "restore them, or name their place with --data PATH"
     )

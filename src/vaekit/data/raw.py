@@ -1,7 +1,8 @@
 """What every reader returns: examples as the files hold them, before splits and binarisation."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Raw:
         digest: SHA-256 of the examples, where a cache remembers it.
         names: Names of the files that the examples were read from.
         depth: Bits of the levels in image files: 8, or as many as the highest 16-bit level needs.
+        label_column: The column of a table that was read as labels.
+        left_out: Why columns of a table are left out, by name.
     """
 
     x: np.ndarray
@@ -41,6 +44,8 @@ class Raw:
     digest: str | None = None
     names: tuple[str, ...] | None = None
     depth: int | None = None
+    label_column: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def content_digest(*arrays: np.ndarray | None) -> str:

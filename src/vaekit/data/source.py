@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import BeforeValidator
 
 from vaekit.arguments import Place, to_path
 from vaekit.data.arrays import arranged, read_npy, read_npz, require_memory
+from vaekit.data.columns import Columns, listed
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
 from vaekit.data.fetch import read_named
@@ -27,7 +29,12 @@ from vaekit.specs import Count, Whole, spec
 
 log = logging.getLogger("vaekit")
 
-READERS = {".npy": read_npy, ".npz": read_npz, ".csv": read_table, ".tsv": read_table}
+READERS = {".npy": read_npy, ".npz": read_npz}
+TABLES = (".csv", ".tsv")
+TOO_LARGE = 1e150
+"""values whose squares a 64-bit float may not hold"""
+TOO_FAR = 1e15
+"""standard deviations whose square a 32-bit float may not hold"""
 
 
 def to_name(value: Any) -> str:
@@ -71,24 +78,48 @@ class Source:
     """Seeds the split and the bits that are drawn once; the seed of training is another."""
     image_size: Count | tuple[Count, Count] | None = None
     """Height and width (or one number for both) to which an image folder is cropped and resized."""
+    label: str | None = None
+    """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
+    ignore: tuple[str, ...] = ()
+    """Columns of a table that are left out."""
 
-    def load(self, root: Place | None = None, progress: Progress = iter, place: Place | None = None) -> Data:
-        """Read, split and binarise the data.
+    def load(
+        self,
+        root: Place | None = None,
+        progress: Progress = iter,
+        place: Place | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Data:
+        """Read, split and binarize the data.
 
         Args:
             root: A folder that is searched first for the files of a named set.
             progress: Wraps the list of files while an image folder is decoded.
             place: Where the data are, if not where their name leads.
+            columns: The columns that are taken from a table, in their order; None takes all that are data.
 
         Raises:
             InputError: If the data cannot be had, or do not fit what is asked of them.
         """
+        return assemble(self, self.read(root, progress, place, columns))
+
+    def read(
+        self,
+        root: Place | None = None,
+        progress: Progress = iter,
+        place: Place | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Raw:
+        """Read the examples in file order, as the files hold them. Arguments and errors as for `load`."""
         name = self.name if place is None else to_name(place)
         if self.image_size and (name in NAMED or to_path(name, "data").is_file()):
             raise InputError(f"image_size (--image-size) is for image folders, which {name} is not: leave it out")
+        if (self.label is not None or self.ignore) and not name.lower().endswith(TABLES):
+            field = "ignore" if self.ignore else "label"
+            raise InputError(f"{field} (--{field}) is for tables (.csv, .tsv), which {name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
-        raw = _read(name, root, size, progress=progress)
-        return _assemble(self, raw if raw.support else arranged(raw, self.name))
+        raw = _read(name, root, size, progress=progress, table=Columns(self.label, self.ignore, columns))
+        return raw if raw.support else arranged(raw, self.name)
 
 
 def defaults(name: str) -> Source:
@@ -102,7 +133,10 @@ def defaults(name: str) -> Source:
 
 
 def read_input(
-    name: Place, root: Place | None = None, event_shape: tuple[int, ...] | None = None
+    name: Place,
+    root: Place | None = None,
+    event_shape: tuple[int, ...] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Read examples with their labels if they have any, as `Space.encode_input` takes them.
 
@@ -110,16 +144,21 @@ def read_input(
         name: A named set, or the path of an image, image folder, .npy, .npz, .csv or .tsv file.
         root: A folder that is searched first for the files of a named set.
         event_shape: Images are cropped, resized and made grey or RGB as this (C, H, W) needs.
+        columns: The columns that are taken from a table, in their order; None takes all that are data.
 
     Raises:
         InputError: If there is no such input, or it cannot be read.
     """
-    raw = read_examples(name, root, event_shape)
+    raw = read_examples(name, root, event_shape, columns=columns)
     return raw.x, raw.labels
 
 
 def read_examples(
-    name: Place, root: Place | None = None, event_shape: tuple[int, ...] | None = None, depth: int | None = None
+    name: Place,
+    root: Place | None = None,
+    event_shape: tuple[int, ...] | None = None,
+    depth: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Raw:
     """Read examples to encode, with the names of their files.
 
@@ -128,14 +167,15 @@ def read_examples(
         root: As for `read_input`.
         event_shape: As for `read_input`.
         depth: Bits of the levels in 16-bit images; None tells by the highest.
+        columns: As for `read_input`.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
     word = to_name(name)
-    if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in READERS:
+    if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in (*READERS, *TABLES):
         x = read_image(path, size, channels, depth)
         several = (f"{path.name}#{frame}" for frame in range(len(x)))
         return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
-    raw = _read(word, root, size, channels, depth=depth)
+    raw = _read(word, root, size, channels, depth=depth, table=Columns("" if columns else None, wanted=columns))
     # Bytes would be taken as levels, whatever the model's data are.
     return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 
@@ -147,6 +187,7 @@ def _read(
     channels: int | None = None,
     progress: Progress = iter,
     depth: int | None = None,
+    table: Columns = Columns(),  # noqa: B008 (frozen)
 ) -> Raw:
     """Read a named set or a path; a folder that is called like a named set is given as ./name."""
     if name in NAMED:
@@ -154,11 +195,13 @@ def _read(
     path = readable(name)
     if path.is_dir():
         return read_folder(path, size, channels, progress, depth)
-    if path.suffix.lower() not in READERS:
+    if path.suffix.lower() not in (*READERS, *TABLES):
         raise InputError(
             f"{name} is not a supported format: use a folder of images, or a .npy, .npz, .csv or .tsv file"
         )
     try:
+        if path.suffix.lower() in TABLES:
+            return read_table(path, table)
         return READERS[path.suffix.lower()](path)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror}): make it readable") from error
@@ -197,7 +240,8 @@ def is_word(name: str) -> bool:
     return not {"/", os.sep, ".", "~"} & {*name}
 
 
-def _assemble(source: Source, raw: Raw) -> Data:
+def assemble(source: Source, raw: Raw) -> Data:
+    """Split, standardize and binarize what a source has read."""
     assert raw.support  # as `arranged` gives
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
@@ -239,18 +283,40 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
 def _standardized(
     raw: Raw, train: np.ndarray, name: str
 ) -> tuple[np.ndarray, tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Bring a table's columns to mean 0 and standard deviation 1 over the training rows."""
+    """Bring a table's columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0."""
     if raw.support != "real" or raw.x.ndim != 2:
         return raw.x, None, None
-    require_memory(3 * raw.x.nbytes, name, "rows of real numbers are standardised in memory, so give fewer")
+    require_memory(3 * raw.x.nbytes, name, "rows of real numbers are standardized in memory, so give fewer")
+    columns = raw.columns or tuple(str(i + 1) for i in range(raw.x.shape[1]))
+    if (bad := _column_beyond(raw.x, TOO_LARGE)) is not None:
+        row, i = bad
+        raise InputError(f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}: rescale the column")
     rows = raw.x[train]
-    constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
-    if len(constant):
-        columns = ", ".join(repr(raw.columns[i]) if raw.columns else str(i + 1) for i in constant[:5])
-        raise InputError(f"{name} has columns that are constant over the training rows ({columns}): remove them")
     shift, scale = rows.mean(0), rows.std(0)
-    log.info("the columns of %s are standardised, and densities are those of the standardised values", name)
-    return ((raw.x - shift) / scale).astype(np.float32), tuple(shift.tolist()), tuple(scale.tolist())
+    constant = np.ptp(rows, axis=0) < 1 / TOO_LARGE
+    if constant.all():
+        raise InputError(f"{name} has no column that varies over the training rows: there is nothing to learn")
+    if constant.any():
+        shift[constant], scale[constant] = rows[0, constant], 1
+        which = listed([columns[i] for i in np.flatnonzero(constant)])
+        log.info("columns of %s that are constant over the training rows are only shifted to 0: %s", name, which)
+    log.info("the columns of %s are standardized, and densities are those of the standardized values", name)
+    x = (raw.x - shift) / scale
+    if (bad := _column_beyond(x, TOO_FAR)) is not None:
+        row, i = bad
+        raise InputError(
+            f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}, which is too far from the training rows "
+            f"(mean {shift[i]:g}, standard deviation {scale[i]:g}): remove the row or rescale the column"
+        )
+    return x.astype(np.float32), tuple(shift.tolist()), tuple(scale.tolist())
+
+
+def _column_beyond(x: np.ndarray, bound: float) -> tuple[int, int] | None:
+    """Find the row and column of a value beyond a bound, if there is one."""
+    if max(x.max(), -x.min()) <= bound:
+        return None
+    row, column = np.unravel_index(np.abs(x).argmax(), x.shape)
+    return int(row), int(column)
 
 
 def _refuse_binarization(source: Source, raw: Raw) -> None:

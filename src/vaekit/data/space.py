@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from vaekit.data.columns import generic, places
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 from vaekit.specs import Count, Whole, spec
@@ -80,12 +81,13 @@ class Space:
 
         Args:
             array: Grey levels, booleans, numbers in the model's range, or table rows in the file's units; grey
-                images may lack their channel axis, and color images may have it last.
+                images may lack their channel axis, and color images may have it last. A table with
+                names, such as a DataFrame, is read by its names.
 
         Raises:
             InputError: If the shape, the range or a value does not fit this space.
         """
-        x = self._arranged(_numeric(array))
+        x = self._arranged(_numeric(self.selected(array)))
         return self._seen(x, self._divisor(x))
 
     def encode_batches(self, array: npt.ArrayLike | Tensor, size: int) -> Iterator[Tensor]:
@@ -94,7 +96,7 @@ class Space:
         Raises:
             InputError: If the shape, the range or a value of the whole array does not fit this space.
         """
-        x = self._arranged(_numeric(array))
+        x = self._arranged(_numeric(self.selected(array)))
         if not len(x):
             raise InputError("the input holds no example: give at least one")
         divisor = self._divisor(x)
@@ -134,6 +136,29 @@ class Space:
             return torch.from_numpy(as_float32(x, "the input"))
         x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
         return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
+
+    def selected(self, array: Any) -> Any:
+        """Give the columns that the model knows, in its order, of a table with names; other arrays as they are.
+
+        Args:
+            array: An object with names in `columns`, such as a DataFrame, or any array.
+
+        Raises:
+            InputError: If columns are missing, or hold anything but numbers.
+        """
+        names = getattr(array, "columns", None)
+        if names is None or self.columns is None:
+            return array
+        names = list(names)
+        words = [str(name).strip() for name in names]
+        if all(isinstance(name, int) for name in names) and not set(self.columns) <= set(words):
+            words = [generic(i) for i in range(len(names))]
+        where = places(self.columns, words, "the input")
+        table = array.iloc[:, where] if hasattr(array, "iloc") else array[[names[i] for i in where]]
+        try:
+            return np.asarray(table, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the input has columns that are not numbers ({error}): encode or fill them") from None
 
     def restore(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
         """Turn what a model emits into the data's own units: uint8 levels, floats in [0, 1], or table rows.
