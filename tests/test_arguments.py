@@ -11,9 +11,10 @@ import torch
 from small import finished, small
 
 import vaekit
-from vaekit import InputError, Run, choose
+from vaekit import InputError, Model, Run, choose
 from vaekit.arguments import to_path, to_whole
 from vaekit.data import check, read_input
+from vaekit.model import refuse_unlike
 
 LONG = "x" * 300
 
@@ -215,3 +216,31 @@ def test_a_pipe_is_not_waited_for(rows: Path) -> None:
     os.mkfifo("pipe.npy")
     with pytest.raises(InputError, match=r"'pipe\.npy' is neither a file nor a folder"):
         choose("pipe.npy")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda vae: vae.encode(torch.zeros(2, 64)), "x has shape (2, 64): give a tensor of shape (batch, 1, 8, 8)"),
+        (
+            lambda vae: vae.encode(torch.zeros(1, 8, 8)),
+            "x has shape (1, 8, 8): give a tensor of shape (batch, 1, 8, 8)",
+        ),
+        (lambda vae: vae.reconstruct(torch.zeros(2, 1, 8, 9)), "x has shape (2, 1, 8, 9): give"),
+        (lambda vae: vae.decode(torch.zeros(2, 4)), "z has shape (2, 4): give a tensor of shape (..., 3)"),
+    ],
+)
+def test_a_model_refuses_other_shapes(call: Any, sentence: str) -> None:
+    # What is not a tensor is stopped by the shape checks of the tests before it reaches the method.
+    with pytest.raises(InputError, match=r"^x is of type ndarray: give a tensor of shape \(batch, 8\)$"):
+        refuse_unlike(np.zeros((2, 8)), "x", "batch", (8,))
+    vae = Model(latent_dim=3).build((1, 8, 8))
+    with pytest.raises(InputError) as raised:
+        call(vae)
+    assert str(raised.value).startswith(sentence)
+    assert vae.decode(torch.zeros(2, 5, 3)).shape == (2, 5, 1, 8, 8)
+
+
+def test_a_demo_is_not_told_of_options_that_it_lacks(run: Run) -> None:
+    with pytest.raises(InputError, match=r"holds a run already: name a new folder \(--run\)$"):
+        vaekit.demo(run.path)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
+from vaekit.arguments import to_whole
 from vaekit.conditional import Conditional
 from vaekit.errors import InputError
 from vaekit.likelihoods import Bernoulli, Likelihood
@@ -48,6 +49,7 @@ class VAE(nn.Module):
         prior: () → p(z).
         posterior: x (batch, *event) → q(z | x).
         likelihood: z (..., d) → p(x | z).
+        event_shape: shape of one x; where it is given, ``encode`` refuses others.
 
     Example:
         >>> vae = Model(latent_dim=2).build((1, 8, 8))
@@ -58,8 +60,15 @@ class VAE(nn.Module):
         (torch.Size([5, 2]), torch.Size([4, 1, 8, 8]))
     """
 
-    def __init__(self, prior: Conditional, posterior: Conditional, likelihood: Conditional) -> None:
+    def __init__(
+        self,
+        prior: Conditional,
+        posterior: Conditional,
+        likelihood: Conditional,
+        event_shape: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
+        self.event_shape = None if event_shape is None else tuple(event_shape)
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
@@ -101,23 +110,43 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
-        """Return the posterior means, (batch, d): deterministic, independent of the batch they come in."""
+        """Return the posterior means, (batch, d): deterministic, independent of the batch they come in.
+
+        Raises:
+            InputError: if x is not a tensor of shape (batch, *event).
+        """
+        if self.event_shape is not None:
+            refuse_unlike(x, "x", "batch", self.event_shape)
         return self.posterior(x).mean
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch_and_event"]:
-        """Return the mean of p(x | z), (..., *event), for z (..., d)."""
+        """Return the mean of p(x | z), (..., *event), for z (..., d).
+
+        Raises:
+            InputError: if z is not a tensor of that shape.
+        """
+        refuse_unlike(z, "z", "...", (self.latent_dim,))
         return self.likelihood(z).mean
 
     @torch.no_grad()
     def sample(self, n: int, noise: bool = False) -> Float[Tensor, "{n} *event"]:
         """Draw z from the prior; return the means of p(x | z), (n, *event), or draws from it with ``noise``."""
-        likelihood = self.likelihood(self.prior().sample(torch.Size((n,))))
+        likelihood = self.likelihood(self.prior().sample(torch.Size((to_whole(n, "n"),))))
         return likelihood.sample() if noise else likelihood.mean
 
     def reconstruct(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
         """Return the mean of p(x | z) at the posterior mean of each x (batch, *event)."""
         return self.decode(self.encode(x))
+
+
+def refuse_unlike(x: object, name: str, batch: str, event_shape: tuple[int, ...]) -> None:
+    """Refuse what is not a tensor of shape (batch, *event_shape), where batch may be several axes if it is '...'."""
+    axes = None if batch == "..." else len(event_shape) + 1
+    if isinstance(x, Tensor) and x.shape[-len(event_shape) :] == event_shape and axes in (None, x.ndim):
+        return
+    given = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is of type {type(x).__name__}"
+    raise InputError(f"{name} {given}: give a tensor of shape ({', '.join([batch, *map(str, event_shape)])})")
 
 
 def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | None:
@@ -161,6 +190,7 @@ class Model:
             self.prior.build(self.latent_dim),
             self.posterior.build(trunk, width, self.latent_dim),
             self.likelihood.build(lambda n: self.network.decoder(self.latent_dim, event_shape, n), event_shape),
+            event_shape,
         )
         initialize(vae, self.network.initialization)
         return vae

@@ -26,7 +26,7 @@ from vaekit.data.arrays import open_array
 from vaekit.errors import InputError
 from vaekit.measurement import Track, evaluate
 from vaekit.reports import report
-from vaekit.run import Run, find
+from vaekit.run import EXPERIMENT, Run, find
 from vaekit.training import Progress, train
 
 log = logging.getLogger("vaekit")
@@ -60,6 +60,8 @@ def demo(
     Returns:
         what ``evaluate`` returns.
     """
+    if (to_path(run, "run") / EXPERIMENT).exists():
+        raise InputError(f"{run} holds a run already: name a new folder (--run)")
     experiment = choose("digits", latent_dim=2, epochs=400, set={"evaluate_every": 20})
     for _ in follow(train(experiment, run)):
         pass

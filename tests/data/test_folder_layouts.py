@@ -247,4 +247,4 @@ def test_large_images_come_with_a_hint(tmp_path, said):
     for i in range(8):
         Image.fromarray(np.tile(grey(i), (50, 50))).save(tmp_path / f"{i}.png")
     assert load(tmp_path).space.event_shape == (1, 400, 400)
-    assert "are 400×400, which takes much time and memory: --image-size 64 crops and resizes them" in said.text
+    assert "are 400×400, which takes much time and memory: image_size (--image-size) 64 resizes them" in said.text

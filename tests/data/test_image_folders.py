@@ -129,7 +129,9 @@ def test_images_are_turned_upright(tmp_path, orientation):
 
 def test_unlike_sizes_need_an_image_size(photos):
     Image.fromarray(GREY[0][:5]).save(photos / "99.png")
-    with pytest.raises(InputError, match=r"images of 2 sizes \(8×10, 5×10, .*add --image-size 5 to crop and resize"):
+    with pytest.raises(
+        InputError, match=r"images of 2 sizes \(8×10, 5×10, .*give image_size \(--image-size\), such as 5, to crop"
+    ):
         load(photos)
     assert load(photos, image_size=4).space.event_shape == (1, 4, 4)
     assert load(photos, image_size=(6, 4)).space.event_shape == (1, 6, 4)

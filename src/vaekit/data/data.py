@@ -164,6 +164,6 @@ class Data:
         if split is None:
             raise InputError(
                 f"{self.space.source} split as {self.space.split} has no {name} part: "
-                "choose train or test, or give --set data.split three parts"
+                "choose train or test, or train with a split of three parts (data.split)"
             )
         return split.fixed(drawing_seed(self.seed, name), images)

@@ -328,14 +328,14 @@ def _shape(
         common = ", ".join(f"{h}×{w}" for (h, w), _ in sizes.most_common(3))
         raise InputError(
             f"{folder} holds images of {len(sizes)} sizes ({common}, height×width): "
-            f"add --image-size {smallest} to crop and resize them all"
+            f"give image_size (--image-size), such as {smallest}, to crop and resize them all"
         )
     height, width = size or next(iter(sizes))
     if set(sizes) != {(height, width)}:
         log.info("images of %s are cropped and resized to %d×%d", folder, height, width)
     elif height * width > LARGE:
         log.info(
-            "images of %s are %d×%d, which takes much time and memory: --image-size %d crops and resizes them",
+            "images of %s are %d×%d, which takes much time and memory: image_size (--image-size) %d resizes them",
             folder, height, width, smallest,
         )  # fmt: skip
     grey = all(header.grey for header in headers.values())
@@ -347,5 +347,5 @@ def _require_room(target: Path, size: int, folder: Path) -> None:
     if free < size:
         raise RunError(
             f"{folder} takes {size / 1e9:.1f} GB when decoded, but the cache {cache_folder()} has {free / 1e9:.1f} GB "
-            "left: make room, choose a smaller --image-size, or set VAEKIT_CACHE to another folder"
+            "left: make room, choose a smaller image_size (--image-size), or set VAEKIT_CACHE to another folder"
         )
