@@ -161,7 +161,7 @@ def test_a_run_without_metrics_weights_or_results_has_a_report(tmp_path, said):
 
 
 def test_metrics_of_one_split_and_with_holes_are_drawn(tmp_path):
-    rows = [{"epoch": 0.0, "step": 0, "samples": 0, "seconds": 0.0, "train": {"loss": float("nan")}},
+    rows = [{"epoch": 0.0, "step": 0, "samples": 0, "seconds": 0.0, "train": {}},
             {"epoch": 0.5, "step": 3, "samples": 300, "seconds": 0.5, "train": {"loss": 5.0, "kl": 1.0}}]  # fmt: skip
     run = make(tmp_path / "run", Source(name="digits"), rows)
     page = Page(report(run))

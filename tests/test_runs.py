@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from small import finished, same, small
 from vaekit import InputError, Run, RunError, load, runs, train
 from vaekit.run import find, latest, new_path, write
 
+EVALUATION = {"split": "test", "binarization": "none", "images": 9, "metrics": ["evidence"], "command": "a"}
+ESTIMATE = {"value": -3.5, "standard_error": 0.5, "samples": 7}
 FILES = {"experiment.json", "data.json", "metrics.jsonl", "state.safetensors", "weights.safetensors"}
 
 
@@ -88,7 +91,7 @@ def test_failures_to_write_are_sentences(run: Run, monkeypatch: pytest.MonkeyPat
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(RunError, match=r"cannot be written \(Read-only file system\): .*another --run"):
+    with pytest.raises(RunError, match=r"cannot be written \(Read-only file system\): make it writable, or copy it"):
         run.write("results.json", b"{}")
 
 
@@ -117,9 +120,9 @@ class TestTaken:
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_other_folders_are_never_touched(self, overwrite: bool, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("precious")
-        with pytest.raises(InputError, match="exists and is no run: choose another --run"):
+        with pytest.raises(InputError, match="exists and is not a run: choose another --run"):
             next(train(small(), tmp_path, overwrite=overwrite))
-        with pytest.raises(InputError, match="exists and is no run"):
+        with pytest.raises(InputError, match="exists and is not a run"):
             next(train(small(), tmp_path / "thesis.tex", overwrite=overwrite))
         with pytest.raises(InputError, match=r"cannot be made \(Not a directory\): choose another --run"):
             next(train(small(), tmp_path / "thesis.tex" / "run", overwrite=overwrite))
@@ -169,7 +172,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("shape", [[1, 10**9, 10**9], [1, -8, 8], [10**30]])
     def test_altered_shapes(self, shape: list[int], run: Run) -> None:
-        with pytest.raises(InputError, match=r"does not fit the experiment beside it|no memory holds"):
+        with pytest.raises(InputError, match=r"does not fit the experiment beside it|no memory holds|cannot be read"):
             altered(run, "data.json", "event_shape", shape).vae()
 
     @pytest.mark.parametrize(
@@ -206,11 +209,11 @@ class TestDamage:
     @pytest.mark.parametrize("name", ["experiment.json", "data.json"])
     def test_texts_that_are_missing(self, name: str, run: Run) -> None:
         (run.path / name).unlink()
-        with pytest.raises(InputError, match=r"is no run|cannot be read"):
+        with pytest.raises(InputError, match=r"is not a run|cannot be read"):
             _ = Run(run.path).space
 
     def test_folders_that_are_no_runs(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"is no run: it has no experiment\.json; 'vaekit runs' lists"):
+        with pytest.raises(InputError, match=r"is not a run: it has no experiment\.json; 'vaekit runs' lists"):
             load(tmp_path)
 
 
@@ -245,19 +248,39 @@ def test_a_last_line_cut_short_is_left_out(run: Run) -> None:
 
 def test_evaluations_are_kept_by_command(run: Run) -> None:
     assert run.results() == {}
-    run.add_evaluation({"command": "a", "split": "test"})
-    run.add_evaluation({"command": "b", "split": "test"})
-    run.add_evaluation({"command": "a", "split": "train"})
-    assert run.results() == {"evaluations": [{"command": "b", "split": "test"}, {"command": "a", "split": "train"}]}
+    for changes in ({}, {"command": "b"}, {"split": "train"}):
+        run.add_evaluation(EVALUATION | changes)
+    assert run.results() == {"evaluations": [EVALUATION | {"command": "b"}, EVALUATION | {"split": "train"}]}
+
+
+def test_evaluations_at_once_are_all_kept(run: Run) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: Run(run.path).add_evaluation(EVALUATION | {"command": str(i)}), range(16)))
+    assert {found["command"] for found in run.results()["evaluations"]} == set(map(str, range(16)))
+    assert {path.name for path in run.path.iterdir()} == FILES | {"results.json"}
+
+
+def test_an_evaluation_is_written_in_the_same_order_whatever_order_it_has(run: Run) -> None:
+    run.add_evaluation(EVALUATION | {"elbo": ESTIMATE, "kl": ESTIMATE})
+    first = (run.path / "results.json").read_bytes()
+    run.add_evaluation({"kl": ESTIMATE, "elbo": dict(reversed(ESTIMATE.items())), **dict(reversed(EVALUATION.items()))})
+    assert (run.path / "results.json").read_bytes() == first
 
 
 def test_names_of_new_runs(tmp_path: Path) -> None:
-    assert new_path(tmp_path, "mnist-mlp") == tmp_path / "mnist-mlp-1"
+    with new_path(tmp_path, "mnist-mlp") as path:
+        assert path == tmp_path / "mnist-mlp-1"
+    assert not path.exists()
     for name in ("mnist-mlp-1", "mnist-mlp-9", "mnist-mlp-x", "mnist-mlp-conv-3"):
         (tmp_path / name).mkdir()
-    assert new_path(tmp_path, "mnist-mlp") == tmp_path / "mnist-mlp-10"
-    assert new_path(tmp_path, "../../etc/../..").parent == tmp_path
-    assert new_path(tmp_path, "..").name == "run-1"
+    with new_path(tmp_path, "mnist-mlp") as path, new_path(tmp_path, "mnist-mlp") as other:
+        assert (path, other) == (tmp_path / "mnist-mlp-10", tmp_path / "mnist-mlp-11")
+        finished(small(epochs=0.1), path)
+    assert Run(path).metrics()
+    assert not other.exists()
+    for name in ("../../etc/../..", ".."):
+        with new_path(tmp_path, name) as path:
+            assert path.parent == tmp_path
 
 
 def test_runs_are_found_newest_first(run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -267,16 +290,17 @@ def test_runs_are_found_newest_first(run: Run, tmp_path: Path, caplog: pytest.Lo
     (damaged / "experiment.json").write_text("{")
     (folder / "notes").mkdir()
     (folder / "readme.txt").write_text("")
-    assert [found.path for found in find(folder)] == [run.path, older]
-    assert f"left out: {damaged / 'experiment.json'} cannot be read" in caplog.text
+    os.utime(damaged / "experiment.json", (0, 0))
+    assert [found.path for found in find(folder)] == [run.path, older, damaged]
     assert latest(folder) == run.path
     assert load(folder / "latest").path == run.path
     assert [facts["run"] for facts in runs(folder)] == [str(run.path), str(older)]
+    assert f"left out: {damaged / 'experiment.json'} cannot be read" in caplog.text
 
 
 def test_no_runs(tmp_path: Path) -> None:
     assert runs(tmp_path) == []
     with pytest.raises(InputError, match="holds no run: name one, or train one first"):
         load(tmp_path / "latest")
-    with pytest.raises(InputError, match="is no folder: name the folder of your runs, or train one first"):
+    with pytest.raises(InputError, match="is not a folder: name the folder of your runs, or train one first"):
         runs(tmp_path / "nope")

@@ -146,7 +146,11 @@ def terms(train: Mapping[str, float], row: Mapping[str, Any]) -> str:
     held_out = next((name for name in ("validation", "test") if name in row), "")
     sets = [train, row[held_out]] if held_out else [train]
     short = {"elbo": "ELBO", "reconstruction": "rec", "kl": "KL"}
-    values = (f"{short[name]} {'/'.join(f'{found[name]:.2f}' for found in sets)}" for name in short if name in train)
+    values = (
+        f"{short[name]} {'/'.join(f'{found[name]:.2f}' for found in sets)}"
+        for name in short
+        if all(name in found for found in sets)
+    )
     return f"train{'/' * bool(held_out)}{held_out}: {' '.join(values)}"
 
 

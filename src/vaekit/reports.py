@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
-from vaekit.run import REPORT, Run, disk_errors
+from vaekit.run import REPORT, Run
 
 log = logging.getLogger("vaekit")
 
@@ -117,8 +117,8 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
 
 
 def _saved(run: Run, drawing: Drawing) -> Path:
-    with disk_errors(run.path):
-        return save(drawing.figure, run.path / "figures", drawing.name)
+    with run.writing("figures") as folder:
+        return save(drawing.figure, folder, drawing.name)
 
 
 def _embedded(path: Path) -> str:

@@ -1,18 +1,16 @@
 """A run: the folder that holds an experiment, its weights, its state, its numbers and its pictures."""
 
-import errno
-import fcntl
 import json
 import logging
-import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -20,12 +18,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from vaekit import files, records
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
-from vaekit.errors import InputError, RunError
+from vaekit.diagnosis import non_finite_weight
+from vaekit.errors import InputError
 from vaekit.experiment import Experiment
+from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, status, write
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
 
@@ -36,20 +37,24 @@ T = TypeVar("T")
 EXPERIMENT, SPACE, METRICS, RESULTS = "experiment.json", "data.json", "metrics.jsonl", "results.json"
 PLACES, REPORT = "places.json", "report.html"
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
+TRAINED = (EXPERIMENT, SPACE, PLACES, METRICS, WEIGHTS, STATE)
+"""what only a training writes"""
 FILES = (
-    EXPERIMENT,
-    SPACE,
-    PLACES,
-    METRICS,
+    *TRAINED,
     RESULTS,
-    WEIGHTS,
-    STATE,
     REPORT,
-    "figures/*",
-    "measured/*",
+    "figures/*.svg",
+    "figures/*.png",
+    "measured/*.safetensors",
     "events.out.tfevents.*",
 )
+FOLDERS = ("figures", "measured")
+TRAINING_LOCK, RESULTS_LOCK = ".training.lock", ".results.lock"
+REPLACED = ".replaced"
+"""the experiment of a run whose files are being removed; where it lies, they may be"""
 LATEST = "latest"
+SECONDS_TO_WAIT = 60.0
+"""for others that write results"""
 
 _SPACE: TypeAdapter[Space] = TypeAdapter(Space)
 _PLACES: TypeAdapter[Places] = TypeAdapter(Places)
@@ -67,16 +72,18 @@ class Run:
             runs/latest stands for the run in the folder runs that was begun or resumed last.
 
     Raises:
-        InputError: if the folder is no run.
+        InputError: if the folder is not a run.
     """
 
     path: Path
 
     def __post_init__(self) -> None:
         path = to_path(self.path, "run")
-        object.__setattr__(self, "path", latest(path.parent) if path.name == LATEST and not path.exists() else path)
-        if not to_path(self.path / EXPERIMENT).is_file():
-            raise InputError(f"{self.path} is no run: it has no {EXPERIMENT}; 'vaekit runs' lists the runs there are")
+        if path.name == LATEST and status(path) is None:
+            path = latest(path.parent)
+        object.__setattr__(self, "path", path)
+        if not is_file(path / EXPERIMENT):
+            raise InputError(f"{path} is not a run: it has no {EXPERIMENT}; 'vaekit runs' lists the runs there are")
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -90,22 +97,25 @@ class Run:
     def create(cls, path: Path, experiment: Experiment, space: Space, overwrite: bool = False) -> "Run":
         """Begin a run in a new or empty folder; ``overwrite`` removes the files of a run that is there.
 
+        Whenever the process is killed, there is the old run, the new one, or a folder in which a run can be begun. A
+        training holds the lock ``alone`` meanwhile.
+
         Raises:
             InputError: if the folder holds anything else, or a run and ``overwrite`` is false.
         """
-        refuse_taken(path, overwrite)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path} cannot be made ({error.strerror}): choose another --run") from None
+        path = to_path(path, "run")
+        make(path)
+        if taken := _taken(path, overwrite):
+            raise InputError(taken)
         with disk_errors(path):
-            for pattern in FILES:
-                for file in path.glob(pattern):
-                    file.unlink()
+            if is_file(path / EXPERIMENT):
+                (path / EXPERIMENT).replace(path / REPLACED)  # from here on the old run is gone
+            remove(path)
             write(path / SPACE, _SPACE.dump_json(space, indent=2) + b"\n")
             if places := Places.of(experiment.data.name, path):
                 write(path / PLACES, _PLACES.dump_json(places, indent=2) + b"\n")
-            write(path / EXPERIMENT, experiment.to_json().encode())
+            write(path / EXPERIMENT, experiment.to_json().encode())  # from here on the new run is there
+            (path / REPLACED).unlink(missing_ok=True)
         return cls(path)
 
     @cached_property
@@ -124,13 +134,21 @@ class Run:
         Keep it where many small inputs are to be encoded or decoded: the verbs read it anew each time.
 
         Raises:
-            InputError: if the weights are missing, damaged or of another model; before memory is taken for them.
+            InputError: if the weights are missing, damaged, of another model, NaN or infinite; before memory is taken
+                for those of another size.
         """
         model, shape = self.experiment.model, self.space.event_shape
         weights, _ = read(self.path / WEIGHTS, weight_shapes(model, shape))
         with torch.random.fork_rng(devices=()):
             vae = model.build(shape)
+        for name, tensor in vae.state_dict().items():
+            if weights[name].dtype != tensor.dtype:
+                raise InputError(f"{self.path / WEIGHTS}: {name!r} is of type {weights[name].dtype}: restore the file")
         vae.load_state_dict(weights)
+        if weight := non_finite_weight(vae):
+            raise InputError(
+                f"{self.path / WEIGHTS}: weight {weight} is NaN or infinite: restore the file or train again"
+            )
         return vae.to(device).eval()
 
     def data(self, root: Place | None = None, place: Place | None = None, *, stored: bool = False) -> Data:
@@ -156,12 +174,21 @@ class Run:
 
     def _places(self) -> Iterator[str]:
         """Where its data were when its training began."""
-        if (self.path / PLACES).exists():
+        if status(self.path / PLACES):
             yield from self._parsed(PLACES, _PLACES.validate_json).seen_from(self.path)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line that a crash cut short is left out."""
-        return self._parsed(METRICS, _rows) if (self.path / METRICS).exists() else []
+        return self._parsed(METRICS, records.rows) if status(self.path / METRICS) else []
+
+    def last_row(self) -> dict[str, Any] | None:
+        """Return the last row of metrics.jsonl, if there is one; a long training's others are not read."""
+        if status(self.path / METRICS) is None:
+            return None
+        with suppress(OSError, ValueError):
+            if line := files.last_line(self.path / METRICS):
+                return records.rows(line + b"\n")[0]
+        return next(iter(self.metrics()[-1:]), None)
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl anew."""
@@ -169,17 +196,17 @@ class Run:
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Append a row to metrics.jsonl."""
-        with disk_errors(self.path), (self.path / METRICS).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        with disk_errors(self.path):
+            files.append(self.path / METRICS, f"{json.dumps(row)}\n".encode())
 
     def results(self) -> dict[str, Any]:
         """Return results.json, or an empty dictionary."""
-        return self._parsed(RESULTS, _results) if (self.path / RESULTS).exists() else {}
+        return self._parsed(RESULTS, records.results) if status(self.path / RESULTS) else {}
 
     def _parsed(self, name: str, parse: Callable[[bytes], T]) -> T:
         """Parse a file of the run, and name it if it is missing, damaged or altered."""
         try:
-            return parse((self.path / name).read_bytes())
+            return parse(files.read_bytes(self.path / name))
         except OSError as error:
             reason = error.strerror
         except ValidationError as error:
@@ -190,17 +217,23 @@ class Run:
 
     def add_evaluation(self, evaluation: Mapping[str, Any]) -> None:
         """Append an evaluation to results.json; one by the same command is replaced."""
-        kept = [e for e in self.results().get("evaluations", []) if e["command"] != evaluation["command"]]
-        content = json.dumps({"evaluations": [*kept, dict(evaluation)]}, indent=2, allow_nan=False)
-        self.write(RESULTS, f"{content}\n".encode())
+        with self.writing(RESULTS) as path:
+            kept = [e for e in self.results().get("evaluations", []) if e["command"] != evaluation["command"]]
+            content = json.dumps({"evaluations": [*kept, dict(evaluation)]}, allow_nan=False)
+            found = records.results(content.encode())
+            write(path, f"{json.dumps(found, indent=2, allow_nan=False)}\n".encode())
 
     def measured(self, name: str) -> dict[str, Tensor]:
-        """Return numbers of each image, (images,) by name, from a file of the run; none if it is not whole."""
+        """Return numbers of each image, (images, ...) by name, from a file of the run; none if it is not whole."""
+        path = self.path / name
         try:
-            with safe_open(self.path / name, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError):
+            refuse_irregular(path)
+            with safe_open(path, "pt") as file:
+                found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, ValueError, RuntimeError, SafetensorError):
             return {}
+        lengths = {len(values) if values.ndim and values.is_floating_point() else -1 for values in found.values()}
+        return found if len(lengths) == 1 and min(lengths) > 0 else {}
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
         """Write tensors, and facts as JSON in their header, to a safetensors file of the run."""
@@ -209,38 +242,107 @@ class Run:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the run as a whole."""
-        with disk_errors(self.path):
-            write(self.path / name, content)
+        with self.writing(name) as path:
+            write(path, content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Give the path of a file or folder of the run to write to; what no training writes, one at a time.
+
+        Raises:
+            InputError: if a link would lead out of the run, or others keep writing.
+            RunError: if the disk is full, or the folder cannot be written.
+        """
+        path = self.path / name
+        for part in (path, *path.parents[: len(Path(name).parts) - 1]):
+            if part.is_symlink() and (part != path or part.is_dir()):
+                raise InputError(f"{part} is a link out of the run: remove it, so that nothing else is written over")
+        with disk_errors(self.path), nullcontext() if name in TRAINED else self._results():
+            yield path
+
+    @contextmanager
+    def _results(self) -> Iterator[None]:
+        """Keep others from writing results, and remove what killed processes left of theirs."""
+        busy = f"results of {self.path} are being written by another process: try again when it is done"
+        with files.locked(self.path / RESULTS_LOCK, busy, SECONDS_TO_WAIT):
+            remove_leftovers(self.path, (RESULTS, REPORT))
+            for folder in FOLDERS:
+                remove_leftovers(self.path / folder)
+            yield
+
+
+def make(path: Path) -> None:
+    """Make the folder of a run, if there is none."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be made ({reason}): choose another --run") from None
+
+
+def remove(path: Path) -> None:
+    """Remove the files of a run and nothing else: folders stay, and links go, not what they point to."""
+    for folder in FOLDERS:
+        if (path / folder).is_symlink():
+            (path / folder).unlink()
+    for pattern in FILES:
+        for file in path.glob(pattern):
+            if file.is_symlink() or not file.is_dir():
+                file.unlink()
 
 
 def refuse_taken(path: Path, overwrite: bool = False) -> None:
-    """Refuse a folder that holds anything but a run, or a run unless ``overwrite``."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not (path / EXPERIMENT).is_file():
-        raise InputError(f"{path} exists and is no run: choose another --run")
-    if not overwrite:
-        raise InputError(f"{path} holds a run already: use --resume, --overwrite or another --run")
-    with alone(path):
-        pass
+    """Refuse a folder that holds anything but a run, or a run unless ``overwrite``; or one that is being trained."""
+    path = to_path(path, "run")
+    if taken := _taken(path, overwrite):
+        raise InputError(taken)
+    if is_file(path / EXPERIMENT):
+        with alone(path):
+            pass
+
+
+def _taken(path: Path, overwrite: bool) -> str | None:
+    """Say why no run may be begun in a folder, if there is a reason."""
+    if status(path) is None or (path.is_dir() and _free(path, overwrite)):
+        return None
+    if not is_file(path / EXPERIMENT):
+        return f"{path} exists and is not a run: choose another --run"
+    return None if overwrite else f"{path} holds a run already: use --resume, --overwrite or another --run"
+
+
+def _free(path: Path, overwrite: bool) -> bool:
+    """Whether a folder is empty, or holds only what a process left that was killed while it began or replaced a run."""
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): choose another --run") from None
+    names -= {name for name in names if files.TEMPORARY.fullmatch(name)} | {TRAINING_LOCK, RESULTS_LOCK}
+    if REPLACED in names and EXPERIMENT not in names:
+        return True
+    if overwrite and EXPERIMENT not in names:
+        return all(any(Path(name).match(pattern.partition("/")[0]) for pattern in FILES) for name in names)
+    if not names <= {SPACE, PLACES}:
+        return False
+    with suppress(OSError, ValueError):
+        return not names or bool(_SPACE.validate_json(files.read_bytes(path / SPACE)))
+    return False
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder; the lock is on the folder itself, and ends with the process.
+    """Keep other trainings out of a folder, which is made if there is none; the lock ends with the process.
 
     Raises:
         InputError: if another training is at work there.
     """
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path} is being trained already: wait for that training, or stop it first") from None
+    path = to_path(path, "run")
+    make(path)
+    busy = f"{path} is being trained already: wait for that training, or stop it first"
+    with ExitStack() as lock:
+        with disk_errors(path):
+            lock.enter_context(files.locked(path / TRAINING_LOCK, busy))
+        remove_leftovers(path, TRAINED)
         yield
-    finally:
-        os.close(folder)
 
 
 def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.Size]:
@@ -257,48 +359,6 @@ def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.S
         raise InputError(f"no memory holds a model with {sizes}: choose smaller sizes") from None
 
 
-def _rows(content: bytes) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
-    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
-        raise ValueError("a row has no step")
-    return rows
-
-
-def _results(content: bytes) -> dict[str, Any]:
-    found = json.loads(content, parse_constant=lambda _: None)
-    evaluations = found.get("evaluations") if isinstance(found, dict) else None
-    if not isinstance(evaluations, list) or not all(isinstance(e, dict) and "command" in e for e in evaluations):
-        raise ValueError("there is no list of evaluations in it")
-    return cast("dict[str, Any]", found)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write, sync, rename: at any moment there is the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a sentence; what was written before stays."""
-    try:
-        yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
-        raise RunError(
-            f"{path} cannot be written ({reason}): make room or choose another --run; "
-            "the last files written there are whole"
-        ) from None
-
-
 def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and facts from a safetensors file.
 
@@ -311,6 +371,7 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
         InputError: if the file is missing, damaged, or holds other tensors than expected.
     """
     try:
+        refuse_irregular(path)
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             found = {name: torch.Size(file.get_slice(name).get_shape()) for name in names if name.startswith(prefix)}
@@ -318,44 +379,73 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
             if wrong:
                 raise InputError(f"{path}: {min(wrong)[0]!r} does not fit the experiment beside it: restore the files")
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            if not isinstance(facts, dict):
+                raise ValueError("its facts are not an object")
             return {name: file.get_tensor(name) for name in names}, facts
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: the run has no weights yet, train it or resume it") from None
     except InputError:
         raise
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError, RuntimeError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it or train again") from None
 
 
-def new_path(folder: Path, name: str) -> Path:
-    """Return ``folder/name-n`` with the smallest n that is free and larger than those in use."""
+@contextmanager
+def new_path(folder: Path, name: str) -> Iterator[Path]:
+    """Make the folder ``folder/name-n``, n larger than those in use, and remove it at the end if nothing came into it.
+
+    As it is made, nobody else is given the same name.
+    """
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-    used = [int(m[1]) for p in folder.glob(f"{name}-*") if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
-    return folder / f"{name}-{max(used, default=0) + 1}"
+    while True:
+        used = [int(m[1]) for p in folder.glob(f"{name}-*") if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
+        path = folder / f"{name}-{max(used, default=0) + 1}"
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if not path.is_dir():
+                make(folder)
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}): choose a --run elsewhere") from None
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def find(folder: Path) -> list[Run]:
-    """Return the runs in a folder, newest first; damaged ones are logged and left out."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: name the folder of your runs, or train one first")
-    paths = (p for p in folder.iterdir() if (p / EXPERIMENT).is_file())
-    newest = sorted(paths, key=lambda p: (p / EXPERIMENT).stat().st_mtime_ns, reverse=True)
-    return [run for path in newest if (run := _whole(path))]
+    """Return the runs in a folder, newest first; those that cannot be looked into are logged and left out.
+
+    Nothing is read but times: a run may prove damaged when it is looked at.
+    """
+    return [Run(path) for path in _newest(folder)]
 
 
-def _whole(path: Path) -> Run | None:
+def _newest(folder: Path) -> list[Path]:
+    """Folders of runs, the one begun or resumed last first."""
     try:
-        run = Run(path)
-        _ = run.experiment, run.space, run.metrics(), run.results()
-    except InputError as error:
-        log.warning("left out: %s", error)
-        return None
-    return run
+        paths = list(folder.iterdir()) if folder.is_dir() else None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}): make it readable") from None
+    if paths is None:
+        raise InputError(f"{folder} is not a folder: name the folder of your runs, or train one first")
+    times = dict[Path, int]()
+    for path in paths:
+        try:
+            found = status(path / EXPERIMENT)
+        except InputError as error:
+            log.warning("left out: %s", error)
+            continue
+        if found and stat.S_ISREG(found.st_mode):
+            times[path] = found.st_mtime_ns
+    return sorted(times, key=times.__getitem__, reverse=True)
 
 
 def latest(folder: Path) -> Path:
     """Return the run in a folder that was begun or resumed last."""
-    runs = find(folder)
-    if not runs:
+    newest = _newest(folder)
+    if not newest:
         raise InputError(f"{folder} holds no run: name one, or train one first")
-    return runs[0].path
+    return newest[0]

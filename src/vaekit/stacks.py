@@ -98,12 +98,13 @@ def train_stack(
         loaded = experiments[0].data.load(data_root)
     for experiment in experiments:
         check(experiment, loaded.space, chosen)
-    if not resume:
-        folders = [Run.create(p, e, loaded.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
     loaded = loaded.to(chosen)
-    with ExitStack() as locks, devices.memory_errors(f"a stack of {len(folders)} models", "train fewer at once"):
+    with ExitStack() as locks, devices.memory_errors(f"a stack of {len(paths)} models", "train fewer at once"):
+        for path in paths:
+            locks.enter_context(alone(path))
+        if not resume:
+            folders = [Run.create(p, e, loaded.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
         for folder, experiment in zip(folders, experiments, strict=True):
-            locks.enter_context(alone(folder.path))
             folder.write(EXPERIMENT, experiment.to_json().encode())
         members = [Member(e, folder, loaded, chosen) for e, folder in zip(experiments, folders, strict=True)]
         refuse_apart(members)

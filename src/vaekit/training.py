@@ -19,6 +19,7 @@ from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import Experiment
+from vaekit.files import status
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
@@ -100,9 +101,10 @@ def train(
         refuse_taken(path, overwrite)
         loaded = experiment.data.load(data_root)
         check(experiment, loaded.space, target)
-        folder = Run.create(path, experiment, loaded.space, overwrite)
     remedy = "train again with a smaller one or a smaller model"
-    with alone(folder.path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
+    with alone(path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
+        if not resume:
+            folder = Run.create(path, experiment, loaded.space, overwrite)
         folder.write(EXPERIMENT, experiment.to_json().encode())
         yield from Training(experiment, folder, loaded.to(target), target, compile).reports()
 
@@ -423,7 +425,7 @@ class Training:
     def saved_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Read the state of the run's folder, if there is one; before memory is taken for the model."""
         path = self.run.path / STATE
-        if not path.exists():
+        if status(path) is None:
             return None
         return read(path, weight_shapes(self.experiment.model, self.data.space.event_shape), "model.")
 

@@ -9,6 +9,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
+from io import StringIO
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from vaekit.choices import choose
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
 from vaekit.errors import InputError
+from vaekit.files import replacing, write
 from vaekit.measurement import Track, evaluate
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run, find
@@ -182,7 +184,6 @@ def sample(
 def show(run: Run | Place) -> dict[str, Any]:
     """Say what a run is: data, model, how far it is trained, its last metrics and evaluations."""
     run = Run.of(run)
-    rows = run.metrics()
     model = run.experiment.model
     return {
         "run": str(run.path),
@@ -197,14 +198,20 @@ def show(run: Run | Place) -> dict[str, Any]:
         "objective": run.experiment.objective.kind,
         "seed": run.experiment.seed,
         "digest": run.experiment.digest,
-        "last": rows[-1] if rows else None,
+        "last": run.last_row(),
         "evaluations": run.results().get("evaluations", []),
     }
 
 
 def runs(folder: Place = "runs") -> list[dict[str, Any]]:
-    """List the runs in a folder, newest first: what ``show`` says of each."""
-    return [show(run) for run in find(to_path(folder, "folder"))]
+    """List the runs in a folder, newest first: what ``show`` says of each; damaged ones are logged and left out."""
+    shown = []
+    for run in find(to_path(folder, "folder")):
+        try:
+            shown.append(show(run))
+        except InputError as error:
+            log.warning("left out: %s", error)
+    return shown
 
 
 def doctor(data_root: Place | None = None) -> dict[str, Any]:
@@ -245,15 +252,17 @@ def _written(values: np.ndarray, out: Place | None, names: Sequence[str] | None 
     if out is None:
         return values
     out = to_path(out, "out")
-    if out.suffix != ".npy" and Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+    kind = None if out.suffix == ".npy" else Image.registered_extensions().get(out.suffix.lower(), "")
+    if kind is not None and kind not in Image.SAVE:
         raise InputError(f"{out} is no kind of file that can be written: give it a name that ends in .npy or .png")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".npy":
-            np.save(out, values, allow_pickle=False)
+        with replacing(out.resolve()) as file:
+            if kind is None:
+                np.save(file, values, allow_pickle=False)
+            else:
+                picture(values).save(file, kind)
+        if kind is None:
             _name_rows(out.with_suffix(".names.csv"), names)
-        else:
-            picture(values).save(out)
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another place (--out)") from None
     return values
@@ -265,8 +274,9 @@ NAMES = ("row", "file")
 def _name_rows(path: Path, names: Sequence[str] | None) -> None:
     """Write which file each row is from; without names, remove what an earlier output of the same name left."""
     if names is not None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([NAMES, *enumerate(names)])
+        text = StringIO(newline="")
+        csv.writer(text).writerows([NAMES, *enumerate(names)])
+        write(path.resolve(), text.getvalue().encode())
         log.info("%s says which file each row is from", path)
     elif path.is_file() and path.read_bytes().startswith(",".join(NAMES).encode()):
         path.unlink()

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -136,7 +137,7 @@ def train(
         "ignore": ignore,
     }
     fields, place = choices.fields(set or []), None
-    with display.messages(output):
+    with display.messages(output), ExitStack() as reserved:
         if resume:
             if overwrite or config:
                 raise InputError(
@@ -156,7 +157,7 @@ def train(
                 track=partial(display.tracked, silent=output.silent, description="decoding"),
             )  # fmt: skip
             name = f"{Path(experiment.data.name).stem}-{preset or experiment.model.network.kind}"
-            path = run or new_path(Path("runs"), name)
+            path = run or reserved.enter_context(new_path(Path("runs"), name))
         reports = vaekit.train(
             experiment, path, device=device, data_root=data_root, data=place, resume=resume, overwrite=overwrite,
             compile=compile,
@@ -186,8 +187,8 @@ def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
     """
     from vaekit.run import new_path
 
-    path = run or new_path(Path("runs"), "demo")
-    with display.messages(output):
+    with display.messages(output), ExitStack() as reserved:
+        path = run or reserved.enter_context(new_path(Path("runs"), "demo"))
         track = partial(display.tracked, silent=output.silent, description="evaluating")
         found = vaekit.demo(path, follow=lambda reports: _follow(reports, path, output), track=track)
     page = path / "report.html"

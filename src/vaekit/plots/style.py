@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vaekit.files import replacing
+
 Array = NDArray[Any]
 
 INK, MUTED, RULE, PAPER = "#1f2329", "#68707c", "#d5d9de", "#ffffff"
@@ -62,12 +64,12 @@ def styled() -> Iterator[None]:
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write a figure as ``name.svg`` and ``name.png``, the same bytes every time, and return the path of the first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.svg"
+    path, label = folder / f"{name}.svg", figure.get_label()
     with styled():
-        figure.savefig(path, metadata={"Date": None, "Creator": None, "Description": figure.get_label()})
-        text = {"Software": None, "Description": figure.get_label()}
-        figure.savefig(path.with_suffix(".png"), metadata=text)
+        with replacing(path) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Description": label})
+        with replacing(folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", metadata={"Software": None, "Description": label})
     return path
 
 

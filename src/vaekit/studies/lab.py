@@ -50,7 +50,7 @@ class Lab:
         run = self.runs[label]
         images = min(self.scale.images, run.space.sizes["test"])
         for found in run.results().get("evaluations", []):
-            same = (found["split"], found["metrics"], found["images"]) == ("test", [metric], images)
+            same = (found["split"], found.get("metrics"), found["images"]) == ("test", [metric], images)
             if same and (metric != "samples" or found[metric]["classifier"]["digest"] == self.classifier(label).digest):
                 return found
         return evaluate(

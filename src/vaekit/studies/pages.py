@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vaekit.errors import InputError
-from vaekit.run import write
+from vaekit.files import write
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.scale import SCALES
 from vaekit.studies.study import NOT_RUN, RESULT, Artefact, Key, Result, Row, Study, Verdict, number

@@ -21,9 +21,10 @@ from vaekit.drawings import named
 from vaekit.errors import InputError
 from vaekit.estimates import Estimate, plain
 from vaekit.experiment import Experiment
+from vaekit.files import write
 from vaekit.measurement import Track
 from vaekit.plots import save
-from vaekit.run import EXPERIMENT, Run, write
+from vaekit.run import EXPERIMENT, Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes
 from vaekit.studies.study import RESULT, Artefact, Key, Result, Row

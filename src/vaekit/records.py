@@ -1,0 +1,215 @@
+"""What a run's numbers are: a row of metrics.jsonl and an evaluation of results.json, checked where they are read.
+
+Fields of later versions are kept as they are; what is known must be what it is known as.
+"""
+
+from typing import (
+    Annotated,
+    Any,
+    Required,  # pydantic reads typing's from Python 3.12 on only
+    TypeVar,
+    cast,
+)
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from vaekit.errors import shown
+from vaekit.estimates import plain
+
+T = TypeVar("T")
+
+LIMIT = 2**53
+"""numbers beyond it are damage: no count, time or density comes near"""
+
+Number = Annotated[float, Field(ge=-LIMIT, le=LIMIT)]
+Time = Annotated[float, Field(ge=0, le=LIMIT)]
+Count = Annotated[int, Field(ge=0, le=LIMIT)]
+Text = Annotated[str, Field(max_length=10_000)]
+Measured = Annotated[str, Field(pattern=r"^measured/[A-Za-z0-9][\w-]*\.safetensors$")]
+"""a file of numbers of each image, inside the run"""
+Terms = dict[Text, Number]
+
+_OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class Row(TypedDict, total=False):
+    """A row of metrics.jsonl: the terms of training and held-out images after so many steps."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    epoch: Required[Time]
+    step: Required[Count]
+    samples: Required[Count]
+    train: Required[Terms]
+    validation: Terms
+    test: Terms
+    images_per_second: Time
+    seconds: Required[Time]
+
+
+class Estimate(TypedDict, total=False):
+    """A value with its standard error, each None where it cannot be known, and the draws behind it."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    value: Required[Number | None]
+    standard_error: Required[Number | None]
+    samples: Required[Count]
+    images: Count
+
+
+class Score(TypedDict):
+    """An inception score, with its deviation over splits."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    value: Number
+    standard_deviation: Number
+
+
+class Kind(TypedDict):
+    """What a classifier makes of images of one kind."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    inception_score: Score
+    legibility: Estimate
+    class_counts: list[Count]
+    frechet_distance: Estimate | None
+    agreement: Estimate | None
+
+
+class Accuracy(TypedDict):
+    """How often a classifier is right."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    value: Number
+    standard_error: Number | None
+
+
+class Judge(TypedDict):
+    """The classifier."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    digest: Text
+    accuracy: Accuracy
+
+
+class Quality(TypedDict):
+    """What samples look like to a classifier."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    classifier: Judge
+    legible_above: Number
+    table: dict[Text, Kind]
+    confusion: list[list[Count]]
+    nearest_training_image: dict[Text, Estimate]
+    distance_ratio: Estimate
+    closest: Measured
+
+
+class Latents(TypedDict):
+    """How the latent units are used."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    kl_per_unit: list[Number]
+    variance_of_means: list[Number]
+    expected_variance: list[Number]
+    active: list[Count]
+    active_by_variance: list[Count]
+    ceiling: Number
+    verdict: Annotated[Text, Field(min_length=1)]
+
+
+class Evaluation(TypedDict, total=False):
+    """What ``evaluate`` found: numbers by name, and how they were measured."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    log_evidence: Estimate
+    elbo: Estimate
+    reconstruction: Estimate
+    kl: Estimate
+    effective_samples: Estimate
+    kth_marginal_likelihood: Estimate
+    convergence: list[Estimate]
+    per_image: Measured
+    ais: Estimate
+    ais_settings: dict[Text, Any]
+    ais_minus_importance: Estimate
+    simulated_lower: Estimate
+    simulated_upper: Estimate
+    simulated_gap: Estimate
+    harmonic: Estimate
+    samples: Quality
+    mutual_information: Estimate
+    aggregate_kl: Estimate
+    amortization_gap: Estimate
+    nearest_neighbors: Estimate
+    linear_probe: Estimate
+    latents: Latents
+    split: Required[Text]
+    binarization: Required[Text]
+    images: Required[Count]
+    metrics: list[Text]
+    command: Required[Text]
+    note: Annotated[Text, Field(min_length=1)]
+    weights: str | None
+
+
+def _consistent(found: Evaluation) -> Evaluation:
+    """Refuse measures of later versions that are not estimates, and tables that do not fit each other."""
+    for name, value in found.items():
+        if name not in Evaluation.__annotations__ and isinstance(value, dict) and "standard_error" in value:
+            _ESTIMATE.validate_python(value)
+    if quality := found.get("samples"):
+        classes = len(quality["confusion"])
+        if not {found["split"], "samples"} <= quality["table"].keys():
+            raise ValueError(f"samples.table has no row {found['split']!r} or 'samples'")
+        counts = [*quality["confusion"], *(kind["class_counts"] for kind in quality["table"].values())]
+        if not classes or any(len(row) != classes for row in counts):
+            raise ValueError("samples.confusion and class_counts are of unlike numbers of classes")
+    return found
+
+
+class Results(TypedDict):
+    """results.json."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    evaluations: list[Annotated[Evaluation, AfterValidator(_consistent)]]
+
+
+_ESTIMATE: TypeAdapter[Estimate] = TypeAdapter(Estimate)
+_ROW: TypeAdapter[Row] = TypeAdapter(Row)
+_RESULTS: TypeAdapter[Results] = TypeAdapter(Results)
+
+
+def rows(content: bytes) -> list[dict[str, Any]]:
+    """Read the rows of metrics.jsonl; a last line that a crash cut short is left out.
+
+    Raises:
+        ValueError: naming the line, the field, its value and what it should be.
+    """
+    lines = content.splitlines(keepends=True)
+    return [_checked(_ROW, line, f"line {number}") for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+
+
+def results(content: bytes) -> dict[str, Any]:
+    """Read results.json; fields are in the order of their declaration, whatever it was in the file.
+
+    Raises:
+        ValueError: naming the field, its value and what it should be.
+    """
+    return _checked(_RESULTS, content, "")
+
+
+def _checked(adapter: TypeAdapter[T], content: bytes, where: str) -> dict[str, Any]:
+    try:
+        return cast("dict[str, Any]", plain(adapter.validate_json(content)))
+    except ValidationError as error:
+        raise ValueError(complaint(error, where)) from None
+
+
+def complaint(error: ValidationError, where: str = "") -> str:
+    """Write the first of pydantic's complaints in a few words: where, the value, what it should be."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    value = "" if first["type"] in ("json_invalid", "value_error", "missing") else f" is {shown(first['input'])}"
+    return ": ".join(filter(None, (where, f"{path}{value}", f"{message[0].lower()}{message[1:]}")))
