@@ -17,7 +17,8 @@ import pytest
 import vaekit
 from vaekit import Run, RunError
 from vaekit.cli import main
-from vaekit.cli.app import EXAMPLES, app
+from vaekit.cli.app import EXAMPLES
+from vaekit.cli.command import app
 
 TRAIN = ["train", "digits", "--latent-dim", "2", "--hidden", "12", "--no-report"]
 

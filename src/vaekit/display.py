@@ -1,7 +1,9 @@
 """What the command line prints: trainings, results and messages, on a terminal, in a log file, or as JSON."""
 
+import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,12 +17,42 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from vaekit.text import escaped
+
 if TYPE_CHECKING:
     from vaekit.training import Progress as Report
 
 T = TypeVar("T")
 
 console = Console(stderr=True)
+
+
+@contextmanager
+def any_encoding() -> Iterator[None]:
+    """Let everything be printed: what an output's encoding lacks in ASCII, and nothing where an output is closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as we print)
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="plain")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
+
+
+def discard() -> None:
+    """Drop what is printed from now on, and what waits to be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(*lines: object) -> None:
+    """Print lines, with names in them as they may be shown."""
+    for line in lines:
+        print(escaped(str(line)))
 
 
 @Parameter(name="*", negative=())
@@ -52,7 +84,7 @@ class _Messages(logging.Handler):
         message = record.getMessage()
         if message not in self.printed:
             self.printed.add(message)
-            print(message, file=sys.stderr)
+            print(escaped(message), file=sys.stderr)
 
 
 @contextmanager
@@ -69,19 +101,20 @@ def messages(output: Output) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def emit(result: Any, output: Output, show: Callable[[], None], value: object = None) -> None:
-    """Print a result: as JSON, or as ``show`` does, or only its path or ``value`` where there is one."""
+def emit(result: Any, output: Output, show: Callable[[], None], *values: object) -> None:
+    """Print a result: as JSON, or as ``show`` does, or only its paths or values where there are any."""
     if output.json:
         print(json.dumps(result, indent=2, allow_nan=False))
     elif not output.quiet:
         show()
-    elif value is not None:
-        print(value)
+    else:
+        say(*(value for value in values if value is not None))
 
 
 def print_written(out: Path, shape: tuple[int, ...], output: Output) -> None:
     """Say which file was written, and the shape of what it holds."""
-    emit({"path": str(out), "shape": shape}, output, lambda: print(f"{'×'.join(map(str, shape))} values:\n{out}"), out)
+    values = f"{'×'.join(map(str, shape))} values:"
+    emit({"path": str(out), "shape": shape}, output, lambda: say(values, out), out)
 
 
 def follow(reports: Iterable["Report"], quiet: bool = False) -> Iterator["Report"]:
@@ -219,14 +252,14 @@ def evaluation(found: Mapping[str, Any]) -> None:
             table(rows, tuple(rows[0]))
     if "samples" in found:
         quality(found["samples"])
-    print(f"{found['images']} {found['split']} images, binarization {found['binarization']}")
+    say(f"{found['images']} {found['split']} images, binarization {found['binarization']}")
     if "effective_samples" in found:
         effective = found["effective_samples"]
-        print(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
+        say(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
     if "note" in found:
-        print(f"note: {found['note']}")
+        say(f"note: {found['note']}")
     if "latents" in found:
-        print(found["latents"]["verdict"])
+        say(found["latents"]["verdict"])
 
 
 def quality(found: Mapping[str, Any]) -> None:
@@ -244,7 +277,7 @@ def quality(found: Mapping[str, Any]) -> None:
     ]
     table(rows, tuple(rows[0]))
     ratio = found["distance_ratio"]
-    print(f"samples lie {_pair(ratio, 3)} times as far from their nearest training image as held-out images")
+    say(f"samples lie {_pair(ratio, 3)} times as far from their nearest training image as held-out images")
 
 
 def comparison(found: Mapping[str, Any]) -> None:
@@ -264,10 +297,10 @@ def comparison(found: Mapping[str, Any]) -> None:
             }
         )
     table(rows, tuple(rows[0]))
-    print(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
+    say(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
     for row in found["rows"]:
         if "note" in row:
-            print(f"note on {row['run']}: {row['note']}")
+            say(f"note on {row['run']}: {row['note']}")
 
 
 def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
@@ -290,7 +323,7 @@ def run(facts: Mapping[str, Any]) -> None:
         shown["last"] = terms(last["train"], last)
     listing(shown)
     for found in facts["evaluations"]:
-        print()
+        say("")
         evaluation(found)
 
 
@@ -314,16 +347,16 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         table(rows, tuple(rows[0]))
     else:
-        print("no runs here yet")
+        say("no runs here yet")
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows under columns, as wide as they need to be where there is no terminal."""
     sheet = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        sheet.add_row(*(_text(row[column]) for column in columns))
+        sheet.add_row(*(_cell(_text(row[column])) for column in columns))
     terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=sheet_width(sheet))).print(sheet, highlight=False)
+    (terminal if terminal.is_terminal else Console(width=sheet_width(sheet))).print(sheet)
 
 
 def sheet_width(sheet: Table) -> int:
@@ -331,25 +364,33 @@ def sheet_width(sheet: Table) -> int:
     return Console(width=10_000).measure(sheet).maximum
 
 
+def _cell(text: str) -> Text:
+    """A name as it is, without rich's markup, in signs that the output knows, so that its width is right."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return Text(escaped(text).encode(encoding, "plain").decode(encoding))
+
+
 def options(found: Iterable[Mapping[str, Any]]) -> None:
     """Print each field with its default, type and meaning."""
     for option in found:
         where = "" if option["location"] == option["path"] else f", in {option['location'].rpartition('.')[0]}"
-        print(f"{option['path']}={_text(option['default'])}  ({option['type']}{where})\n    {option['description']}")
+        say(f"{option['path']}={_text(option['default'])}  ({option['type']}{where})", f"    {option['description']}")
 
 
 def listing(found: Mapping[str, Any]) -> None:
     """Print names and values, nested ones indented."""
     for name, value in found.items():
         if isinstance(value, Mapping):
-            print(f"{name}:")
+            say(f"{name}:")
             for key, inner in value.items():
-                print(f"    {key}: {_text(inner)}")
+                say(f"    {key}: {_text(inner)}")
         else:
-            print(f"{name}: {_text(value)}")
+            say(f"{name}: {_text(value)}")
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
+    return (
+        value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+    )

@@ -18,6 +18,7 @@ from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
 from vaekit.run import REPORT, Run
+from vaekit.text import escaped
 
 log = logging.getLogger("vaekit")
 
@@ -97,7 +98,9 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     shown = [(d, _embedded(_saved(run, d))) for d in drawings(run, data_root, data, leave_out, whole=there)]
     experiment = run.experiment.replace("data.name", run.space.title)
     template = files("vaekit").joinpath("report.html.j2").read_text("utf-8")
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = Environment(
+        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     html = page.from_string(template).render(
         run=run,
         name=run.path.resolve().name,
@@ -114,6 +117,11 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     )
     run.write(REPORT, html.encode())
     return run.path / REPORT
+
+
+def _shown(value: Any) -> Any:
+    """Escape what no page may hold in a value of the template, but for line breaks, which are spaces there."""
+    return "\n".join(map(escaped, value.split("\n"))) if isinstance(value, str) else value
 
 
 def _saved(run: Run, drawing: Drawing) -> Path:

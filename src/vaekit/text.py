@@ -1,5 +1,6 @@
 """Names as they may be shown: files, columns and classes are called anything, and a terminal obeys what it reads."""
 
+import codecs
 import unicodedata
 
 JOINERS = "\u200c\u200d"
@@ -28,3 +29,30 @@ def escape(character: str) -> str:
 
 def _visible(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs" or character in JOINERS
+
+
+PLAIN = {
+    "±": "+/-", "×": "x", "−": "-", "–": "-", "…": "...", "·": "*", "→": "->", "≥": ">=", "≤": "<=", "≈": "~",
+    "²": "^2", "½": "1/2", "√": "sqrt", "∞": "inf", "β": "beta", "σ": "sigma", "μ": "mu", "λ": "lambda", "Φ": "Phi",
+}  # fmt: skip
+"""how the signs of our own texts are written where the output does not know them"""
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding lacks in ASCII (a handler of the codecs): our signs and accents by letters, else escaped.
+
+    Example:
+        >>> "−1.5 ± 0.2, Fréchet, 猫".encode("ascii", "plain")
+        b'-1.5 +/- 0.2, Frechet, \\u732b'
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_plain, error.object[error.start : error.end])), error.end
+
+
+def _plain(character: str) -> str:
+    letter = unicodedata.normalize("NFD", character)[0]
+    return PLAIN.get(character) or (letter if letter.isascii() else escape(character))
+
+
+codecs.register_error("plain", plain)

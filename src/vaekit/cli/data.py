@@ -18,7 +18,7 @@ def data_list(*, data_root: DataRoot = None, output: Output = LOUD) -> None:
     with display.messages(output):
         found = list(available(data_root))
     columns = ("name", "title", "examples", "split", "binarization", "found")
-    display.emit(found, output, lambda: display.table(found, columns), "\n".join(str(entry["name"]) for entry in found))
+    display.emit(found, output, lambda: display.table(found, columns), *(entry["name"] for entry in found))
 
 
 @data_app.command(name="fetch")
@@ -32,8 +32,8 @@ def data_fetch(name: str, *, data_root: DataRoot = None, output: Output = LOUD) 
 
     with display.messages(output):
         paths = [str(path) for path in fetch(name, data_root)]
-    places = "\n".join(paths) or f"{name} is built in"
-    display.emit(paths, output, lambda: print(places), places)
+    places = paths or [f"{name} is built in"]
+    display.emit(paths, output, lambda: display.say(*places), *places)
 
 
 @data_app.command(name="check")
@@ -98,6 +98,9 @@ def data_classifier(
     value, error, images = found.accuracy
     facts = {"accuracy": found.accuracy._asdict(), "digest": found.digest, "path": str(found.path)}
     shown = {"accuracy": f"{100 * value:.2f} ± {100 * error:.2f} % of {images} test images", "digest": found.digest}
-    display.emit(facts, output, lambda: display.listing(shown))
-    if not output.json:
-        print(found.path)
+
+    def show() -> None:
+        display.listing(shown)
+        display.say(found.path)
+
+    display.emit(facts, output, show, found.path)

@@ -51,8 +51,7 @@ def reproduce(
     with display.messages(output):
         if report:
             written = pages.write_pages(running.results_folder(results, out))
-            text = "\n".join(map(str, written))
-            display.emit([str(path) for path in written], output, lambda: print(text), text)
+            display.emit([str(path) for path in written], output, lambda: display.say(*written), *written)
         elif study is None:
             if names or dry_run:
                 raise InputError(f"{'--only' if names else '--dry-run'} needs a study: name one")
@@ -85,7 +84,7 @@ def _print_plan(planned: list[dict[str, Any]], rate: float) -> None:
     ]
     display.table(rows, tuple(rows[0]))
     left = sum(row["seconds"] for row in planned)
-    print(f"{left / 60:,.1f} minutes of training at {rate / 1e9:g} billion operations a second, one at a time")
+    display.say(f"{left / 60:,.1f} minutes of training at {rate / 1e9:g} billion operations a second, one at a time")
 
 
 def _print_results(found: "list[Result]", verdicts: list[dict[str, Any]]) -> None:
@@ -100,6 +99,6 @@ def _print_results(found: "list[Result]", verdicts: list[dict[str, Any]]) -> Non
             }
             for row in result.rows
         ]
-        print(f"{result.artefact}: {verdict['claim']}")
+        display.say(f"{result.artefact}: {verdict['claim']}")
         display.table(rows, tuple(rows[0]))
-        print(f"{verdict['word']}: {verdict['sentence']}\n")
+        display.say(f"{verdict['word']}: {verdict['sentence']}", "")

@@ -173,7 +173,7 @@ def train(
     def show() -> None:
         if found:
             display.evaluation(found)
-        print(path)
+        display.say(path)
 
     display.emit({"path": str(path), "evaluation": found}, output, show, path)
 
@@ -195,6 +195,6 @@ def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
 
     def show() -> None:
         display.evaluation(found)
-        print(page)
+        display.say(page)
 
     display.emit({"path": str(page), "evaluation": found}, output, show, page)

@@ -156,8 +156,7 @@ def figures(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, ou
     """Draw all figures of a run, as .svg and .png, into its folder figures."""
     with display.messages(output):
         paths = vaekit.figures(run, data_root, data)
-    names = "\n".join(map(str, paths))
-    display.emit([str(path) for path in paths], output, lambda: print(names), names)
+    display.emit([str(path) for path in paths], output, lambda: display.say(*paths), *paths)
 
 
 @app.command
@@ -165,7 +164,7 @@ def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, out
     """Write report.html: experiment, numbers and figures on one page that needs no network."""
     with display.messages(output):
         path = vaekit.report(run, data_root, data)
-    display.emit({"path": str(path)}, output, lambda: print(path), path)
+    display.emit({"path": str(path)}, output, lambda: display.say(path), path)
 
 
 @app.command
@@ -185,7 +184,7 @@ def runs(folder: Path = Path("runs"), *, output: Output = LOUD) -> None:
     """
     with display.messages(output):
         found = vaekit.runs(folder)
-    display.emit(found, output, lambda: display.runs(found), "\n".join(facts["run"] for facts in found) or None)
+    display.emit(found, output, lambda: display.runs(found), *(facts["run"] for facts in found))
 
 
 @app.command
@@ -203,4 +202,4 @@ def options(*, output: Output = LOUD) -> None:
     from vaekit.specs import options as fields
 
     found = [{**option._asdict(), "location": ".".join(option.location)} for option in fields(Experiment)]
-    display.emit(found, output, lambda: display.options(found), "\n".join(option["path"] for option in found))
+    display.emit(found, output, lambda: display.options(found), *(option["path"] for option in found))
