@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,13 @@ def listing(folder: Path) -> set[tuple[str, int]]:
 
 class TestHelp:
     def test_it_is_instant(self) -> None:
-        code = "import sys, vaekit.cli; vaekit.cli.main(['--help']); sys.exit('torch' in sys.modules)"
-        seconds = []
-        for _ in range(3):
-            began = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-            seconds.append(time.perf_counter() - began)
-        assert min(seconds) < 0.5
+        code = (
+            "import sys, time, vaekit.cli; vaekit.cli.main(['--help']); "
+            "print(time.process_time(), file=sys.stderr); sys.exit('torch' in sys.modules)"
+        )
+        command = [sys.executable, "-c", code]
+        done = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(3)]
+        assert min(float(each.stderr) for each in done) < 0.5  # seconds of the processor, however busy the machine is
 
     def test_nothing_is_help_with_examples(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([]) == 0
