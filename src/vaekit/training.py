@@ -101,7 +101,7 @@ def train(
         refuse_taken(path, overwrite)
         loaded = experiment.data.load(data_root)
         check(experiment, loaded.space, target)
-    remedy = "train again with a smaller one or a smaller model"
+    remedy = f"train again with {_smaller_images(loaded.space)}a smaller one or a smaller model"
     with alone(path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         if not resume:
             folder = Run.create(path, experiment, loaded.space, overwrite)
@@ -158,9 +158,14 @@ def check(experiment: Experiment, space: Space, device: torch.device) -> None:
         taken, there = NUMBERS_AT_ONCE * 4 * numbers / 2**30, devices.memory(device) / 2**30
         if taken > there:
             raise InputError(
-                f"{what} would take {taken:,.0f} GiB of memory, {device} has {there:,.0f} GiB: choose a smaller "
-                "model.latent_dim, network or batch_size"
+                f"{what} would take {taken:,.0f} GiB of memory, {device} has {there:,.0f} GiB: choose "
+                f"{_smaller_images(space)}a smaller model.latent_dim, network or batch_size"
             )
+
+
+def _smaller_images(space: Space) -> str:
+    """The remedy that a folder of images has besides."""
+    return "a smaller image_size (--image-size), " if space.depth else ""
 
 
 class Training:

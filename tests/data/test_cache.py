@@ -158,11 +158,13 @@ def test_what_a_killed_process_left_goes_when_any_folder_is_decoded(photos, tmp_
     assert np.array_equal(pixels(photos), GREY[0])
 
 
-def test_a_second_process_waits_for_the_first_and_takes_its_images(photos, cache, ingest, monkeypatch):
+def test_a_second_process_waits_for_the_first_and_takes_its_images(photos, cache, ingest, monkeypatch, caplog):
     monkeypatch.setenv("VAEKIT_CACHE", str(cache))
     ingest(0.1)
     monkeypatch.setattr(folders, "write", None)
+    caplog.set_level("INFO", logger="vaekit")
     assert np.array_equal(pixels(photos), GREY[0])
+    assert "another process is preparing" in caplog.text
 
 
 def test_threads_share_one_decoding(photos, cache):

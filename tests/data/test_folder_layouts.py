@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from vaekit.choices import choose
 from vaekit.data import Source, read_examples, read_input
 from vaekit.errors import InputError
+from vaekit.plots.style import save, sheet
+from vaekit.training import check
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
@@ -113,6 +117,14 @@ def test_runs_of_vaekit_are_left_out_aloud(tmp_path, said):
     assert len(read_input(str(tmp_path / "p"))[0]) == 12
     assert f"{tmp_path / 'p'}: left out {Path('runs') / 'mlp-1'}: a run of vaekit" in said.text
     assert len(read_input(str(tmp_path / "p" / "runs" / "mlp-1"))[0]) == 3  # asked for by name
+
+
+def test_figures_of_vaekit_are_skipped_by_name(tmp_path, said):
+    figure = sheet(1, "title", "note")
+    fill(tmp_path / "p", 4)
+    save(figure, tmp_path / "p", "growth")
+    assert len(read_input(str(tmp_path / "p"))[0]) == 4
+    assert "growth.png (a figure drawn by vaekit)" in said.text
 
 
 @LINKS
@@ -248,3 +260,11 @@ def test_large_images_come_with_a_hint(tmp_path, said):
         Image.fromarray(np.tile(grey(i), (50, 50))).save(tmp_path / f"{i}.png")
     assert load(tmp_path).space.event_shape == (1, 400, 400)
     assert "are 400×400, which takes much time and memory: image_size (--image-size) 64 resizes them" in said.text
+
+
+def test_too_little_memory_for_images_of_files_names_their_size(tmp_path):
+    space = load(fill(tmp_path / "p", 12)).space
+    with pytest.raises(
+        InputError, match=r"GiB: choose a smaller image_size \(--image-size\), a smaller model.latent_dim"
+    ):
+        check(choose(str(tmp_path / "p"), batch_size=10**13), space, torch.device("cpu"))

@@ -321,7 +321,7 @@ def test_a_full_disk_is_told_before_decoding(photos, cache, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(photos, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file in the way")
-    with pytest.raises(RunError, match=r"the cache .* cannot be written .*: make it writable, or set VAEKIT_CACHE"):
+    with pytest.raises(RunError, match=r"the cache .* cannot be written .*: .*make it writable, or set VAEKIT_CACHE"):
         load(photos)
 
 

@@ -1,6 +1,7 @@
 """The user's cache: what is in it appears whole or not at all, prepared by one process at a time."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,11 +13,25 @@ from filelock import FileLock, Timeout
 
 from vaekit.errors import RunError
 
+log = logging.getLogger("vaekit")
+
 
 def cache_folder() -> Path:
     """Return the folder for downloads and decoded images: $VAEKIT_CACHE, or the user's own cache."""
     chosen = os.environ.get("VAEKIT_CACHE")
     return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("vaekit"))
+
+
+@contextmanager
+def cache_errors() -> Iterator[None]:
+    """Turn a cache that is full or cannot be written into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the cache {cache_folder()} cannot be written ({error.strerror or error}): "
+            "make room, make it writable, or set VAEKIT_CACHE to another folder"
+        ) from error
 
 
 @contextmanager
@@ -30,22 +45,31 @@ def draft(target: Path) -> Iterator[Path]:
     """
     root = cache_folder() / "drafts"
     folder = root / hashlib.sha256(os.fsencode(target)).hexdigest()[:16]
-    try:
+    with cache_errors():
         for path in (root, target.parent):
             path.mkdir(parents=True, exist_ok=True)
         _sweep(root)
-        with FileLock(f"{folder}.lock"):
+        with _alone(folder, target):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise RunError(
-            f"the cache {cache_folder()} cannot be written ({error.strerror or error}): "
-            "make it writable, or set VAEKIT_CACHE to another folder"
-        ) from error
+
+
+@contextmanager
+def _alone(folder: Path, target: Path) -> Iterator[None]:
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("another process is preparing %s: waiting for it", target)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def publish(path: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from torch import Tensor
 
-from vaekit.data.cache import cache_folder
+from vaekit.data.cache import cache_errors, cache_folder
 from vaekit.errors import RunError
 
 NORESERVE = 0x4000
@@ -76,14 +76,15 @@ def scratch(shape: tuple[int, ...]) -> np.ndarray:
         RunError: If the cache has no room.
     """
     folder, size = cache_folder(), math.prod(shape)
-    folder.mkdir(parents=True, exist_ok=True)
+    with cache_errors():
+        folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < size:
         raise RunError(
             f"the bits drawn of {shape[0]:,} images take {size / 1e9:.1f} GB, "
-            f"but the cache {folder} has {free / 1e9:.1f} GB left: make room"
+            f"but the cache {folder} has {free / 1e9:.1f} GB left: make room, or set VAEKIT_CACHE to another folder"
         )
-    with tempfile.TemporaryFile(dir=folder) as stream:
+    with cache_errors(), tempfile.TemporaryFile(dir=folder) as stream:
         return np.memmap(stream, np.uint8, "w+", shape=shape)
 
 

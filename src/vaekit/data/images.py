@@ -55,6 +55,8 @@ def read_headers(path: Path) -> list[Header]:
     """
     try:
         with _open(path) as image:
+            if image.info.get("Software") == "vaekit":
+                raise ValueError("a figure drawn by vaekit")
             frames = getattr(image, "n_frames", 1) if image.format in SEQUENCES else 1
             if image.format != "TIFF":
                 return [_header(image)._replace(frame=frame) for frame in range(frames)]

@@ -5,7 +5,6 @@ It learns images as they are stored, never their bits, so that one classifier me
 
 import hashlib
 import json
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,8 +20,8 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.data import Data
-from vaekit.data.cache import cache_folder
-from vaekit.errors import InputError, RunError
+from vaekit.data.cache import cache_folder, draft, publish
+from vaekit.errors import InputError
 from vaekit.estimates import Estimate
 from vaekit.evaluation.recognition import RECIPE, SMALLEST, Network, Track, train
 
@@ -151,20 +150,14 @@ def _accuracy(network: Network, data: Data) -> Estimate:
 
 def _save(path: Path, network: Network, facts: dict[str, Any]) -> None:
     """Write a classifier's folder, which appears complete or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            draft = Path(scratch) / path.name
-            draft.mkdir()
-            save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, draft / WEIGHTS)
-            (draft / FACTS).write_text(json.dumps(facts | {"digest": _digest(draft / WEIGHTS)}, indent=2) + "\n")
-            try:
-                draft.rename(path)
-            except OSError:
-                if not path.is_dir():  # else another process was faster with the same classifier
-                    raise
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}): make room, or make it writable") from None
+    with draft(path) as scratch:
+        if path.is_dir():  # another process was faster with the same classifier
+            return
+        folder = scratch / path.name
+        folder.mkdir()
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
+        (folder / FACTS).write_text(json.dumps(facts | {"digest": _digest(folder / WEIGHTS)}, indent=2) + "\n")
+        publish(folder, path)
 
 
 def _digest(path: Path) -> str:

@@ -69,7 +69,7 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
         with replacing(path) as file:
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Description": label})
         with replacing(folder / f"{name}.png") as file:
-            figure.savefig(file, format="png", metadata={"Software": None, "Description": label})
+            figure.savefig(file, format="png", metadata={"Software": "vaekit", "Description": label})
     return path
 
 
