@@ -89,7 +89,7 @@ def test_resuming_what_is_complete_says_so(capsys: pytest.CaptureFixture[str]) -
     assert main([*TRAIN, "--epochs", "1"]) == 0
     assert main(["train", "--resume", "--no-report"]) == 0
     captured = capsys.readouterr()
-    assert "runs/digits-mlp-1 is trained to its end already: longer epochs extend it" in captured.err
+    assert "runs/digits-mlp-1 is trained to its end already: more epochs extend it" in captured.err
     assert captured.out.splitlines()[-1] == "runs/digits-mlp-1"
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vaekit.diagnosis import first_non_finite, non_finite_weight
+from vaekit.diagnosis import DATA_REMEDY, first_non_finite, non_finite_weight
 from vaekit.likelihoods import Gaussian
 from vaekit.model import Model
 from vaekit.networks import MLP
@@ -33,13 +33,13 @@ def x() -> Tensor:
 def test_data(step: Step, x: Tensor, wrong: float) -> None:
     x[3, 0, 1, 2] = wrong
     step.vae.posterior.head.weight.data[0, 0] = torch.nan
-    assert first_non_finite(step, x, ONE) == "the data of the batch"
+    assert first_non_finite(step, x, ONE) == ("the data of the batch", DATA_REMEDY)
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 def test_weight(step: Step, x: Tensor, wrong: float) -> None:
     step.vae.likelihood.network[2].weight.data[3, 1] = wrong
-    assert first_non_finite(step, x, ONE) == "weight vae.likelihood.network.2.weight, since the update before"
+    assert first_non_finite(step, x, ONE).first == "weight vae.likelihood.network.2.weight, since the update before"
     assert non_finite_weight(step.vae) == "likelihood.network.2.weight"
 
 
@@ -47,7 +47,7 @@ def test_parameter_that_belongs_to_no_layer(x: Tensor) -> None:
     spec = Model(latent_dim=2, likelihood=Gaussian(scale="shared"))
     step = Step(spec.build(EVENT), ELBO())
     step.vae.likelihood.log_scale.data.fill_(torch.nan)
-    assert first_non_finite(step, x, ONE) == "weight vae.likelihood.log_scale, since the update before"
+    assert first_non_finite(step, x, ONE).first == "weight vae.likelihood.log_scale, since the update before"
 
 
 class Broken(nn.Module):
@@ -64,13 +64,13 @@ class Broken(nn.Module):
 def test_the_first_layer_whose_output_breaks(step: Step, x: Tensor) -> None:
     step.vae.posterior.trunk[2] = Broken(row=3)
     found = first_non_finite(step, x, ONE)
-    assert found == "the output of layer vae.posterior.trunk.2, then the term reconstruction"
-    assert "finite" in first_non_finite(step, x[:3], ONE)  # that image is not among them
+    assert found.first == "the output of layer vae.posterior.trunk.2, then the term reconstruction"
+    assert "finite" in first_non_finite(step, x[:3], ONE).first  # that image is not among them
 
 
 def test_a_term_that_overflows_in_no_layer(step: Step, x: Tensor) -> None:
     step.vae.posterior.head.bias.data[2:] = 60.0  # σ = e⁶⁰ is finite, σ² is not
-    assert first_non_finite(step, x, ONE) == "with every layer's output finite, the term kl"
+    assert first_non_finite(step, x, ONE).first == "with every layer's output finite, the term kl"
 
 
 @pytest.mark.parametrize("objective", [ELBO(), Reconstruction()], ids=["elbo", "reconstruction"])

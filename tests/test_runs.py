@@ -188,11 +188,11 @@ class TestDamage:
         with pytest.raises(InputError, match=rf"experiment\.json cannot be read \({words}"):
             _ = altered(run, "experiment.json", path, value).experiment
 
-    def test_state_of_another_optimiser(self, run: Run) -> None:
+    def test_state_whose_facts_are_not_whole(self, run: Run) -> None:
         tensors = load_file(run.path / "state.safetensors")
         tensors["optimizer.0.exp_avg"] = torch.zeros(2, 2)
         save_file(tensors, run.path / "state.safetensors", {"facts": '{"step": 1}'})
-        with pytest.raises(InputError, match=r"state\.safetensors does not fit the experiment beside it \(0\.exp_avg"):
+        with pytest.raises(InputError, match=r"state\.safetensors does not fit the run \(seconds is missing"):
             finished(run.experiment, run.path, resume=True)
 
     @pytest.mark.parametrize("facts", [{}, {"facts": "{}"}, {"facts": '{"step": "x"}'}, {"facts": "["}])

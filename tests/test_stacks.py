@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small import finished, good, numbers, same, small
+from small import finished, good, numbers, same, small, stopped
 
 from vaekit import Experiment, InputError, Run, RunError, train, train_stack
 
@@ -98,8 +98,25 @@ def test_a_stack_goes_on_after_a_stop_and_each_run_goes_on_alone(tmp_path: Path)
     assert_close(alone, whole[1])
     for run, again in zip(whole, stacked(experiments, tmp_path / "parts", resume=True), strict=True):
         assert same(run, again)
-    with pytest.raises(InputError, match=r"alone/1 is at step 14, .*alone/0 at step 5: resume them one by one"):
-        stacked([e.replace("epochs", 2) for e in experiments], tmp_path / "alone", resume=True)
+
+
+@pytest.mark.usefixtures("every_step")
+def test_runs_at_different_steps_are_brought_to_the_same_one_and_stacked(tmp_path: Path) -> None:
+    """As a kill leaves them in the middle of a checkpoint, one after the other."""
+    experiments = mixed(DYNAMIC)
+    whole = stacked(experiments, tmp_path / "whole")
+    for i, run in enumerate(stacked(experiments, tmp_path / "parts", 3)):
+        stopped(experiments[i], run.path, (3, 9, 6)[i], resume=True)
+    steps = []
+    for progress in (reports := train_stack(experiments, [tmp_path / "parts" / i for i in "012"], resume=True)):
+        steps.append([each.step for each in progress])
+    reports.close()
+    assert [3, 9, 6] in steps
+    assert [6, 9, 6] in steps
+    assert [9, 9, 9] in steps
+    assert [10, 10, 10] in steps
+    for run, part in zip(whole, "012", strict=True):
+        assert_close(Run(tmp_path / "parts" / part), run)
 
 
 def test_a_training_that_stops_early_leaves_the_others_to_go_on(tmp_path: Path) -> None:

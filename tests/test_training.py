@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from small import CPU, begun, finished, same, small, stopped
 
-from vaekit import InputError, Run, train
+from vaekit import InputError, Run, decode, encode, evaluate, reconstruct, sample, train
 from vaekit.devices import seeded
 from vaekit.training import EVALUATION_SEED, Progress
 
@@ -278,3 +278,49 @@ def test_state_is_json_and_tensors(tmp_path: Path) -> None:
     length = int.from_bytes(header[:8], "little")
     facts = json.loads(json.loads(header[8 : 8 + length])["__metadata__"]["facts"])
     assert facts["step"] == 28
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_caller_draws_its_own_numbers(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(64)
+    torch.manual_seed(7)
+    found = [torch.rand(1).item() for _ in train(small(), tmp_path / "run")]
+    found.append(torch.rand(1).item())
+    assert found == expected[: len(found)].tolist()
+
+
+@pytest.mark.usefixtures("every_step")
+def test_the_callers_precision_and_gradient_mode_change_nothing(tmp_path: Path) -> None:
+    experiment = small(data__binarization="dynamic", model__likelihood="bernoulli", epochs=1)
+    whole = finished(experiment, tmp_path / "whole")
+    evaluate(whole, samples=5, images=20)
+    vae = whole.vae()
+    x, z = np.zeros((3, 8, 8)), np.zeros((2, 2))
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode():
+            for _ in train(experiment, tmp_path / "again"):
+                assert torch.get_default_dtype() == torch.float64
+                assert torch.is_inference_mode_enabled()
+            again = Run(tmp_path / "again")
+            assert evaluate(again, samples=5, images=20)["elbo"] == whole.results()["evaluations"][-1]["elbo"]
+        for verb, given in ((encode, x), (decode, z), (reconstruct, x), (sample, 4)):
+            one, other = (verb(run, given) for run in (whole, again))  # type: ignore[operator]
+            assert np.array_equal(one, other)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert np.array_equal(encode(again, x), vae.encode(torch.zeros(3, 1, 8, 8)).numpy())
+    assert same(whole, again)
+
+
+@pytest.mark.parametrize(("batch_size", "epochs", "steps"), [(5000, 3, 3), (1258, 0.5, 1), (1257, 2, 2)])
+def test_a_batch_is_never_larger_than_the_training_images(
+    batch_size: int, epochs: float, steps: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="vaekit")
+    run = finished(small(batch_size=batch_size, epochs=epochs), tmp_path / "run")
+    last = run.metrics()[-1]
+    assert (last["step"], last["epoch"], last["samples"]) == (steps, steps, 1257 * steps)
+    told = "batch_size 5,000 is more than the training images: every step takes all 1,257 of them" in caplog.text
+    assert told == (batch_size == 5000)

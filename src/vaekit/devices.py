@@ -1,23 +1,33 @@
 """Where the arithmetic runs, in which precision, and with how much memory."""
 
 import ctypes
-import os
+import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Literal, get_args
+from threading import RLock
+from typing import Literal, TypeVar, get_args
 
+import psutil
 import torch
 from torch import Tensor
 
 from vaekit.errors import InputError, RunError
 
+log = logging.getLogger("vaekit")
+
+T = TypeVar("T")
 Precision = Literal["fp32", "bf16"]
+
+GENERATORS = RLock()
+"""held by whoever seeds or draws from torch's global generators, so that threads do not take each other's numbers"""
 
 
 def choose(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device that this machine has.
+    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device that this machine has.
+
+    ``auto`` is CUDA or the CPU; Apple's MPS is used on request only.
 
     Raises:
         InputError: if the name means none, or the machine lacks it.
@@ -27,9 +37,13 @@ def choose(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"device {name!r} is unknown: choose auto, cpu or cuda") from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device {name!r} is not supported: choose auto, cpu or cuda")
+        raise InputError(f"device {name!r} is unknown: choose auto, cpu, cuda or mps") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f"device {name!r} is not supported: choose auto, cpu, cuda or mps")
+    if device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError(f"device {name!r} was asked for, this machine has no Apple GPU: choose auto or cpu")
+        log.warning("device mps is little tested: compare its results with those of --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} CUDA devices"
         raise InputError(f"device {name!r} was asked for, this machine has {found}: choose auto or cpu")
@@ -52,7 +66,11 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """Return the state of the generators that a computation on ``device`` draws from."""
     state = {"cpu": torch.get_rng_state()}
-    return state | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
 
 
 def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
@@ -60,21 +78,94 @@ def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+def set_seed(seed: int, device: torch.device) -> None:
+    """Seed the generators that a computation on ``device`` draws from, and no others.
+
+    Raises:
+        InputError: if the seed does not fit into 64 bits.
+    """
+    if not -(2**63) <= seed < 2**64:
+        raise InputError(f"seed is {seed}: give a whole number below 2**63")
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+@contextmanager
+def restored(device: torch.device) -> Iterator[None]:
+    """Work in single precision inside; leave default precision and generators as they were.
+
+    One thread at a time is inside, because all threads draw from the same generators.
+    """
+    with GENERATORS:
+        state, precision = random_state(device), torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(precision)
+            set_random_state(state, device)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from ``seed`` inside, and leave the generators outside as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    """Draw from ``seed`` inside, as ``restored`` does."""
+    with restored(device):
+        set_seed(seed, device)
         yield
 
 
+@contextmanager
+def isolated(device: torch.device) -> Iterator[None]:
+    """Let gradients be taken inside, even if the caller switched them off; otherwise as ``restored``."""
+    with torch.inference_mode(False), restored(device):
+        yield
+
+
+def in_turns(reports: Generator[T], device: torch.device) -> Generator[T]:
+    """Yield what ``reports`` yields; it and its consumer see generators and defaults of their own.
+
+    Whenever the consumer has its turn, torch is as it left it, and its threads may draw; ``reports`` finds its own
+    random state again, and draws the numbers that it would draw alone. Closing the result closes ``reports``.
+    """
+    own: dict[str, Tensor] = {}
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        nonlocal own
+        with isolated(device):
+            if own:
+                set_random_state(own, device)
+            try:
+                yield
+            finally:
+                own = random_state(device)
+
+    try:
+        while True:
+            with turn():
+                try:
+                    report = next(reports)
+                except StopIteration:
+                    return
+            yield report
+    finally:
+        with turn():
+            reports.close()
+
+
 def memory(device: torch.device) -> int:
-    """Return the bytes of memory that ``device`` has."""
+    """Return the bytes of memory that are available on ``device``."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
 
 
 @cache

@@ -1,4 +1,6 @@
-"""Why a loss is no number: which term, which layer, on which batch."""
+"""Why a loss is NaN or infinite: which term, which layer, on which batch."""
+
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -11,14 +13,23 @@ REMEDY = (
     "or --precision fp32"
 )
 
+DATA_REMEDY = "mend the data: fill or remove values that are NaN or infinite, and scale those that are very large"
+
+
+class Cause(NamedTuple):
+    """What was NaN or infinite first, and what usually helps."""
+
+    first: str
+    remedy: str
+
 
 def non_finite_weight(module: nn.Module) -> str | None:
-    """Return the name of the first weight that holds an infinity or no number, or None."""
+    """Return the name of the first weight that is NaN or infinite, or None."""
     return next((name for name, p in module.named_parameters() if not torch.isfinite(p).all()), None)
 
 
 @torch.no_grad()
-def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> str:
+def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Cause:
     """Run a training step again and say what was not finite first: the data, a weight, a layer's output, or a term.
 
     Args:
@@ -27,9 +38,9 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weigh
         kl_weight: weight of the KL.
     """
     if not torch.isfinite(x).all():
-        return "the data of the batch"
+        return Cause("the data of the batch", DATA_REMEDY)
     if weight := non_finite_weight(step):
-        return f"weight {weight}, since the update before"
+        return Cause(f"weight {weight}, since the update before", REMEDY)
     layers: list[str] = []
 
     def watch(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
@@ -47,4 +58,4 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weigh
             handle.remove()
     terms = [name for name, term in loss.terms.items() if name != "elbo" and not torch.isfinite(term)]
     layer = f"the output of layer {layers[0]}, then" if layers else "with every layer's output finite,"
-    return f"{layer} the term {terms[0] if terms else 'loss'}"
+    return Cause(f"{layer} the term {terms[0] if terms else 'loss'}", REMEDY)

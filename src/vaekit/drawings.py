@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit import plots
+from vaekit import devices, plots
 from vaekit.arguments import Place
 from vaekit.data import Space, Split
 from vaekit.errors import InputError
@@ -145,8 +145,7 @@ class Subject:
 
     def sampled(self, n: int, noise: bool = False) -> Tensor:
         """Draw n examples from the model, the same every time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.run.experiment.seed)
+        with devices.seeded(self.run.experiment.seed, torch.device("cpu")):
             return self.vae.sample(n, noise=noise)
 
     def shade(self, x: Tensor) -> np.ndarray:

@@ -1,7 +1,7 @@
 """An experiment is a value: data, model, objective, optimiser and lengths; JSON to and fro, with a digest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import reduce
 from hashlib import sha256
@@ -131,6 +131,28 @@ ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 
 LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
 """fields that joined when experiments had digests already, as JSON writes their defaults"""
+
+
+LENGTH = ("epochs", "training_samples")
+"""the fields that may change when a training goes on"""
+
+
+def unlike(one: Experiment, other: Experiment) -> str | None:
+    """Say in which field two experiments differ, except for their length and the place of their data, or None."""
+    first, second = (dict(fields(ADAPTER.dump_python(each, mode="json"))) for each in (one, other))
+    for path in sorted(first.keys() | second.keys()):
+        if path not in (*LENGTH, "data.name") and first.get(path) != second.get(path):
+            return f"{path} is {first.get(path)!r} in one and {second.get(path)!r} in the other"
+    return None
+
+
+def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk the plain values of nested dictionaries with their dotted paths."""
+    if isinstance(tree, Mapping):
+        for name, inner in tree.items():
+            yield from fields(inner, f"{path}.{name}".lstrip("."))
+    else:
+        yield path, tree
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vaekit import devices
+
 WIDE = 2**16
 """weights of a layer from which the choice of the library matters more than the cost of the detour"""
 MARGIN = 1.25
@@ -91,7 +93,7 @@ def onednn_is_quicker() -> bool:
     """Whether oneDNN multiplies matrices of these layers' size at least ``MARGIN`` times as quickly as torch does."""
     if not torch.backends.mkldnn.is_available():
         return False
-    with torch.random.fork_rng(devices=()), torch.device("cpu"):  # the first model may be built on the meta device
+    with torch.device("cpu") as cpu, devices.restored(cpu):  # the first model may be built on the meta device
         x, weight, bias = torch.randn(100, 512), torch.randn(512, 512), torch.randn(512)
     ours: Callable[[], Tensor] = lambda: product(x, weight, bias)  # noqa: E731
     theirs: Callable[[], Tensor] = lambda: F.linear(x, weight, bias)  # noqa: E731

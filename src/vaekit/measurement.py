@@ -190,7 +190,7 @@ def evaluate(
     with devices.memory_errors(f"{draws} samples", "use a machine with more memory"):
         for metric in wanted:
             autocast = devices.autocast(target, precision if metric in DENSITIES else "fp32")
-            with devices.seeded(SEED, target), autocast:
+            with devices.isolated(target), devices.seeded(SEED, target), autocast:
                 found |= GROUPS[metric](subject)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     options = " --full" if full else f" --metrics {','.join(wanted)} --samples {draws} --images {count}"

@@ -138,6 +138,20 @@ class SGD:
         )
 
 
+def moments(optimizer: "Optimizer") -> dict[str, bool]:
+    """Return the names of what torch's optimizer keeps of each weight, and whether it is of the weight's shape.
+
+    Example:
+        >>> moments(SGD(momentum=0.9)), moments(Adagrad())
+        ({'momentum_buffer': True}, {'step': False, 'sum': True})
+    """
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.zeros(2)
+    built = optimizer.build([weight])
+    built.step()
+    return {name: bool(value.shape) for name, value in built.state[weight].items() if isinstance(value, Tensor)}
+
+
 # Torch's own optimisers stop its compiler, and what that makes of their formulas is slower than torch's fused kernel,
 # which is therefore an operator here: a step of Adam, or of AdamW if decoupled, unless ``failed`` is one.
 OPERATORS = torch.library.Library("vaekit", "FRAGMENT")

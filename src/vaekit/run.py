@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from vaekit import files, records
+from vaekit import devices, files, records, tensorfile
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
 from vaekit.data.places import Places, search
@@ -26,7 +25,7 @@ from vaekit.data.source import to_name
 from vaekit.diagnosis import non_finite_weight
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment
-from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, status, write
+from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, replacing, status, write
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
 
@@ -139,7 +138,7 @@ class Run:
         """
         model, shape = self.experiment.model, self.space.event_shape
         weights, _ = read(self.path / WEIGHTS, weight_shapes(model, shape))
-        with torch.random.fork_rng(devices=()):
+        with devices.isolated(torch.device("cpu")):
             vae = model.build(shape)
         for name, tensor in vae.state_dict().items():
             if weights[name].dtype != tensor.dtype:
@@ -238,7 +237,8 @@ class Run:
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
         """Write tensors, and facts as JSON in their header, to a safetensors file of the run."""
         metadata = {"facts": json.dumps(facts)} if facts else None
-        self.write(name, save({k: v.detach().contiguous() for k, v in tensors.items()}, metadata))
+        with self.writing(name) as path, replacing(path) as file:
+            file.writelines(tensorfile.pieces(tensors, metadata))
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file of the run as a whole."""
@@ -352,7 +352,7 @@ def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.S
         InputError: if they are larger than any memory.
     """
     try:
-        with torch.device("meta"), torch.random.fork_rng(devices=()):
+        with torch.device("meta"), devices.restored(torch.device("cpu")):
             return {name: tensor.shape for name, tensor in model.build(event_shape).state_dict().items()}
     except (RuntimeError, TypeError):
         sizes = f"latent_dim {model.latent_dim}, {model.network} and data of shape {tuple(event_shape)}"

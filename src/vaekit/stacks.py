@@ -3,11 +3,11 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,13 +23,21 @@ from vaekit.conditional import Conditional
 from vaekit.data import Data
 from vaekit.distributions import independent
 from vaekit.errors import InputError, RunError
-from vaekit.experiment import ADAPTER, Experiment
+from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
 from vaekit.networks import Conv
 from vaekit.objectives import ELBO, Loss, Reconstruction
 from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
 from vaekit.steps import Step, refuse_unknown, wants_compiling
-from vaekit.training import Progress, Training, check, chosen_device, refuse_no_experiment, refuse_place
+from vaekit.training import (
+    Progress,
+    Training,
+    check,
+    chosen_device,
+    refuse_another,
+    refuse_no_experiment,
+    refuse_place,
+)
 
 log = logging.getLogger("vaekit")
 
@@ -60,13 +68,15 @@ def train_stack(
     has q = p, so no KL, and no weight to the decoder.
 
     Yields one Progress an experiment, as often as ``train`` does; the generator may be closed at any report. A
-    training that fails, or stops early, leaves the others to go on; the first error is raised at the end.
+    training that fails, or stops early, leaves the others to go on; the first error is raised at the end. Runs that
+    stand at different steps when they are resumed, because they were killed while they were being saved, are brought
+    to the same step first. Torch's global state is shared with the caller as ``train`` shares it.
 
     Args:
         experiments: two or more; seed, objective.beta and its schedule, optimizer.learning_rate and model.latent_dim
             may differ.
         runs: their folders.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
         data: with ``resume``, where the runs' data are if they have moved.
         resume: continue the runs in the folders.
@@ -74,7 +84,7 @@ def train_stack(
         compile: auto (if there are so many steps that it pays), on or off.
 
     Raises:
-        InputError: as ``train`` does, or if the experiments do not stack, or the runs stand at different steps.
+        InputError: as ``train`` does, or if the experiments do not stack.
         RunError: as ``train`` does.
     """
     paths = [to_path(run, "run") for run in runs]
@@ -90,6 +100,8 @@ def train_stack(
         folders = [Run(path) for path in paths]
         refuse_unlike([folder.experiment for folder in folders])
         refuse_other_data(folders)
+        for experiment, folder in zip(experiments, folders, strict=True):
+            refuse_another(experiment, folder)
         loaded = folders[0].data(data_root, data)
     else:
         refuse_place(data)
@@ -104,11 +116,7 @@ def train_stack(
             locks.enter_context(alone(path))
         if not resume:
             folders = [Run.create(p, e, loaded.space, overwrite) for p, e in zip(paths, experiments, strict=True)]
-        for folder, experiment in zip(folders, experiments, strict=True):
-            folder.write(EXPERIMENT, experiment.to_json().encode())
-        members = [Member(e, folder, loaded, chosen) for e, folder in zip(experiments, folders, strict=True)]
-        refuse_apart(members)
-        yield from reports(members, compile)
+        yield from devices.in_turns(reports(experiments, folders, loaded, chosen, compile), chosen)
 
 
 def refuse_unlike(experiments: Sequence[Experiment]) -> None:
@@ -138,31 +146,11 @@ def refuse_unlike(experiments: Sequence[Experiment]) -> None:
         )
 
 
-def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk the plain values of nested dictionaries with their dotted paths."""
-    if isinstance(tree, Mapping):
-        for name, inner in tree.items():
-            yield from fields(inner, f"{path}.{name}".lstrip("."))
-    else:
-        yield path, tree
-
-
 def refuse_other_data(folders: Sequence[Run]) -> None:
     """Refuse runs that were not trained on the same data."""
     for folder in folders:
         if folder.space.digest != folders[0].space.digest:
             raise InputError(f"{folder.path} has other data than {folders[0].path}: resume them one by one")
-
-
-def refuse_apart(members: "Sequence[Member]") -> None:
-    """Refuse runs that stand at different steps."""
-    going = [member for member in members if not member.finished]
-    for member in going:
-        if member.step != going[0].step:
-            raise InputError(
-                f"{member.run.path} is at step {member.step}, {going[0].run.path} at step {going[0].step}: "
-                "resume them one by one"
-            )
 
 
 class Member(Training):
@@ -174,13 +162,15 @@ class Member(Training):
         self.began = time.perf_counter() - self.seconds
         self.latents = experiment.model.latent_dim
         self.error: RunError | None = None
+        self.ended = False
 
     @property
     def finished(self) -> bool:
         return self.error is not None or super().finished
 
-    def save(self, state: Mapping[str, Tensor] | None = None) -> None:
-        super().save(state or self.state)
+    @property
+    def random(self) -> dict[str, Tensor]:
+        return self.state
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Do something; if it fails, keep the error, with which the training is finished."""
@@ -188,7 +178,7 @@ class Member(Training):
             return action()
         except RunError as error:
             log.warning("%s leaves the stack: %s", self.run.path, error)
-            self.error = error
+            self.error, self.ended = error, True
             return None
 
     def draw(self, stored: Tensor, samples: int) -> tuple[Tensor, Tensor]:
@@ -214,11 +204,19 @@ class Member(Training):
             raise self.failure(self.descent.step, x, self.batch_name)
 
 
-def reports(members: Sequence[Member], compile: str) -> Generator[list[Progress], None, None]:
-    """Train all to their ends, as ``Training.reports`` does one; those at their end leave the stack."""
+def reports(
+    experiments: Sequence[Experiment], folders: Sequence[Run], data: Data, device: torch.device, compile: str
+) -> Generator[list[Progress], None, None]:
+    """Train all to their ends, as ``Training.reports`` does one.
+
+    Those that stand at the lowest step are stacked; those at their end leave the stack, those that it reaches join it.
+    """
+    members = [Member(e, folder, data, device) for e, folder in zip(experiments, folders, strict=True)]
+    for member in members:
+        member.run.write(EXPERIMENT, member.experiment.to_json().encode())
     reported, saved = -math.inf, time.perf_counter()
     rows = {member: member.attempt(member.begin) for member in members}
-    stack = Stack(members, compile)
+    stack = Stack(lowest(members) or members, compile)
     try:
         while True:
             now = time.perf_counter()
@@ -232,15 +230,16 @@ def reports(members: Sequence[Member], compile: str) -> Generator[list[Progress]
                     stack.save()
                     raise_first(members)
                     raise
-            if any(member.finished for member in stack.members):
+            for member in members:
+                if member.finished and not member.ended:
+                    member.ended = True
+                    member.attempt(member.end)
+            stacked = lowest(members)
+            if not stacked:
+                break
+            if stacked != stack.members:
                 stack.batches.close()
-                for member in stack.members:
-                    if member.finished and not member.error:
-                        member.attempt(member.end)
-                going = [member for member in stack.members if not member.finished]
-                if not going:
-                    break
-                stack = Stack(going, compile)
+                stack = Stack(stacked, compile)
             if now - saved > training.SECONDS_BETWEEN_CHECKPOINTS:
                 stack.save()
                 saved = now
@@ -249,6 +248,12 @@ def reports(members: Sequence[Member], compile: str) -> Generator[list[Progress]
     finally:
         stack.batches.close()
     raise_first(members)
+
+
+def lowest(members: Sequence[Member]) -> list[Member]:
+    """Return those of the trainings still going on that have taken the fewest steps."""
+    going = [member for member in members if not member.finished]
+    return [member for member in going if member.step == min(each.step for each in going)]
 
 
 def raise_first(members: Sequence[Member]) -> None:
@@ -295,8 +300,8 @@ class Stack:
 
         self.differentiated: Differentiated = vmap(grad(self.loss, has_aux=True))
         if wants_compiling(compile, first.steps - first.step, experiment.model.network.kind, self.device):
-            x = torch.zeros(len(members), experiment.batch_size, *event_shape, device=self.device)
-            noise = x.new_zeros(len(members), self.samples, experiment.batch_size, self.widest)
+            x = torch.zeros(len(members), first.batch_size, *event_shape, device=self.device)
+            noise = x.new_zeros(len(members), self.samples, first.batch_size, self.widest)
             self.differentiated(self.stacked, noise, x, self.kl_weight)  # torch looks for the closed form of a KL
             self.differentiated = Compiled(self.differentiated, "steps", asked=compile == "on")
         self.batches = first.data.train.stream(map(self.rows, count(first.step)))

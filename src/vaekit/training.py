@@ -18,23 +18,31 @@ from vaekit.data import Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError, shown
-from vaekit.experiment import Experiment
-from vaekit.files import status
+from vaekit.experiment import Experiment, unlike
+from vaekit.footprint import activations, refuse_too_large, smaller_images
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
-from vaekit.run import EXPERIMENT, STATE, WEIGHTS, Run, alone, read, refuse_taken, weight_shapes
+from vaekit.optimizers import moments
+from vaekit.run import EXPERIMENT, WEIGHTS, Run, alone, refuse_taken
+from vaekit.state import (
+    Facts,
+    State,
+    misfit,
+    optimizer_tensors,
+    read_state,
+    refuse_unlike,
+    restore_optimizer,
+    write_state,
+)
 from vaekit.steps import Descent, Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_REPORTS = 0.1
-EVALUATION_BATCH = 1000
 EVALUATION_SEED = 0
 ROUNDING = 6
 """digits to which counts of steps are trusted: 1.1 × 100 is a little more than 110"""
-NUMBERS_AT_ONCE = 4
-"""of a weight: itself, gradient, two moments; of a pixel: itself, its mean and their gradients; all of 4 bytes"""
 
 
 class Progress(NamedTuple):
@@ -75,10 +83,14 @@ def train(
     The generator may be closed at any report: the state is saved, and ``resume`` continues from it. On CPU the
     resumed run ends with the same bytes as an uninterrupted one (on the same machine, with as many threads).
 
+    The training seeds and draws from torch's global generators, in single precision and with gradients, but only
+    between two reports: whenever the caller has its turn, generators, default precision and gradient mode are as it
+    left them. Other threads that seed or sample with vaekit wait for the next report meanwhile.
+
     Args:
-        experiment: what to train; with ``resume``, that of the run, whose length alone may differ.
+        experiment: what to train; with ``resume``, that of the run, of which only the length may differ.
         run: the folder.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
         data: with ``resume``, where the run's data are if they have moved.
         resume: continue the run in the folder.
@@ -86,7 +98,8 @@ def train(
         compile: auto (if there are so many steps that it pays), on or off; a resumed run goes on as it began.
 
     Raises:
-        InputError: if the data do not suit the experiment, the model exceeds the memory, or the folder is taken.
+        InputError: if the data do not suit the experiment, the training exceeds the memory, the folder is taken, or
+            the run to be resumed is of another experiment, longer than asked, or without its state; it stays as it was.
         RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
     """
     refuse_unknown(compile)  # before a folder is begun or replaced
@@ -94,6 +107,7 @@ def train(
     path, target = to_path(run, "run"), chosen_device(device)
     if resume:
         folder = Run(path)
+        refuse_another(experiment, folder)
         loaded = folder.data(data_root, data)
         check(experiment, loaded.space, target)
     else:
@@ -101,12 +115,29 @@ def train(
         refuse_taken(path, overwrite)
         loaded = experiment.data.load(data_root)
         check(experiment, loaded.space, target)
-    remedy = f"train again with {_smaller_images(loaded.space)}a smaller one or a smaller model"
+    remedy = f"train again with {smaller_images(loaded.space)}a smaller one or a smaller model"
     with alone(path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
         if not resume:
             folder = Run.create(path, experiment, loaded.space, overwrite)
-        folder.write(EXPERIMENT, experiment.to_json().encode())
-        yield from Training(experiment, folder, loaded.to(target), target, compile).reports()
+        yield from devices.in_turns(reports(experiment, folder, loaded.to(target), target, compile), target)
+
+
+def reports(
+    experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str
+) -> Generator[Progress, None, None]:
+    """Take up the training of a run, write down what it is to be, and go on to the end."""
+    training = Training(experiment, run, data, device, compile)
+    run.write(EXPERIMENT, experiment.to_json().encode())
+    yield from training.reports()
+
+
+def refuse_another(experiment: Experiment, run: Run) -> None:
+    """Refuse to resume a run as another experiment."""
+    if difference := unlike(run.experiment, experiment):
+        raise InputError(
+            f"{run.path} was begun with another experiment ({difference}): resume it with its own, of which only "
+            "epochs and training_samples may change, or train into another folder"
+        )
 
 
 def refuse_no_experiment(experiment: Any) -> None:
@@ -152,20 +183,7 @@ def check(experiment: Experiment, space: Space, device: torch.device) -> None:
             f"early_stopping {experiment.early_stopping} needs validation images, split {space.split} has none: "
             "choose a split in three parts, such as data.split=50k/10k/10k"
         )
-    weights = sum(map(math.prod, weight_shapes(experiment.model, space.event_shape).values()))
-    batch = experiment.batch_size * math.prod(space.event_shape)
-    for what, numbers in ((f"{weights:,} weights", weights), (f"batch_size {experiment.batch_size:,}", batch)):
-        taken, there = NUMBERS_AT_ONCE * 4 * numbers / 2**30, devices.memory(device) / 2**30
-        if taken > there:
-            raise InputError(
-                f"{what} would take {taken:,.0f} GiB of memory, {device} has {there:,.0f} GiB: choose "
-                f"{_smaller_images(space)}a smaller model.latent_dim, network or batch_size"
-            )
-
-
-def _smaller_images(space: Space) -> str:
-    """The remedy that a folder of images has besides."""
-    return "a smaller image_size (--image-size), " if space.depth else ""
+    refuse_too_large(experiment, space, device)
 
 
 class Training:
@@ -180,13 +198,23 @@ class Training:
 
         devices.keep_freed_memory()
         images = len(data.train)
+        self.batch_size = min(experiment.batch_size, images)
         samples = experiment.training_samples or experiment.epochs * images
-        self.epochs, self.steps_per_epoch = samples / images, images / experiment.batch_size
-        self.steps = math.ceil(round(samples / experiment.batch_size, ROUNDING))
-        self.order = Order(images, experiment.batch_size, experiment.seed)
+        self.epochs, self.steps_per_epoch = samples / images, images / self.batch_size
+        self.steps = math.ceil(round(samples / self.batch_size, ROUNDING))
+        self.order = Order(images, self.batch_size, experiment.seed)
 
-        saved = self.saved_state()
-        torch.manual_seed(experiment.seed)
+        saved = read_state(run, experiment)
+        if saved and saved.facts.step > self.steps:
+            trained = saved.facts.step / self.steps_per_epoch
+            raise InputError(
+                f"{run.path} is trained for {trained:.4g} epochs already, more than the {self.epochs:.4g} asked for: "
+                "give more epochs, or leave them out"
+            )
+        if self.batch_size < experiment.batch_size:
+            log.info("batch_size %s is more than the training images: every step takes all %s of them",
+                     f"{experiment.batch_size:,}", f"{images:,}")  # fmt: skip
+        devices.set_seed(experiment.seed, device)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
         step = Step(self.vae, experiment.objective)
         em = experiment.objective
@@ -195,14 +223,15 @@ class Training:
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
         )
+        self.evaluation_batch = activations(experiment, data.space).evaluation_batch(self.batch_size)
         self.step, self.saved, self.seconds = 0, 0, 0.0
         self.best_bound, self.stale, self.best = -math.inf, 0, dict[str, Tensor]()
         self.begin_window()
         if saved:
-            self.restore(*saved)
+            self.restore(saved)
         self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm)
         kind = experiment.model.network.kind
-        if saved[1].get("compiled") if saved else wants_compiling(compile, self.steps, kind, device):
+        if saved.facts.compiled if saved else wants_compiling(compile, self.steps, kind, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
             self.descent.compile(x, self.kl_weight, asked=compile == "on")
 
@@ -217,13 +246,11 @@ class Training:
                 self.seconds = now - began
                 if row or now - reported > SECONDS_BETWEEN_REPORTS:
                     reported = now
-                    state = devices.random_state(self.device)  # the consumer may draw numbers of its own
                     try:
                         yield self.report(row)
                     except GeneratorExit:
-                        self.save(state)
+                        self.save()
                         raise
-                    devices.set_random_state(state, self.device)
                 if self.finished:
                     break
                 if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
@@ -234,13 +261,17 @@ class Training:
         self.end()
 
     def begin(self) -> dict[str, Any] | None:
-        """Save and evaluate the fresh weights, and return the row; nothing of that if some steps are taken already."""
+        """Save and evaluate the fresh weights, and return the row.
+
+        If some steps are taken already, forget the rows of metrics.jsonl that were written after them instead.
+        """
         if self.step == 0:
             self.run.write_metrics([])
             self.save()
             return self.evaluate()
         if self.step >= self.steps:
-            log.info("%s is trained to its end already: longer epochs extend it", self.run.path)
+            log.info("%s is trained to its end already: more epochs extend it", self.run.path)
+        self.run.write_metrics([row for row in self.run.metrics() if row["step"] <= self.step])
         return None
 
     def end(self) -> None:
@@ -315,9 +346,9 @@ class Training:
         return f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},"
 
     def failure(self, step: Step, x: Tensor, where: str) -> RunError:
-        """Say why the loss on the images ``x`` is no number; the last checkpoint, from before, stays as it is."""
-        first = first_non_finite(step, x, self.kl_weight)
-        return RunError(f"the loss on {where} is no finite number (first: {first}); {self.kept}; {REMEDY}")
+        """Say why the loss on the images ``x`` is NaN or infinite; the last checkpoint, from before, stays as it is."""
+        cause = first_non_finite(step, x, self.kl_weight)
+        return RunError(f"the loss on {where} is NaN or infinite (first: {cause.first}); {self.kept}; {cause.remedy}")
 
     @property
     def kept(self) -> str:
@@ -336,7 +367,7 @@ class Training:
     @property
     def images_per_second(self) -> float:
         """Speed of the steps in the window; evaluation is not counted."""
-        return self.counted * self.experiment.batch_size / self.busy if self.busy else 0.0
+        return self.counted * self.batch_size / self.busy if self.busy else 0.0
 
     @property
     def model(self) -> VAE:
@@ -350,7 +381,7 @@ class Training:
         row = {
             "epoch": self.epoch,
             "step": self.step,
-            "samples": self.step * self.experiment.batch_size,
+            "samples": self.step * self.batch_size,
             "train": train,
             self.held_out: held_out,
             "images_per_second": round(self.images_per_second, 1),
@@ -374,7 +405,7 @@ class Training:
         bound, totals = 0.0, dict[str, float]()
         objective = Step(self.model, self.experiment.objective).eval()
         with devices.seeded(EVALUATION_SEED, self.device):
-            for rows in torch.arange(images).split(EVALUATION_BATCH):
+            for rows in torch.arange(images).split(self.evaluation_batch):
                 x = split.batch(rows)
                 loss: Loss = objective(x, self.kl_weight)
                 if not math.isfinite(loss.value.item()):
@@ -391,77 +422,74 @@ class Training:
         speed = row["images_per_second"] if row else self.images_per_second
         return Progress(self.epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds)
 
-    def save(self, state: Mapping[str, Tensor] | None = None) -> None:
+    @property
+    def random(self) -> dict[str, Tensor]:
+        """State of the generators from which the next step draws."""
+        return devices.random_state(self.device)
+
+    def save(self) -> None:
         """Write weights and state; each file is replaced as a whole, so a crash leaves the old one or the new one.
 
-        Weights that are no finite numbers are not saved: what was saved before is still good.
+        Weights that are NaN or infinite are not saved: what was saved before is still good.
         """
         if weight := non_finite_weight(self.vae):
-            raise RunError(f"weight {weight} is no finite number after step {self.step}; {self.kept}; {REMEDY}")
-        optimizer = self.optimizer.state_dict()["state"]
-        parts: dict[str, Mapping[str, Any]] = {
+            raise RunError(f"weight {weight} is NaN or infinite after step {self.step}; {self.kept}; {REMEDY}")
+        parts: dict[str, Mapping[str, Tensor]] = {
             "model": self.vae.state_dict(),
-            "optimizer": {f"{i}.{name}": value for i, s in optimizer.items() for name, value in s.items()},
+            "optimizer": optimizer_tensors(self.optimizer),
             "chains": self.chains.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "best": self.best,
             "total": {name: torch.tensor(total, dtype=torch.float64) for name, total in self.totals.items()},
-            "random": state or devices.random_state(self.device),
+            "random": self.random,
         }
-        tensors = {
-            f"{part}.{name}": value
-            for part, named in parts.items()
-            for name, value in named.items()
-            if isinstance(value, Tensor)
-        }
-        facts = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "counted": self.counted,
-            "busy": self.busy,
-            "stale": self.stale,
-            "best_bound": self.best_bound,
-            "compiled": self.descent.compiled,
-        }
-        self.run.save(STATE, tensors, facts)
+        facts = Facts(
+            step=self.step,
+            seconds=self.seconds,
+            counted=self.counted,
+            busy=self.busy,
+            stale=self.stale,
+            best_bound=self.best_bound,
+            compiled=self.descent.compiled,
+            experiment=self.experiment,
+            data=self.data.space.digest,
+        )
+        write_state(self.run, facts, parts)
         self.run.save(WEIGHTS, self.best or self.model.state_dict())
         self.saved = self.step
 
-    def saved_state(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Read the state of the run's folder, if there is one; before memory is taken for the model."""
-        path = self.run.path / STATE
-        if status(path) is None:
-            return None
-        return read(path, weight_shapes(self.experiment.model, self.data.space.event_shape), "model.")
-
-    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Take up a saved state, and forget the rows of metrics.jsonl that were written after it."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
-
-        parameters, moments = list(self.vae.parameters()), dict[int, dict[str, Tensor]]()
+    def restore(self, saved: State) -> None:
+        """Take up a saved state, after each part was compared with what the experiment needs."""
+        facts, parts = saved
         try:
-            for name, tensor in part("optimizer").items():
-                index, key = name.split(".", 1)
-                parameter = parameters[int(index)]
-                if tensor.shape not in ((), parameter.shape):
-                    raise ValueError(f"{name} has shape {tuple(tensor.shape)}")
-                if tensor.shape:
-                    tensor = torch.empty_like(parameter).copy_(tensor)  # in memory as the parameter is, channels last
-                moments.setdefault(int(index), {})[key] = tensor
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-            self.vae.load_state_dict(part("model"))
-            self.chains.load_state_dict(part("chains"))
+            self.refuse_unlike_parts(facts, parts)
+            restore_optimizer(self.optimizer, parts["optimizer"], moments(self.experiment.optimizer), facts.step)
+            self.vae.load_state_dict(parts["model"])
+            self.chains.load_state_dict(parts["chains"])
             if self.average:
-                self.average.load_state_dict(part("average"))
-            devices.set_random_state(part("random"), self.device)
-            self.step, self.stale, self.counted = (int(facts[name]) for name in ("step", "stale", "counted"))
-            self.seconds, self.busy, self.best_bound = (float(facts[n]) for n in ("seconds", "busy", "best_bound"))
-        except (RuntimeError, LookupError, ValueError, TypeError) as error:
-            raise InputError(f"{self.run.path / STATE} does not fit the experiment beside it ({error})") from None
+                self.average.load_state_dict(parts["average"])
+            devices.set_random_state(parts["random"], self.device)
+        except (RuntimeError, ValueError) as error:
+            raise misfit(self.run, str(error)) from None
+        self.step, self.stale, self.counted = facts.step, facts.stale, facts.counted
+        self.seconds, self.busy, self.best_bound = facts.seconds, facts.busy, facts.best_bound
         self.saved = self.step
-        self.best = {name: t.to(self.device) for name, t in part("best").items()}
-        self.totals = {name: float(total) for name, total in part("total").items()}
-        self.run.write_metrics([row for row in self.run.metrics() if row["step"] <= self.step])
+        self.best = {name: tensor.clone().to(self.device) for name, tensor in parts["best"].items()}
+        self.totals = {name: float(total) for name, total in parts["total"].items()}
+
+    def refuse_unlike_parts(self, facts: Facts, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Refuse parts of a state with other names, shapes or types than this training has."""
+        best = self.experiment.early_stopping and facts.best_bound > -math.inf
+        rows = self.run.metrics()
+        terms = (rows[-1]["train"] if rows else parts["total"]) if facts.counted else ()
+        others = {name: state for name, state in parts["random"].items() if name in ("cuda", "mps")}
+        expected: dict[str, Mapping[str, Tensor]] = {
+            "model": self.vae.state_dict(),
+            "chains": self.chains.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "best": self.model.state_dict() if best else {},
+            "total": dict.fromkeys(terms, torch.zeros((), dtype=torch.float64)),
+            "random": {"cpu": torch.get_rng_state()} | others,
+        }
+        for part, like in expected.items():
+            refuse_unlike(part, parts[part], like)

@@ -167,7 +167,7 @@ def _digest(path: Path) -> str:
 
 def _load(path: Path, event_shape: tuple[int, ...], classes: int, device: torch.device) -> Classifier:
     """Read a classifier's folder; the header's shapes and the digest are checked before memory is taken."""
-    with torch.random.fork_rng(devices=()):
+    with devices.isolated(torch.device("cpu")):
         network = Network(event_shape, classes)
     expected = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     try:

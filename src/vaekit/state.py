@@ -1,0 +1,169 @@
+"""The state of a training, from which it goes on to the same bytes: written beside the weights, checked on reading."""
+
+from collections.abc import Mapping
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field, TypeAdapter, ValidationError
+from torch import Tensor
+
+from vaekit.errors import InputError
+from vaekit.experiment import Experiment, unlike
+from vaekit.files import status
+from vaekit.run import STATE, WEIGHTS, Run, read, weight_shapes
+from vaekit.specs import explain, spec
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0)]
+PARTS = ("model", "optimizer", "chains", "average", "best", "total", "random")
+Parts = Mapping[str, Mapping[str, Tensor]]
+"""tensors by part and name"""
+
+
+@spec
+class Facts:
+    """The numbers of a state."""
+
+    step: Count
+    """steps taken"""
+    seconds: Seconds
+    """time spent"""
+    counted: Count
+    """steps since the last evaluation"""
+    busy: Seconds
+    """time spent in them"""
+    stale: Count
+    """evaluations since the best one"""
+    best_bound: Annotated[float, Field(allow_inf_nan=True, lt=float("inf"))]
+    """of the best evaluation; minus infinity if there is none"""
+    compiled: bool = False
+    """whether the steps are compiled"""
+    experiment: Experiment | None = None
+    """what is trained; states of version 0.1.0 do not say"""
+    data: str | None = None
+    """digest of the data"""
+
+
+_FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+
+
+class State(NamedTuple):
+    """A state as it was read: its facts are checked, and the shapes of its model; other parts are not yet."""
+
+    facts: Facts
+    parts: dict[str, dict[str, Tensor]]
+
+
+def write_state(run: Run, facts: Facts, parts: Parts) -> None:
+    """Write a state; the file is replaced as a whole, so that a crash leaves the old one or the new one."""
+    tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
+    run.save(STATE, tensors, _FACTS.dump_python(facts, mode="json"))
+
+
+def read_state(run: Run, experiment: Experiment) -> State | None:
+    """Read the state of a run that is to go on as ``experiment``; None if it has not begun to train.
+
+    The tensors are views of the file, so that no memory is taken for them.
+
+    Raises:
+        InputError: if the state is missing beside trained weights, damaged, or that of another run.
+    """
+    path = run.path / STATE
+    if status(path) is None:
+        if status(run.path / WEIGHTS) is not None:
+            raise InputError(
+                f"{run.path} has trained weights but no {STATE}, without which training cannot go on: restore that "
+                "file, or train anew into another folder"
+            )
+        return None
+    tensors, said = read(path, weight_shapes(experiment.model, run.space.event_shape), "model.")
+    try:
+        facts = _FACTS.validate_python(said)
+    except ValidationError as error:
+        raise misfit(run, explain(error, Facts)) from None
+    if facts.experiment and (difference := unlike(facts.experiment, experiment)):
+        raise misfit(run, f"it is that of another experiment: {difference}")
+    if facts.data not in (None, run.space.digest):
+        raise misfit(run, "it is that of a training on other data")
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+    for name, tensor in tensors.items():
+        part, _, key = name.partition(".")
+        if part not in parts:
+            raise misfit(run, f"{name} is not part of a state")
+        parts[part][key] = tensor
+    return State(facts, parts)
+
+
+def misfit(run: Run, reason: str) -> InputError:
+    """Say why a state cannot be taken up, and what to do."""
+    return InputError(
+        f"{run.path / STATE} does not fit the run ({reason}): restore the run's own, or train anew into another folder"
+    )
+
+
+def refuse_unlike(part: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse tensors of other names, shapes or types than those in whose place they are to be put.
+
+    Raises:
+        ValueError: naming the first that is wrong.
+    """
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found:
+            raise ValueError(f"{part}.{name} is missing")
+        if name not in expected:
+            raise ValueError(f"{part}.{name} is not part of this training")
+        tensor, like = found[name], expected[name]
+        if tensor.shape != like.shape or tensor.dtype != like.dtype:
+            raise ValueError(f"{part}.{name} is {kind(tensor)}, where {kind(like)} is needed")
+
+
+def kind(tensor: Tensor) -> str:
+    """Name a tensor's type and shape.
+
+    Example:
+        >>> kind(torch.zeros(2, 3))
+        'float32 of shape (2, 3)'
+    """
+    return f"{tensor.dtype}".removeprefix("torch.") + f" of shape {tuple(tensor.shape)}"
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the tensors of an optimizer's state by "parameter.name"."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{i}.{name}": value for i, named in state.items() for name, value in named.items() if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, found: Mapping[str, Tensor], kept: Mapping[str, bool], steps: int
+) -> None:
+    """Put tensors into an optimizer's state; a weight that never had a gradient has none.
+
+    Args:
+        optimizer: of the weights, fresh.
+        found: tensors by "parameter.name".
+        kept: the names of what is kept of a weight with a gradient, and whether it has the weight's shape.
+        steps: steps taken.
+
+    Raises:
+        ValueError: naming the first that is missing, superfluous or of another shape.
+    """
+    weights: list[Tensor] = [weight for group in optimizer.param_groups for weight in group["params"]]
+    seen = {name.partition(".")[0] for name in found}
+    scalar = torch.zeros(())
+    if steps and kept and not found:
+        raise ValueError("the state of the optimizer is missing")
+    expected = {
+        f"{i}.{name}": weight if shaped else scalar
+        for i, weight in enumerate(weights)
+        if str(i) in seen
+        for name, shaped in kept.items()
+    }
+    refuse_unlike("optimizer", found, expected)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in found.items():
+        index, _, key = name.partition(".")
+        place = torch.empty_like(weights[int(index)]) if tensor.shape else torch.empty_like(tensor)
+        state.setdefault(int(index), {})[key] = place.copy_(tensor)  # in memory as the weight is, channels last
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
