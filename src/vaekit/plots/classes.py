@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vaekit.plots.style import WIDTH, Array, Figure, number, palette, place, sheet, short, styled
+from vaekit.plots.fonts import letters
+from vaekit.plots.style import WIDTH, Array, Figure, drawn, number, palette, place, sheet, short
 
 LETTER = 0.056  # inches that a letter of a class's name takes
 
 
-@styled()
+@drawn
 def class_counts(
     counts: Mapping[str, Array], classes: Sequence[str] | None = None, *, title: str, note: str = ""
 ) -> Figure:
@@ -23,7 +24,7 @@ def class_counts(
     n = len(next(iter(counts.values())))
     names = [short(str(name), 14) for name in (classes or range(n))]
     width = WIDTH - 0.75
-    longest = max(map(len, names)) * LETTER
+    longest = max(map(letters, names)) * LETTER
     upright = longest <= width / n
     below = 0.42 + (0.08 if upright else longest)
     figure = sheet(below + 1.75, title, note)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
+from vaekit.plots.fonts import legible, letters
 from vaekit.plots.style import (
     CLASSES,
     INK,
@@ -19,17 +20,17 @@ from vaekit.plots.style import (
     Array,
     Figure,
     dots,
+    drawn,
     number,
     place,
     sheet,
     short,
-    styled,
 )
 
 Groups = list[tuple[str, Array, str]]
 
 
-@styled()
+@drawn
 def scatter(
     points: Array,
     labels: Array | None = None,
@@ -48,8 +49,8 @@ def scatter(
         axes_labels: one for each dimension.
         title, note: what stands above.
     """
-    groups = _groups(len(points), labels, classes)
-    longest = max(len(name) for name, _, _ in groups)
+    groups, axes_labels = _groups(len(points), labels, classes), list(map(legible, axes_labels))
+    longest = max(letters(name) for name, _, _ in groups)
     columns = int(np.clip(4.9 / (0.32 + 0.068 * longest), 1, len(groups)))
     below = 0.0 if labels is None else 0.17 * -(-len(groups) // columns) + 0.1
     if points.shape[1] == 3:
@@ -106,7 +107,7 @@ def _plane(axes: Axes, points: Array, groups: Groups, names: Sequence[str]) -> N
         if name and colour != MUTED:
             # In points, since what must not overlap is the text.
             u, v = axes.transData.transform(_stronghold(points, rows)) * 72 / axes.figure.dpi
-            while any(abs(u - a) < 7 + 2.7 * len(name + other) and abs(v - b) < 14 for a, b, other in written):
+            while any(abs(u - a) < 7 + 2.7 * letters(name + other) and abs(v - b) < 14 for a, b, other in written):
                 v += 1.5
             written.append((u, v, name))
             x, y = axes.transData.inverted().transform((u * axes.figure.dpi / 72, v * axes.figure.dpi / 72))
@@ -143,7 +144,7 @@ def _histogram(axes: Axes, points: Array, groups: Groups, names: Sequence[str]) 
     axes.set(xlabel=names[0], ylabel="examples")
 
 
-@styled()
+@drawn
 def kl_per_unit(kl: Array, *, threshold: float, title: str, note: str = "") -> Figure:
     """Draw the KL of each latent unit, largest first, on a log axis with the threshold under which a unit is idle.
 

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
-from vaekit.plots.style import INK, PAPER, WIDTH, Array, Figure, number, place, sheet, short, styled
+from vaekit.plots.fonts import letters
+from vaekit.plots.style import INK, PAPER, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 # One hue that only darkens, so that every eye reads it alike, and a root scale, on which one per cent is no white.
 SHADES = LinearSegmentedColormap.from_list("shades", [PAPER, "#9cc6e8", "#2f7ec0", "#0f2f52"])
@@ -15,7 +16,7 @@ WRITTEN = 14  # classes up to which every cell has room for its numbers
 LETTER = 0.056  # inches that a letter of a class's name takes
 
 
-@styled()
+@drawn
 def confusion(counts: Array, classes: Sequence[str] | None = None, *, title: str, note: str = "") -> Figure:
     """Draw a confusion matrix: in each cell the per cent of its row, and under it the count.
 
@@ -28,7 +29,7 @@ def confusion(counts: Array, classes: Sequence[str] | None = None, *, title: str
     names = [short(str(name), 14) for name in (classes or range(n))]
     totals = counts.sum(1, keepdims=True)
     shares = 100 * counts / np.maximum(totals, 1)
-    longest = max(map(len, names)) * LETTER
+    longest = max(map(letters, names)) * LETTER
     left, right = 0.42 + longest, 0.12 if n <= WRITTEN else 0.75
     side = WIDTH - left - right
     upright = longest <= side / n

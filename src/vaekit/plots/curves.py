@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import MUTED, WIDTH, Array, Figure, number, palette, place, sheet, short, styled
+from vaekit.plots.style import MUTED, WIDTH, Array, Figure, drawn, number, palette, place, sheet, short
 
 PANEL, GAP = 1.25, 0.32  # inches
 
 
-@styled()
+@drawn
 def curves(
     epochs: Array,
     panels: Mapping[str, Mapping[str, Array]],
@@ -37,7 +37,7 @@ def curves(
         axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel=ylabel)
         axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
         axes.grid(axis="y")
-        axes.set_title(name, loc="left", fontsize=8, pad=4)
+        axes.set_title(short(name, 40), loc="left", fontsize=8, pad=4)
         axes.set_title(hidden, loc="right", fontsize=6.5, color=MUTED, pad=4)
         axes.tick_params(labelbottom=k == 0)
         axes.set_xlabel(xlabel if k == 0 else "")

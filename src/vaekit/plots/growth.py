@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, number, place, sheet, styled
+from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet
 
 
-@styled()
+@drawn
 def growth(
     counts: Array,
     values: Array,

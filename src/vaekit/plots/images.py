@@ -5,7 +5,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from vaekit.plots.style import DPI, WIDTH, Array, Figure, place, sheet, short, styled
+from vaekit.plots.fonts import legible, letters
+from vaekit.plots.style import DPI, WIDTH, Array, Figure, drawn, place, sheet, short
 
 LETTER = 0.053  # inches that a letter of a row's or column's label takes
 
@@ -20,7 +21,7 @@ def gaussian_quantiles(n: int) -> Array:
     return np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
 
 
-@styled()
+@drawn
 def samples(images: Array, *, title: str, note: str = "") -> Figure:
     """Draw images (N, C, H, W) as a grid that is as near to a square as N allows; what is over is left out."""
     columns = int(np.ceil(np.sqrt(len(images))))
@@ -28,7 +29,7 @@ def samples(images: Array, *, title: str, note: str = "") -> Figure:
     return _grid(images[: rows * columns].reshape(rows, columns, *images.shape[1:]), title, note)
 
 
-@styled()
+@drawn
 def manifold(images: Array, x: Array, y: Array, *, axes_labels: Sequence[str], title: str, note: str = "") -> Figure:
     """Draw decoded images where their latents lie: x grows to the right, y upward.
 
@@ -42,7 +43,7 @@ def manifold(images: Array, x: Array, y: Array, *, axes_labels: Sequence[str], t
     return _grid(images[::-1], title, note, rows, _ticks(x), xlabel=axes_labels[0], ylabel=ylabel)
 
 
-@styled()
+@drawn
 def pairs(
     above: Array, below: Array, *, names: tuple[str, str], columns: Sequence[str] = (), title: str, note: str = ""
 ) -> Figure:
@@ -51,7 +52,7 @@ def pairs(
     return _grid(strips, title, note, names * len(above), columns, row_breaks=range(2, len(strips), 2))
 
 
-@styled()
+@drawn
 def interpolations(
     first: Array, between: Array, last: Array, *, ticks: Sequence[str], title: str, note: str = ""
 ) -> Figure:
@@ -137,7 +138,8 @@ def _ticks(values: Array) -> list[str]:
     return [f"{round(v, 1) + 0.0:.1f}".replace("-", "−") if k in shown else "" for k, v in enumerate(values)]
 
 
-def _fitted(names: Sequence[str], letters: int) -> list[str]:
+def _fitted(names: Sequence[str], room: int) -> list[str]:
     """Names of columns, those with more letters than there is room for on two lines and cut."""
-    parts = [name.replace("/", " ").split(" ", 1) if len(name) > letters else [name] for name in names]
-    return ["\n".join(short(word, letters) for word in words) for words in parts]
+    shown = map(legible, names)
+    parts = [name.replace("/", " ").split(" ", 1) if letters(name) > room else [name] for name in shown]
+    return ["\n".join(short(word, room) for word in words) for words in parts]

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from vaekit.plots.style import MUTED, RULE, SERIES, WIDTH, Array, Figure, number, place, sheet, short, styled
+from vaekit.plots.style import MUTED, RULE, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 
-@styled()
+@drawn
 def rate_distortion(names: Sequence[str], rates: Array, distortions: Array, *, title: str, note: str = "") -> Figure:
     """Draw models as points with two standard errors, over lines of one ELBO each: rate + distortion = −ELBO.
 

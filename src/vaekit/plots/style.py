@@ -1,11 +1,12 @@
 """The one style of all figures, the sheet they are drawn on, and the way they are saved."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import cycle, islice
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -14,8 +15,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaekit.files import replacing
+from vaekit.plots.fonts import FAMILY, in_their_fonts, legible, letters
+from vaekit.text import escaped
 
 Array = NDArray[Any]
+P = ParamSpec("P")
 
 INK, MUTED, RULE, PAPER = "#1f2329", "#68707c", "#d5d9de", "#ffffff"
 SERIES = ("#2f7ec0", "#d2622a", "#22b39a")
@@ -35,6 +39,7 @@ STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.facecolor": PAPER,
+    "font.family": FAMILY,
     "font.size": 8,
     "grid.color": RULE,
     "grid.linewidth": 0.5,
@@ -43,6 +48,7 @@ STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "vaekit",
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 7,
@@ -62,9 +68,20 @@ def styled() -> Iterator[None]:
         yield
 
 
+def drawn(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Make a function that draws a figure do so in this style, with names of any letters in it."""
+
+    @wraps(draw)
+    def drawing(*arguments: P.args, **options: P.kwargs) -> Figure:
+        with styled():
+            return in_their_fonts(draw(*arguments, **options))
+
+    return drawing
+
+
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write a figure as ``name.svg`` and ``name.png``, the same bytes every time, and return the path of the first."""
-    path, label = folder / f"{name}.svg", figure.get_label()
+    path, label = folder / f"{name}.svg", escaped(str(figure.get_label()))
     with styled():
         with replacing(path) as file:
             figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Description": label})
@@ -75,7 +92,7 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
 
 def sheet(height: float, title: str, note: str, dpi: float = DPI) -> Figure:
     """A figure whose lower ``height`` inches are free, under a title and a note that are wrapped to its width."""
-    title, note = fill(title, 58), fill(note, 84)
+    title, note = fill(legible(title), 58), fill(legible(note), 84)
     lines, more = title.count("\n") + 1, note.count("\n") + 1 if note else 0
     top = _whole(height + 0.14 + 0.19 * lines + 0.145 * more, dpi)
     figure = Figure(figsize=(WIDTH, top), dpi=dpi)
@@ -107,8 +124,13 @@ def dots(n: int) -> dict[str, Any]:
 
 
 def short(name: str, length: int = 18) -> str:
-    """Cut a name that is too long."""
-    return name if len(name) <= length else name[: length - 1] + "…"
+    """Write a name in letters that can be drawn, and cut it if it is too long."""
+    name = legible(name)
+    if letters(name) <= length:
+        return name
+    while letters(name) >= length:
+        name = name[:-1]
+    return f"{name}…"
 
 
 def number(value: float) -> str:

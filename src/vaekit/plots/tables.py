@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, place, sheet, short, styled
+from vaekit.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, drawn, place, sheet, short
 
 PANELS, SIDE = 12, 1.25  # inches
 
 
-@styled()
+@drawn
 def agreement(true: Array, reconstructed: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
     """Draw reconstructed against true values, both (N, D), by column with R², the part of the variance explained."""
     figure, panels = _panels(columns, title, note)
@@ -28,7 +28,7 @@ def agreement(true: Array, reconstructed: Array, columns: Sequence[str], *, titl
     return figure
 
 
-@styled()
+@drawn
 def marginals(data: Array, drawn: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
     """Draw histograms of each column over the data (N, D) and over draws of the model (M, D)."""
     figure, panels = _panels(columns, title, note)
