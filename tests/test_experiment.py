@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, is_dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from vaekit import Experiment, InputError, Model, Source, choices, choose
+from vaekit.experiment import ADAPTER
 from vaekit.likelihoods import Gaussian
 from vaekit.networks import MLP
 from vaekit.optimizers import SGD
@@ -326,3 +328,11 @@ def test_resuming_takes_a_new_length_and_names_what_it_ignores(caplog: pytest.Lo
     assert choices.extend(in_samples, {"training_samples": 2000}).training_samples == 2000
     with pytest.raises(InputError, match="seed is -1"):
         choices.extend(DIGITS, {"seed": -1})
+
+
+def test_fields_that_joined_later_change_no_older_digest() -> None:
+    tree = ADAPTER.dump_python(DIGITS, mode="json")
+    del tree["data"]["label"], tree["data"]["ignore"]
+    assert DIGITS.digest == sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    changed = [DIGITS.replace("data.label", ""), DIGITS.replace("data.ignore", ["id"])]
+    assert len({DIGITS.digest, *(experiment.digest for experiment in changed)}) == 3

@@ -292,6 +292,29 @@ class TestEvaluate:
         assert not {"elbo", "kl", "log_evidence"} & found.keys()
 
 
+def test_a_table_in_another_order_is_the_same_table(tmp_path: Path) -> None:
+    run = table(tmp_path)
+    before, number = encode(run, tmp_path / "t.csv"), evaluate(run, samples=5)["elbo"]
+    restored = reconstruct(run, tmp_path / "t.csv")
+    rows = [line.split(",") for line in (tmp_path / "t.csv").read_text().splitlines()]
+    lines = [",".join(["id" if i == 0 else str(i), *row[::-1]]) for i, row in enumerate(rows)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    assert np.array_equal(encode(run, tmp_path / "t.csv"), before)
+    assert np.array_equal(reconstruct(run, tmp_path / "t.csv"), restored)
+    assert evaluate(run, samples=5)["elbo"] == number
+    (tmp_path / "t.csv").write_text("a,c\n1,2\n3,4")
+    with pytest.raises(InputError, match=r"lacks 1 of the 2 columns that the model knows .'b'."):
+        encode(run, tmp_path / "t.csv")
+
+
+def test_a_table_of_bits_is_told_what_fits(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 2, (60, 3))
+    (tmp_path / "t.csv").write_text("a,b,c\n" + "\n".join(",".join(map(str, row)) for row in rows))
+    experiment = small(data__name=str(tmp_path / "t.csv")).replace("model.likelihood", "bernoulli")
+    with pytest.raises(InputError, match=r"choose likelihood gaussian; .*save them as a \.npy file"):
+        finished(experiment, tmp_path / "run")
+
+
 def test_show_says_what_a_run_is(run: Run) -> None:
     facts = show(run)
     assert (facts["data"], facts["latent_dim"], facts["likelihood"]) == ("digits", 3, "gaussian")

@@ -47,7 +47,7 @@ def test_a_count_over_whole_numbers_names_the_columns_if_it_is_long(table):
 def test_an_index_and_a_header_of_numbers(table):
     found = check(table(["", *range(4)], beside(ROWS, range(40), first=True)))
     assert (found["shape"], found["columns"]) == ([40, 4], ["0", "1", "2", "3"])
-    assert found["left_out"] == {"column 1": "only numbers the rows"}
+    assert found["left_out"] == {"column 1": "it only numbers the rows"}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_labels_and_columns_to_ignore_are_asked_for(table):
     found = check(path, label="kind", ignore=["name", "a"])
     assert (found["columns"], found["classes"]) == (["b", "c", "d", "label"], {"0": 20, "1": 20})
     assert found["label_column"] == "kind"
-    assert found["left_out"] == {"name": "was to be ignored", "a": "was to be ignored"}
+    assert found["left_out"] == {"name": "named by ignore", "a": "named by ignore"}
     assert check(path, label="", ignore=["name"])["columns"] == [*"abcd", "kind", "label"]
     for wrong in ({"label": "knid"}, {"ignore": ["knid"]}):
         with pytest.raises(InputError, match="has no column 'knid': did you mean 'kind'"):
@@ -114,7 +114,7 @@ def test_row_numbers_are_not_learnt(table, caplog, name, values):
     found = check(table([name, *"abcd"], beside(ROWS, values, first=True)))
     assert found["columns"] == list("abcd")
     assert list(found["left_out"]) == [name or "column 1"]
-    assert "only numbers the rows" in caplog.text
+    assert "it only numbers the rows" in caplog.text
 
 
 def test_what_may_be_row_numbers_is_said(table, caplog):

@@ -60,7 +60,9 @@ def read_table(path: Path, asked: Columns = Columns()) -> Raw:  # noqa: B008 (fr
                 log.info("cells of %s are separated by %s%s", path, SEPARATORS[written.separator], commas)
             return _read(_rows(stream, written.separator, path), path, asked, written)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a UTF-8 text table ({error}): export it again") from error
+        raise InputError(
+            f"{path} is not a UTF-8 text table ({error}): export it again, with every quotation mark closed"
+        ) from error
 
 
 def _rows(stream: IO[str], separator: str, path: Path) -> Iterator[Row]:
@@ -125,12 +127,12 @@ def _layout(
     """Tell the columns apart by their names and by the first line of values."""
     names = distinct(cell.strip() or generic(i) for i, cell in enumerate(header))
     words = {i for i, cell in enumerate(below) if i < len(names) and is_word(cell, written)}
-    left_out = {names[place(name, names, str(path))]: "was to be ignored" for name in asked.ignore}
+    left_out = {names[place(name, names, str(path))]: "named by ignore" for name in asked.ignore}
     free = [i for i, name in enumerate(names) if name not in left_out and name not in (asked.wanted or ())]
     numbering = [i for i in free if named and len(names) > 1 and NUMBERS.fullmatch(header[i].strip().lower())]
     labels = _label_column(names, [i for i in free if i not in numbering], words, path, asked)
     numbering = [i for i in numbering if i != labels]
-    left_out |= {names[i]: "only numbers the rows" for i in numbering if i in words}
+    left_out |= {names[i]: "it only numbers the rows" for i in numbering if i in words}
     kept = [i for i, name in enumerate(names) if i != labels and name not in left_out]
     if asked.wanted is not None:
         if nameless(asked.wanted):
@@ -247,7 +249,7 @@ class Table:
         if asked.wanted is None:
             x, columns = self._without_numbering(x, columns, left_out)
         for name, why in left_out.items():
-            log.info("left out of %s: column %r, which %s", self.path, name, why)
+            log.info("column %r of %s is left out (%s)", name, self.path, why)
         for i in columns:
             if i in self.rounded:
                 raise InputError(
@@ -297,7 +299,7 @@ class Table:
         for k, i in enumerate(columns):
             name = self.layout.names[i]
             if i in self.layout.numbering and len(columns) > 1 and _identifies(x[:, k], self.rounded.get(i)):
-                left_out[name] = "only numbers the rows"
+                left_out[name] = "it only numbers the rows"
                 continue
             kept.append(k)
             if self.rows > 2 and x[0, k] in (0, 1) and np.all(np.diff(x[:, k]) == 1):
