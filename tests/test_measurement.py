@@ -16,9 +16,11 @@ from vaekit import Run, choose, compare, evaluate, load, train
 from vaekit.comparison import _names, curves_of, plane_of
 from vaekit.errors import InputError
 from vaekit.estimates import mean_over_images
+from vaekit.evaluation import verdict
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.evidence import evidence
+from vaekit.evaluation.information import information
 from vaekit.likelihoods import Likelihood
 from vaekit.measurement import NO_DENSITY
 from vaekit.model import Model
@@ -29,9 +31,9 @@ QUICK = Annealing(temperatures=4, chains=2, leapfrog=2)
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few images and steps, so that tests are quick."""
-    monkeypatch.setattr("vaekit.measurement.SLOW_IMAGES", 20)
-    monkeypatch.setattr("vaekit.measurement.BATCH", 20)
-    monkeypatch.setattr("vaekit.measurement.amortization_gap", partial(amortization_gap, steps=3))
+    monkeypatch.setattr("vaekit.measures.SLOW_IMAGES", 20)
+    monkeypatch.setattr("vaekit.evaluations.BATCH", 20)
+    monkeypatch.setattr("vaekit.measures.amortization_gap", partial(amortization_gap, steps=3))
 
 
 class Interrupted(Exception):  # noqa: N818 (no error)
@@ -50,10 +52,10 @@ def test_numbers_are_those_of_each_batch_by_a_seed_of_its_own(run: Run) -> None:
     found = evaluate(run, metrics=["evidence"], samples=7, images=50)
     vae, part = run.vae(), run.data().fixed("test")
     values = []
-    for rows in torch.arange(50).split(20):
+    for rows in torch.arange(60).split(20):
         torch.manual_seed(int(rows[0]))
         values.append(evidence(vae, part.batch(rows), 7)["log_evidence"])
-    expected = mean_over_images(torch.cat(values), 7)
+    expected = mean_over_images(torch.cat(values)[:50], 7)
     assert found["log_evidence"] == {**expected._asdict(), "images": 50}
     assert [each["samples"] for each in found["convergence"]] == [1, 7]
     assert 1 <= found["effective_samples"]["value"] <= 7
@@ -80,19 +82,62 @@ def test_interrupted_measurement_goes_on_to_the_same_numbers(run: Run, tmp_path:
             yield rows
 
     resumed = evaluate(run, metrics=["evidence"], samples=5, images=90, track=count)
-    assert sum(measured) == 50
+    assert measured == [20, 20, 20]
     assert resumed["log_evidence"] == whole["log_evidence"]
 
 
-def test_more_images_cost_only_themselves_and_a_broken_batch(run: Run) -> None:
-    few = evaluate(run, metrics=["evidence"], samples=5, images=50)
-    more = evaluate(run, metrics=["evidence"], samples=5, images=90)
-    values = run.measured(more["per_image"])["log_evidence"]
-    assert few["per_image"] == more["per_image"]
-    assert len(values) == 90
-    assert values[:40].mean() == run.measured(few["per_image"])["log_evidence"][:40].mean()
-    again = evaluate(run, metrics=["evidence"], samples=5, images=40)
-    assert again["log_evidence"]["value"] == pytest.approx(float(values[:40].mean()), abs=1e-12)
+def test_more_images_cost_only_themselves(run: Run) -> None:
+    batches: list[int] = []
+
+    def count(items: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+        for rows in items:
+            batches.append(int(rows[0]))
+            yield rows
+
+    for images in (50, 90, 40):
+        evaluate(run, metrics=["evidence"], samples=5, images=images, track=count)
+    assert batches == [0, 20, 40, 60, 80]
+
+
+@pytest.mark.parametrize("group", ["evidence", "ais", "latents", "samples"])
+def test_a_number_does_not_depend_on_how_many_images_were_measured_before(group: str, run: Run, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metrics": group, "samples": 4, "annealing": QUICK}
+    alone = {
+        n: evaluate(load(shutil.copytree(run.path, tmp_path / str(n) / "small")), images=n, **options)
+        for n in (15, 30, 60)
+    }
+    for n in (30, 15, 60, 15):
+        again = evaluate(run, images=n, **options)
+        changed = ("command",)
+        assert {k: v for k, v in again.items() if k not in changed} == {
+            k: v for k, v in alone[n].items() if k not in changed
+        }
+
+
+def test_numbers_of_an_image_are_the_same_however_many_follow(run: Run, tmp_path: Path) -> None:
+    found = {}
+    for n in (15, 50, 360):
+        other = load(shutil.copytree(run.path, tmp_path / str(n)))
+        evaluate(other, metrics="evidence,ais,latents", samples=4, images=n, annealing=QUICK, full=False)
+        found[n] = {path.name: other.measured(f"measured/{path.name}") for path in (other.path / "measured").iterdir()}
+    assert len(found[15]) == 4  # importance, ais, harmonic, amortization
+    for n in (15, 50):
+        for file, numbers in found[n].items():
+            for name, values in numbers.items():
+                assert len(values) == {15: 20, 50: 60 if "importance" in file else 20}[n]
+                assert torch.equal(values, found[360][file][name][: len(values)]), (file, name)
+
+
+def test_codes_drawn_for_the_information_do_not_depend_on_how_many_follow(run: Run, monkeypatch: Any) -> None:
+    drawn = []
+    monkeypatch.setattr("vaekit.evaluation.information.mean_over_images", lambda values, k: drawn.append(values))
+    for n in (15, 360):
+        torch.manual_seed(0)
+        vae, part = run.vae(), run.data().fixed("test")
+        information(vae, (part.batch(rows) for rows in torch.arange(360).split(100)), n)
+    own_minus_prior = [drawn[0] + drawn[1], drawn[2] + drawn[3]]  # the aggregate, which is of n images, drops out
+    assert len(own_minus_prior[0]) == 15
+    assert torch.allclose(own_minus_prior[0], own_minus_prior[1][:15], atol=1e-5)
 
 
 def test_bf16_is_a_little_off_and_kept_apart(run: Run) -> None:
@@ -181,7 +226,9 @@ def test_bernoulli_on_grey_values_bounds_the_expected_evidence_of_bits_from_belo
 
 def test_latents_come_with_a_verdict(run: Run) -> None:
     found = evaluate(run, metrics=["latents"], images=100)
-    assert found["latents"]["verdict"].startswith(("all 3", "1 of 3", "2 of 3", "posterior collapse"))
+    usage = found["latents"]
+    numbers = (usage["kl_per_unit"], usage["variance_of_means"], usage["expected_variance"])
+    assert found["findings"][0].startswith(verdict.units(*numbers))
     total = sum(found["latents"]["kl_per_unit"])
     parts = found["mutual_information"]["value"] + found["aggregate_kl"]["value"]
     error = math.hypot(found["mutual_information"]["standard_error"], found["aggregate_kl"]["standard_error"])
@@ -232,7 +279,8 @@ def test_differences_are_paired(pair: tuple[Run, Run]) -> None:
     difference = found["rows"][1]["difference"]
     assert difference["value"] == pytest.approx(expected.value)
     assert difference["standard_error"] == pytest.approx(expected.standard_error)
-    assert difference["verdict"] == "better"
+    assert difference["verdict"] == "better on these images"
+    assert found["seeds"].startswith("each configuration has one seed only: the spread over seeds is unknown")
     unpaired = math.hypot(*(row["log_evidence"]["standard_error"] for row in found["rows"]))
     assert difference["standard_error"] < unpaired
 

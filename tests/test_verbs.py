@@ -101,7 +101,7 @@ class TestEncode:
         assert np.array_equal(np.load(tmp_path / "new" / "z.npy"), codes)
 
     def test_active_units(self, run: Run, images: np.ndarray) -> None:
-        with pytest.raises(InputError, match="does not know its active units yet: run 'vaekit evaluate"):
+        with pytest.raises(InputError, match="not measured since it was trained: run vaekit evaluate"):
             encode(run, images, units="active")
         active = evaluate(run, samples=2)["latents"]["active"]
         assert np.array_equal(encode(run, images, units="active"), encode(run, images)[:, active])

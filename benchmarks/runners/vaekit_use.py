@@ -12,7 +12,8 @@ from benchmarks.protocol import Job, seconds, serve
 from benchmarks.runners.vaekit import begin, experiment
 from vaekit import devices
 from vaekit.evaluation.evidence import evidence
-from vaekit.measurement import BATCH, compile_densities
+from vaekit.evaluations import BATCH
+from vaekit.measurement import compile_densities
 
 
 class Evidence:

@@ -4,19 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.stats import t as student_t
 from torch import Tensor
 
 from vaekit.arguments import Place, to_path
-from vaekit.errors import InputError, shown
+from vaekit.errors import InputError, command, shown
 from vaekit.estimates import mean_over_images, plain
+from vaekit.evaluations import evaluations
 from vaekit.plots import Figure, curves, rate_distortion, save
 from vaekit.run import Run
 
 PANELS = {"loss": "Held-out loss", "reconstruction": "Held-out reconstruction", "kl": "Held-out KL"}
 
 
+NUMBERS = ("log_evidence", "elbo", "kl", "reconstruction")
+ANOTHER_SEED = "another seed of the same experiment: no better or worse"
+
+
 def compare(runs: Sequence[Run | Place], *, split: str = "test", out: Place | None = None) -> dict[str, Any]:
-    """Set evaluated runs side by side, with differences to the first image by image.
+    """Set evaluated runs side by side, with differences to the first image by image, and over seeds.
+
+    Runs whose experiments differ by nothing but the seed are one configuration. Two of them are never better or worse
+    than each other; configurations with two seeds or more each are judged by the spread over seeds (Welch's t-test),
+    others by their images alone, which says nothing about other seeds.
 
     Args:
         runs: two or more, or the paths of their folders, evaluated on the same images.
@@ -25,51 +36,142 @@ def compare(runs: Sequence[Run | Place], *, split: str = "test", out: Place | No
             distortion (reconstruction), rate-distortion.svg; each also as .png.
 
     Returns:
-        ``rows``, one a run: its numbers of the split, and ``difference``, the mean over images of its log-evidence less
-        that of the first run, with standard error, images and a verdict in words, and a note where its likelihood is
-        no density of such data; split and binarization.
+        ``rows``, one per run: its numbers of the split, its seed and the number of its configuration, and
+        ``difference``, the mean over images of its log-evidence less that of the first run, with standard error, images
+        and a verdict in words, and a note where its likelihood is not a density of such data; ``configurations``, the
+        mean log-evidence of each over its seeds, with their standard deviation; ``seeds``, what is not known of the
+        spread over seeds, if anything; split and binarization.
 
     Raises:
-        InputError: if a run was not evaluated, or data, split or binarisation differ: such numbers have no order.
+        InputError: if a run was not evaluated since it was trained, or if data, split or binarization differ: such
+            numbers have no order.
     """
     if isinstance(runs, Place):
         raise InputError(f"runs is {shown(runs)}: give a list of two or more")
     opened = [Run.of(run) for run in runs]
     if len(opened) < 2:
         raise InputError(f"{len(opened)} run was given to compare: name at least 2")
-    first = opened[0]
-    for run in opened[1:]:
-        for what in ("digest", "binarization", "split"):
-            ours, theirs = getattr(first.space, what), getattr(run.space, what)
-            if ours != theirs:
-                raise InputError(
-                    f"{first.path} and {run.path} cannot be ranked, their data differ in {what} "
-                    f"({ours[:16]} and {theirs[:16]}): compare runs on the same data"
-                )
+    _refuse_other_data(opened)
     measured = [_measured(run, split) for run in opened]
+    numbers = _numbered([_configuration(run, opened[0]) for run in opened])
+    configurations = _over_seeds(opened, numbers, [values for _, values in measured])
     rows: list[dict[str, Any]] = []
-    for run, (found, values) in zip(opened, measured, strict=True):
-        numbers = {name: found[name] for name in ("log_evidence", "elbo", "kl", "reconstruction")}
-        rows.append({"run": str(run.path), "latent_dim": run.experiment.model.latent_dim, **numbers})
+    for run, number, (found, values) in zip(opened, numbers, measured, strict=True):
+        row = {name: found[name] for name in NUMBERS}
+        row |= {"run": str(run.path), "latent_dim": run.experiment.model.latent_dim}
+        row |= {"seed": run.experiment.seed, "configuration": number}
         if "note" in found:
-            rows[-1]["note"] = found["note"]
-        if len(rows) > 1:
-            rows[-1]["difference"] = difference(values, measured[0][1])
-            if rows[-1].get("note") != rows[0].get("note"):
-                rows[-1]["difference"]["verdict"] = "not comparable, see the notes"
+            row["note"] = found["note"]
+        if rows:
+            row["difference"] = difference(values, measured[0][1])
+            if row.get("note") != rows[0].get("note"):
+                row["difference"]["verdict"] = "not comparable, see the notes"
+            elif number == 1 and row["seed"] != rows[0]["seed"]:
+                row["difference"]["verdict"] = ANOTHER_SEED
+            elif number > 1:
+                judged = configurations[number - 1]["difference"]["verdict"]
+                row["difference"]["verdict"] = judged or _on_these_images(row["difference"]["verdict"])
+        rows.append(row)
     if out is not None:
         folder = to_path(out, "out")
         save(curves_of(opened), folder, "comparison")
         save(plane_of(opened, rows, split), folder, "rate-distortion")
-    return {"split": split, "binarization": first.space.binarization, "rows": plain(rows)}
+    found = {
+        "split": split,
+        "binarization": opened[0].space.binarization,
+        "rows": rows,
+        "configurations": configurations,
+    }
+    single = [str(each["configuration"]) for each in configurations if len(each["seeds"]) == 1]
+    if len(configurations) > 1 and single:
+        which = "each configuration" if len(single) == len(configurations) else f"configuration {', '.join(single)}"
+        found["seeds"] = f"{which} has one seed only: the spread over seeds is unknown, train more with other --seed"
+    return plain(found)
+
+
+def _refuse_other_data(runs: Sequence[Run]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        for what in ("digest", "binarization", "split"):
+            ours, theirs = getattr(first.space, what), getattr(run.space, what)
+            if ours != theirs:
+                named = (first.space.title, run.space.title)
+                words = f"in {what} ({ours} and {theirs})"
+                if what == "digest":
+                    same = f"both are called {named[0]} but hold other examples"
+                    words = f"({same if named[0] == named[1] else ' and '.join(named)})"
+                raise InputError(
+                    f"{first.path} and {run.path} cannot be ranked, their data differ {words}: "
+                    "compare runs on the same data"
+                )
 
 
 def _measured(run: Run, split: str) -> tuple[dict[str, Any], Tensor]:
-    """The last evaluation of a split with a log-evidence, and that of each image."""
-    for found in reversed(run.results().get("evaluations", [])):
-        if found.get("split") == split and "per_image" in found:
-            return found, run.measured(found["per_image"])["log_evidence"]
-    raise InputError(f"{run.path} has no log-evidence of {split} images: run 'vaekit evaluate {run.path}' first")
+    """The last evaluation of a split with a log-evidence, of the weights that the run has, and that of each image."""
+    of_split = [e for e in evaluations(run) if e["split"] == split and {"per_image", *NUMBERS} <= e.keys()]
+    found = next((e for e in reversed(of_split) if "stale" not in e), None)
+    if found is None:
+        why = f"was {of_split[-1]['stale']}" if of_split else "is missing"
+        again = of_split[-1]["command"] if of_split else command("evaluate", run.path, "--split", split)
+        raise InputError(f"the log-evidence of {split} images of {run.path} {why}: run {again} first")
+    values = run.measured(found["per_image"]).get("log_evidence", torch.empty(0))
+    if len(values) < found["images"]:
+        raise InputError(
+            f"{run.path} lacks the log-evidence of each image, {found['per_image']}: "
+            f"copy the folder measured along, or run {found['command']} again"
+        )
+    return found, values[: found["images"]]
+
+
+def _configuration(run: Run, first: Run) -> str:
+    """The digest of an experiment without its seed, and without the place of its data, which are those of the first."""
+    return run.experiment.replace_all({"seed": 0, "data.name": first.experiment.data.name}).digest
+
+
+def _numbered(keys: Sequence[str]) -> list[int]:
+    """Number different keys from 1, in the order in which they appear.
+
+    Example:
+        >>> _numbered(["a", "b", "a"])
+        [1, 2, 1]
+    """
+    order = list(dict.fromkeys(keys))
+    return [1 + order.index(key) for key in keys]
+
+
+def _over_seeds(runs: Sequence[Run], numbers: Sequence[int], values: Sequence[Tensor]) -> list[dict[str, Any]]:
+    """Mean log-evidence of each configuration over its seeds, on the images that all runs have."""
+    images = min(map(len, values))
+    found: list[dict[str, Any]] = []
+    for number in sorted(set(numbers)):
+        members = [k for k, each in enumerate(numbers) if each == number]
+        by_seed = {runs[k].experiment.seed: float(values[k][:images].double().mean()) for k in members}
+        means = np.array([*by_seed.values()])
+        deviation = float(means.std(ddof=1)) if len(means) > 1 else None
+        row = {"configuration": number, "runs": [str(runs[k].path) for k in members], "seeds": [*by_seed]}
+        row |= {"mean": float(means.mean()), "standard_deviation": deviation, "images": images}
+        if found:
+            row["difference"] = _between(row, found[0])
+        found.append(row)
+    return found
+
+
+def _between(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Difference of two configurations by their seeds (Welch's t-test); no verdict where one has a single seed."""
+    found: dict[str, Any] = {"value": ours["mean"] - theirs["mean"], "standard_error": None, "verdict": None}
+    if ours["standard_deviation"] is None or theirs["standard_deviation"] is None:
+        return found
+    parts = [(each["standard_deviation"] ** 2 / len(each["seeds"]), len(each["seeds"])) for each in (ours, theirs)]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / (n - 1) for part, n in parts) if variance else 1.0
+    error = variance**0.5
+    shown = abs(found["value"]) > float(student_t.ppf(0.975, freedom)) * error
+    word = ("better" if found["value"] > 0 else "worse") if shown else "no difference shown"
+    return found | {"standard_error": error, "verdict": f"{word} over seeds"}
+
+
+def _on_these_images(word: str) -> str:
+    return f"{word} on these images" if word in ("better", "worse") else word
 
 
 def difference(ours: Tensor, theirs: Tensor) -> dict[str, Any]:

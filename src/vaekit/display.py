@@ -235,7 +235,9 @@ def headline(found: Mapping[str, Any]) -> float | None:
 
 
 def evaluation(found: Mapping[str, Any]) -> None:
-    """Print an evaluation: each number with its standard error, and what it was measured on."""
+    """Print an evaluation: each number with its standard error, what it was measured on, and what it means."""
+    if "stale" in found:
+        say(f"{found['stale']}, not numbers of this model as it is now; to measure it: {found['command']}")
     for heading, names in (("nats per image", NATS), ("accuracy of codes", SHARES)):
         rows = [
             {
@@ -258,8 +260,18 @@ def evaluation(found: Mapping[str, Any]) -> None:
         say(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
     if "note" in found:
         say(f"note: {found['note']}")
-    if "latents" in found:
-        say(found["latents"]["verdict"])
+    for sentence in found.get("findings", ()):
+        say(sentence)
+    for reason, measures in left_out(found).items():
+        say(f"left out: {measures} ({reason})")
+
+
+def left_out(found: Mapping[str, Any]) -> dict[str, str]:
+    """What an evaluation does not have: by reason, the names of the measures."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in found.get("left_out", {}).items():
+        grouped.setdefault(reason, []).append((NATS | SHARES).get(name, name).strip())
+    return {reason: ", ".join(names) for reason, names in grouped.items()}
 
 
 def quality(found: Mapping[str, Any]) -> None:
@@ -289,6 +301,7 @@ def comparison(found: Mapping[str, Any]) -> None:
             {
                 "run": row["run"],
                 "d": str(row["latent_dim"]),
+                "seed": str(row["seed"]),
                 "log-evidence": _pair(row["log_evidence"], 2),
                 "ELBO": _pair(row["elbo"], 2),
                 "reconstruction": _pair(row["reconstruction"], 2),
@@ -298,9 +311,32 @@ def comparison(found: Mapping[str, Any]) -> None:
         )
     table(rows, tuple(rows[0]))
     say(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
+    if any(len(each["seeds"]) > 1 for each in found["configurations"]):
+        print()
+        seeds(found["configurations"])
+    if "seeds" in found:
+        say(found["seeds"])
     for row in found["rows"]:
         if "note" in row:
             say(f"note on {row['run']}: {row['note']}")
+
+
+def seeds(configurations: Sequence[Mapping[str, Any]]) -> None:
+    """Print the log-evidence of configurations over their seeds."""
+    rows = []
+    for each in configurations:
+        difference, deviation = each.get("difference"), each["standard_deviation"]
+        spread = "" if deviation is None else f" ± {deviation:.2f}"
+        verdict = difference and difference["verdict"]
+        rows.append(
+            {
+                "configuration": f"{each['configuration']}: {', '.join(each['runs'])}",
+                "seeds": str(len(each["seeds"])),
+                "log-evidence ± s.d. over seeds": f"{each['mean']:.2f}{spread}",
+                "difference to the first": f"{_pair(difference, 3)}: {verdict}" if verdict else "",
+            }
+        )
+    table(rows, tuple(rows[0]))
 
 
 def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
@@ -333,7 +369,6 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
     for facts in found:
         last = facts["last"] or {}
         held_out = last.get("validation") or last.get("test") or {}
-        evidence = next((e["log_evidence"] for e in reversed(facts["evaluations"]) if "log_evidence" in e), None)
         rows.append(
             {
                 "run": facts["run"],
@@ -341,13 +376,23 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
                 "model": f"{facts['network']} d={facts['latent_dim']} {facts['likelihood']}",
                 "epochs": f"{last.get('epoch', 0):.4g}",
                 "held-out ELBO": f"{held_out['elbo']:.2f}" if "elbo" in held_out else "",
-                "log-evidence": _pair(evidence, 2),
+                "log-evidence": _evidence(facts["evaluations"]),
             }
         )
     if rows:
         table(rows, tuple(rows[0]))
     else:
         say("no runs here yet")
+
+
+def _evidence(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """The last log-evidence that was measured of the weights there are, or else an older one, marked."""
+    measured = [found for found in reversed(evaluations) if "log_evidence" in found]
+    measured.sort(key=lambda found: "stale" in found)
+    if not measured:
+        return ""
+    value = _pair(measured[0]["log_evidence"], 2)
+    return f"{value}, {measured[0]['stale']}" if "stale" in measured[0] else value
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:

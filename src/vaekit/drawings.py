@@ -15,8 +15,10 @@ from torch import Tensor
 from vaekit import devices, plots
 from vaekit.arguments import Place
 from vaekit.data import Space, Split
-from vaekit.errors import InputError
+from vaekit.errors import InputError, command
+from vaekit.evaluation import verdict
 from vaekit.evaluation.latents import ACTIVE
+from vaekit.evaluations import current
 from vaekit.model import VAE, kl_per_unit
 from vaekit.run import Run
 
@@ -46,7 +48,7 @@ def drawings(
         yield curves(rows, run.space)
     else:
         leave_out("no loss curves: there are no metrics yet")
-    yield from outcomes(run)
+    yield from outcomes(run, leave_out)
     try:
         subject = Subject(run, run.vae(), run.data(data_root, data).fixed("test"))
     except InputError as error:
@@ -61,10 +63,10 @@ def drawings(
         leave_out("no prior samples, no KL: a deterministic auto-encoder has no prior over its codes")
         return
     yield samples(subject) if image else marginals(subject)
-    if subject.kl is None:
+    if subject.kl is None or subject.noise is None:
         leave_out("no KL per unit: prior and posterior do not factorise over the units")
         return
-    yield units(subject, subject.kl)
+    yield units(subject, subject.kl, subject.noise)
 
 
 def named(space: Space) -> str:
@@ -102,18 +104,25 @@ class Subject:
         """Mean KL of each latent unit (d,), or None where there is none by unit."""
         return self._encoded[1]
 
+    @property
+    def noise(self) -> np.ndarray | None:
+        """Mean variance of the posterior of each latent unit (d,), or None where there is no KL by unit."""
+        return self._encoded[2]
+
     @cached_property
-    def _encoded(self) -> tuple[np.ndarray, np.ndarray | None]:
-        means, kl = [], []
+    def _encoded(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        means, kl, noise = [], [], []
         with torch.no_grad():
             for rows in self.rows.split(max(1, min(1000, 2**22 // math.prod(self.run.space.event_shape)))):
                 posterior = self.vae.posterior(self.split.batch(rows))
                 means.append(posterior.mean)
                 try:
                     kl.append(kl_per_unit(posterior, self.vae.prior()))
+                    noise.append(posterior.variance)
                 except (InputError, NotImplementedError):
                     continue
-        return torch.cat(means).numpy(), torch.cat(kl).mean(0).numpy() if kl else None
+        averages = [torch.cat(each).mean(0).numpy() if each else None for each in (kl, noise)]
+        return torch.cat(means).numpy(), averages[0], averages[1]
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -329,22 +338,24 @@ def _columns(space: Space) -> list[str]:
     return list(space.columns or (f"column {k}" for k in range(space.event_shape[0])))
 
 
-def units(subject: Subject, kl: np.ndarray) -> Drawing:
-    """Draw the KL of every latent unit, and say how many matter: a large KL alone may be the same for every x."""
-    active, moving = int((kl > ACTIVE).sum()), int((subject.codes.var(0) > ACTIVE).sum())
+def units(subject: Subject, kl: np.ndarray, noise: np.ndarray) -> Drawing:
+    """Draw the KL of every latent unit, and say how many matter, as the last evaluation does if there is one."""
     figure = plots.kl_per_unit(kl, threshold=ACTIVE, title="KL per latent unit", note=subject.note)
-    used = min(active, moving)
-    advice = f"{used or 'no'} latents would do as well" if used < len(kl) else "more latents might carry more"
-    caption = (
-        f"{active} of {len(kl)} units are active, with a mean KL above {ACTIVE} nats; the posterior means of {moving} "
-        f"vary by more than {ACTIVE} between examples: {advice}."
-    )
+    found = next((e["latents"] for e in reversed(current(subject.run)) if "latents" in e), None)
+    if found:
+        sentence = verdict.units(found["kl_per_unit"], found["variance_of_means"], found["expected_variance"])
+    else:
+        sentence = verdict.units(kl.tolist(), subject.codes.var(0).tolist(), noise.tolist())
+    caption = f"Mean KL of each latent unit; the line is at {ACTIVE} nats. {sentence[0].upper()}{sentence[1:]}."
     return Drawing("kl-per-unit", figure, caption)
 
 
-def outcomes(run: Run) -> Iterator[Drawing]:
+def outcomes(run: Run, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
     """Draw what the last evaluations found: how the evidence grows with its draws, and what samples look like."""
-    evaluations = run.results().get("evaluations", [])
+    evaluations = current(run)
+    if not evaluations and run.results().get("evaluations"):
+        again = command("evaluate", run.path)
+        leave_out(f"no figures of the numbers: they were measured before the last training; {again} measures anew")
     if found := next((e for e in reversed(evaluations) if len(e.get("convergence", ())) > 1), None):
         yield growth(found, run.space)
     if found := next((e for e in reversed(evaluations) if "samples" in e), None):

@@ -1,5 +1,6 @@
-"""The two ways in which vaekit refuses or fails, and the search for the nearest right word."""
+"""The two ways in which vaekit refuses or fails, and what their sentences hold: the nearest right word, a command."""
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
@@ -42,3 +43,13 @@ def shown(value: Any) -> str:
         ('[1, 2]', 80)
     """
     return " ".join(SHORT.repr(value).split())
+
+
+def command(*words: object) -> str:
+    """Write a command of vaekit as it can be pasted into a shell.
+
+    Example:
+        >>> command("evaluate", "my run")
+        "vaekit evaluate 'my run'"
+    """
+    return shlex.join(["vaekit", *map(str, words)])

@@ -37,9 +37,14 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
         >>> mean_over_images(torch.tensor([1.0, 3.0]), samples=1)
         Estimate(value=2.0, standard_error=1.0, samples=1)
     """
-    per_image = per_image.double()
+    per_image = exact(per_image)
     error = per_image.std() / len(per_image) ** 0.5 if len(per_image) > 1 else float("nan")
     return Estimate(float(per_image.mean()), float(error), samples)
+
+
+def exact(x: Tensor) -> Tensor:
+    """Return x in double precision, on the CPU where the device has none, as Apple's GPUs do not."""
+    return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def plain(found: Any) -> Any:

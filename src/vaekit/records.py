@@ -6,6 +6,7 @@ Fields of later versions are kept as they are; what is known must be what it is 
 from typing import (
     Annotated,
     Any,
+    NotRequired,
     Required,  # pydantic reads typing's from Python 3.12 on only
     TypeVar,
     cast,
@@ -116,6 +117,7 @@ class Latents(TypedDict):
     active_by_variance: list[Count]
     ceiling: Number
     verdict: Annotated[Text, Field(min_length=1)]
+    chance: NotRequired[Number | None]
 
 
 class Evaluation(TypedDict, total=False):
@@ -151,6 +153,8 @@ class Evaluation(TypedDict, total=False):
     command: Required[Text]
     note: Annotated[Text, Field(min_length=1)]
     weights: str | None
+    findings: list[Annotated[Text, Field(min_length=1)]]
+    left_out: dict[Text, Text]
 
 
 def _consistent(found: Evaluation) -> Evaluation:
@@ -158,6 +162,10 @@ def _consistent(found: Evaluation) -> Evaluation:
     for name, value in found.items():
         if name not in Evaluation.__annotations__ and isinstance(value, dict) and "standard_error" in value:
             _ESTIMATE.validate_python(value)
+    if usage := found.get("latents"):
+        lengths = {len(usage[name]) for name in ("kl_per_unit", "variance_of_means", "expected_variance")}
+        if len(lengths) > 1 or lengths == {0}:
+            raise ValueError("latents are of unlike numbers of units")
     if quality := found.get("samples"):
         classes = len(quality["confusion"])
         if not {found["split"], "samples"} <= quality["table"].keys():

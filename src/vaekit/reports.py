@@ -16,6 +16,8 @@ from jinja2 import Environment, StrictUndefined
 
 from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
+from vaekit.errors import command
+from vaekit.evaluations import evaluations
 from vaekit.plots import INK, MUTED, PAPER, RULE, save
 from vaekit.run import REPORT, Run
 from vaekit.text import escaped
@@ -103,9 +105,10 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     )
     html = page.from_string(template).render(
         run=run,
+        evaluate=command("evaluate", run.path),
         name=run.path.resolve().name,
         data=named(run.space),
-        evaluations=[_evaluation(e) for e in run.results().get("evaluations", [])],
+        evaluations=[_evaluation(e) for e in evaluations(run)],
         facts=_facts(run),
         experiment=experiment,
         fields=list(_fields(experiment, json.loads(experiment.to_json()))),
@@ -148,7 +151,8 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         for key in known + others
         if evaluation[key].get("images", evaluation["images"]) != evaluation["images"]
     }
-    return {**evaluation, "rows": rows, "fewer": fewer}
+    left_out = [f"{MEASURES.get(name, (name,))[0]}: {why}" for name, why in evaluation.get("left_out", {}).items()]
+    return {**evaluation, "rows": rows, "fewer": fewer, "left_out": left_out}
 
 
 def _estimate(value: float | None, standard_error: float | None, samples: int, **_: Any) -> tuple[str, str, int]:

@@ -24,11 +24,13 @@ from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
-from vaekit.errors import InputError
+from vaekit.errors import InputError, command
+from vaekit.evaluations import current, evaluations
 from vaekit.files import replacing, write
-from vaekit.measurement import Track, evaluate
+from vaekit.measurement import evaluate
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run, find
+from vaekit.subject import Track
 from vaekit.training import Progress, train
 
 log = logging.getLogger("vaekit")
@@ -107,10 +109,17 @@ def encode(
 def _active(run: Run, units: str) -> list[int]:
     if units != "active":
         raise InputError(f"units {units!r} is unknown: choose all or active")
-    for evaluation in reversed(run.results().get("evaluations", [])):
-        if "latents" in evaluation:
-            return evaluation["latents"]["active"]
-    raise InputError(f"{run.path} does not know its active units yet: run 'vaekit evaluate {run.path}' first")
+    found = next((e["latents"] for e in reversed(current(run)) if "latents" in e), None)
+    if found is None:
+        again = command("evaluate", run.path)
+        raise InputError(f"the active units of {run.path} were not measured since it was trained: run {again} first")
+    if not found["active"]:
+        total = sum(found["kl_per_unit"])
+        raise InputError(
+            f"{run.path} has no active units: its {len(found['kl_per_unit'])} latent units carry {total:.2g} nats "
+            "per example in all; give --units all, or train with a smaller beta"
+        )
+    return found["active"]
 
 
 def decode(
@@ -199,7 +208,7 @@ def show(run: Run | Place) -> dict[str, Any]:
         "seed": run.experiment.seed,
         "digest": run.experiment.digest,
         "last": run.last_row(),
-        "evaluations": run.results().get("evaluations", []),
+        "evaluations": evaluations(run),
     }
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from vaekit.errors import InputError
+from vaekit.estimates import exact
 from vaekit.model import VAE
 
 STEPS, LEARNING_RATE, DRAWS = 300, 0.02, 10
@@ -52,13 +53,13 @@ def amortization_gap(
         loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
         optimizer.step()
         schedule.step()
-    gap = torch.zeros(len(x), dtype=torch.float64, device=loc.device)
+    gap = exact(torch.zeros(len(x), device=loc.device))
     with torch.no_grad():
         for _ in range(0, TEST_DRAWS, DRAWS_AT_ONCE):
             noise = torch.randn(DRAWS_AT_ONCE, *loc.shape, dtype=loc.dtype, device=loc.device)
             best = _elbo(vae, x, loc, log_scale, noise)
             guessed = _elbo(vae, x, guess.base_dist.loc, guess.base_dist.scale.log(), noise)
-            gap += (best - guessed).double() * DRAWS_AT_ONCE / TEST_DRAWS
+            gap += exact(best - guessed) * DRAWS_AT_ONCE / TEST_DRAWS
     return gap
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float64
 from pydantic import Field
 from torch import Tensor
 
-from vaekit.estimates import Estimate, mean_over_images
+from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.evaluation.bridges import Bridge, from_encoder, from_prior
 from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, transition
 from vaekit.model import VAE
@@ -91,10 +91,10 @@ def anneal(
     Upwards from z ~ a it is log w with E[w] = p(x); downwards from z ~ p(z | x) it is −log w with E[1/w] = 1/p(x).
     """
     point = evaluate(path, z)
-    log_weight = (betas[1] - betas[0]) * point.log_ratio.double()
+    log_weight = (betas[1] - betas[0]) * exact(point.log_ratio)
     for now, after, step in zip(betas[1:-1], betas[2:], steps, strict=True):
         point, _ = transition(path, now, point, step, leapfrog)
-        log_weight += (after - now) * point.log_ratio.double()
+        log_weight += (after - now) * exact(point.log_ratio)
     return log_weight
 
 

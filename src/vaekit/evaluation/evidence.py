@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.distributions import Delta
 from vaekit.errors import InputError
-from vaekit.estimates import Estimate, mean_over_images
+from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.model import VAE, analytic_kl
 
 ELEMENTS_AT_ONCE = 2**20
@@ -42,25 +42,25 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
     """
     posterior = vae.posterior(x)
     if isinstance(posterior, Delta):
-        return {"reconstruction": -vae.draw(x, 1, posterior).log_likelihood[0].double()}
-    exact = analytic_kl(posterior, vae.prior())
-    log_sum = x.new_full((len(x),), -torch.inf, dtype=torch.float64)
+        return {"reconstruction": -exact(vae.draw(x, 1, posterior).log_likelihood[0])}
+    closed = analytic_kl(posterior, vae.prior())
+    log_sum = exact(x.new_full((len(x),), -torch.inf))
     log_squares, log_likelihood, log_ratio = log_sum.clone(), torch.zeros_like(log_sum), torch.zeros_like(log_sum)
     growth: dict[str, Tensor] = {}
     done, at_once = 0, max(1, ELEMENTS_AT_ONCE // x.numel())
     for checkpoint in sorted({*(k for k in CHECKPOINTS if k < samples), samples}):
         while done < checkpoint:
             draws = vae.draw(x, min(at_once, checkpoint - done), posterior)
-            log_weight = draws.log_weight.double()
+            log_weight = exact(draws.log_weight)
             log_sum = torch.logaddexp(log_sum, log_weight.logsumexp(0))
             log_squares = torch.logaddexp(log_squares, (2 * log_weight).logsumexp(0))
-            log_likelihood += draws.log_likelihood.double().sum(0)
-            if exact is None:
-                log_ratio += (draws.log_posterior - draws.log_prior).double().sum(0)
+            log_likelihood += exact(draws.log_likelihood).sum(0)
+            if closed is None:
+                log_ratio += exact(draws.log_posterior - draws.log_prior).sum(0)
             done += len(log_weight)
         growth[f"{AT}{checkpoint}"] = log_sum - log(checkpoint)
     reconstruction = -log_likelihood / samples
-    kl = log_ratio / samples if exact is None else exact.double()
+    kl = log_ratio / samples if closed is None else exact(closed)
     return {
         "log_evidence": growth[f"{AT}{samples}"],
         "elbo": -(reconstruction + kl),

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from vaekit.errors import InputError
+from vaekit.estimates import exact
 from vaekit.evaluation.bridges import from_prior
 from vaekit.hmc import settle
 from vaekit.model import VAE
@@ -82,6 +83,6 @@ def harmonic(
     if samples <= vae.latent_dim:
         raise InputError(f"samples is {samples}: fitting {vae.latent_dim} latents needs at least {vae.latent_dim + 1}")
     point = settle(from_prior(vae, x).path, 1.0, resampled(vae, x, 2 * samples), transitions, leapfrog, acceptance)
-    z, log_joint = point.z.double(), point.log_density(1.0).double()
+    z, log_joint = exact(point.z), exact(point.log_density(1.0))
     log_ratio = fitted(z[:samples]).log_prob(z[samples:]) - log_joint[samples:]
     return log(samples) - log_ratio.logsumexp(0)

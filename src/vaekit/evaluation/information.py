@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaekit.errors import InputError
-from vaekit.estimates import Estimate, mean_over_images
+from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.model import VAE
 
 CODES_AT_ONCE = 256
@@ -31,8 +32,8 @@ class Information(NamedTuple):
 
 
 @torch.no_grad()
-def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Information:
-    r"""Estimate I(i; z) and KL(q(z) ‖ p(z)) over the images of all batches, with one draw z_i ~ q(z | x_i) an image.
+def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], images: int | None = None) -> Information:
+    r"""Estimate I(i; z) and KL(q(z) ‖ p(z)) over images, with one draw z_i ~ q(z | x_i) per image.
 
     I = (1/N) Σ_i [log q(z_i | x_i) − log q(z_i)],  KL = (1/N) Σ_i [log q(z_i) − log p(z_i)].
 
@@ -44,28 +45,36 @@ def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Infor
     Args:
         vae: the model, in evaluation mode; its posterior must have a density.
         batches: images, (batch, *event) each.
+        images: N, the first so many images of the batches; all if None. The draws of an image do not depend on N if
+            the batches do not.
 
     Raises:
         InputError: if there are fewer than two images.
     """
-    posteriors = [vae.posterior(x) for x in batches]
-    z = torch.cat([q.sample() for q in posteriors])
-    if len(z) < 2:
-        raise InputError(f"images is {len(z)}: the mutual information of the latents needs at least 2")
-    own = torch.cat([q.log_prob(z_q) for q, z_q in zip(posteriors, z.split([*map(_size, posteriors)]), strict=True)])
+    posteriors: list[Distribution] = []
+    codes: list[Tensor] = []
+    left = torch.inf if images is None else images
+    for x in batches:
+        if left <= 0:
+            break
+        q = vae.posterior(x)
+        z = q.sample()
+        if left < len(x):
+            x, z = x[: int(left)], z[: int(left)]
+            q = vae.posterior(x)
+        left -= len(x)
+        posteriors.append(q)
+        codes.append(z)
+    n = sum(map(len, codes))
+    if n < 2:
+        raise InputError(f"images is {n}: the mutual information of the latents needs at least 2")
+    z = torch.cat(codes)
+    own = torch.cat([exact(q.log_prob(z_q)) for q, z_q in zip(posteriors, codes, strict=True)])
     aggregate = torch.cat(
         [
-            torch.cat([q.log_prob(codes[:, None]) for q in posteriors], 1).double().logsumexp(1) - log(len(z))
-            for codes in z.split(CODES_AT_ONCE)
+            exact(torch.cat([q.log_prob(some[:, None]) for q in posteriors], 1)).logsumexp(1) - log(n)
+            for some in z.split(CODES_AT_ONCE)
         ]
     )
-    prior = vae.prior().log_prob(z)
-    return Information(
-        mean_over_images(own.double() - aggregate, 1),
-        mean_over_images(aggregate - prior.double(), 1),
-        log(len(z)),
-    )
-
-
-def _size(q: torch.distributions.Distribution) -> int:
-    return q.batch_shape[0]
+    prior = exact(vae.prior().log_prob(z))
+    return Information(mean_over_images(own - aggregate, 1), mean_over_images(aggregate - prior, 1), log(n))

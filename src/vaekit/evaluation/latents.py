@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vaekit.estimates import exact
 from vaekit.model import VAE, kl_per_unit
 
 ACTIVE = 0.01
@@ -50,7 +51,7 @@ def usage(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Usage:
     kl, means, variances = [], [], []
     for x in batches:
         q = vae.posterior(x)
-        kl.append(kl_per_unit(q, vae.prior()).double())
-        means.append(q.mean.double())
-        variances.append(q.variance.double())
+        kl.append(exact(kl_per_unit(q, vae.prior())))
+        means.append(exact(q.mean))
+        variances.append(exact(q.variance))
     return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0), torch.cat(variances).mean(0))

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from vaekit.errors import InputError
 from vaekit.estimates import Estimate
 
 NEIGHBORS = 5
@@ -38,7 +39,15 @@ def accuracies(
 
     Returns:
         ``nearest_neighbors`` and ``linear_probe``.
+
+    Raises:
+        InputError: if there are fewer than five training codes, or codes of one class only.
     """
+    if len(train) < NEIGHBORS or len(train_labels.unique()) < 2:
+        raise InputError(
+            f"{len(train)} labeled training codes of {len(train_labels.unique())} classes: "
+            f"probes of the codes need at least {NEIGHBORS} of 2 classes"
+        )
     models = {
         "nearest_neighbors": KNeighborsClassifier(NEIGHBORS),
         "linear_probe": make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),

@@ -98,15 +98,21 @@ def measure(
     if split == "train":
         raise InputError("split 'train' is what the classifier learnt from: choose test or validation")
     held_out, train = grey.fixed(split), grey.train
-    n = min(images, len(held_out), len(train))
+    most = min(len(held_out), len(train))
+    n = min(images, most)
+
+    def whole(k: Tensor) -> int:
+        """Images that are drawn for the places k and cut afterwards, so that none depends on how many follow it."""
+        return min(BATCH, most - int(k[0]))
+
     rows, training_rows = (torch.linspace(0, len(part) - 1, n).round().long() for part in (held_out, train))
     mean = torch.stack([block.sum(0) for block in blocks(train)]).sum(0) / len(train)
     kinds: dict[str, Callable[[Tensor], Tensor]] = {
         split: lambda k: held_out.batch(rows[k]),
-        "samples": lambda k: vae.sample(len(k)),
+        "samples": lambda k: vae.sample(whole(k))[: len(k)],
         "reconstructions": lambda k: vae.reconstruct(seen.batch(rows[k])),
         "train": lambda k: train.batch(training_rows[k]),
-        "noise": lambda k: torch.rand(len(k), *mean.shape, device=mean.device),
+        "noise": lambda k: torch.rand(whole(k), *mean.shape, device=mean.device)[: len(k)],
         "mean image": lambda k: mean.expand(len(k), *mean.shape),
     }
     labels = {split: _at(held_out, rows), "reconstructions": _at(held_out, rows), "train": _at(train, training_rows)}

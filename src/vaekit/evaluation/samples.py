@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaekit.errors import InputError
-from vaekit.estimates import Estimate
+from vaekit.estimates import Estimate, exact
 from vaekit.evaluation.classifier import Classifier, share
 
 LEGIBLE = 0.9
@@ -53,7 +53,7 @@ def inception_score(probabilities: Float[Tensor, "images classes"], splits: int 
     """
     if not 1 <= splits <= len(probabilities):
         raise InputError(f"{len(probabilities)} images cannot be cut into {splits} splits: give more images")
-    p = probabilities.double()
+    p = exact(probabilities)
     scores = torch.stack([_divergence(p[k::splits]).exp() for k in range(splits)])
     deviation = float(scores.std()) if splits > 1 else float("nan")
     return InceptionScore(float(scores.mean()), deviation, splits, len(p))
@@ -86,7 +86,7 @@ def frechet_distance(
     """
     if min(len(a), len(b)) < 2:
         raise InputError(f"{len(a)} and {len(b)} images have no Fréchet distance: give at least two of each")
-    a, b = a.double(), b.double()
+    a, b = exact(a), exact(b)
     again = torch.stack([_distance(_resampled(a), _resampled(b)) for _ in range(resamples)])
     return Estimate(float(_distance(a, b)), float(again.std()), min(len(a), len(b)))
 

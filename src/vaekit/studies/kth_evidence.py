@@ -15,8 +15,8 @@ from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.annealing import Annealing, annealed
 from vaekit.evaluation.evidence import evidence
 from vaekit.evaluation.harmonic import harmonic
+from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
-from vaekit.measurement import SEED, Track
 from vaekit.model import VAE
 from vaekit.run import Run
 from vaekit.studies.curves import printed
@@ -24,6 +24,7 @@ from vaekit.studies.kth_likelihood import MANY, SPLITS, experiment
 from vaekit.studies.lab import Lab
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
+from vaekit.subject import Track
 
 SCALES = {
     "smoke": Scale(epochs=1, images=2, digits=True),

@@ -19,10 +19,12 @@ from vaekit.evaluation.information import Information, information
 from vaekit.evaluation.latents import Usage, usage
 from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluation.samples import judge
-from vaekit.measurement import SEED, Track, evaluate
+from vaekit.evaluations import SEED, current
+from vaekit.measurement import evaluate
 from vaekit.model import VAE
 from vaekit.run import Run
 from vaekit.studies.scale import Scale
+from vaekit.subject import Track
 
 DRAWS = 10
 """posterior draws an image behind a test ELBO"""
@@ -49,7 +51,7 @@ class Lab:
         """Measure a run by one group of metrics on the test images, unless it was so measured before."""
         run = self.runs[label]
         images = min(self.scale.images, run.space.sizes["test"])
-        for found in run.results().get("evaluations", []):
+        for found in current(run):
             same = (found["split"], found.get("metrics"), found["images"]) == ("test", [metric], images)
             if same and (metric != "samples" or found[metric]["classifier"]["digest"] == self.classifier(label).digest):
                 return found

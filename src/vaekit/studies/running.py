@@ -22,12 +22,12 @@ from vaekit.errors import InputError
 from vaekit.estimates import Estimate, plain
 from vaekit.experiment import Experiment
 from vaekit.files import write
-from vaekit.measurement import Track
 from vaekit.plots import save
 from vaekit.run import EXPERIMENT, Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes
 from vaekit.studies.study import RESULT, Artefact, Key, Result, Row
+from vaekit.subject import Track
 from vaekit.training import Progress, train
 
 log = logging.getLogger("vaekit")

@@ -1,0 +1,171 @@
+"""What the numbers of an evaluation mean: one verdict, a plain sentence with its number for each finding."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vaekit.evaluation.latents import ACTIVE
+
+FEW_DRAWS = 10.0
+"""effective draws below which the log-evidence falls short by more than about 1 / 20 nat, and hides what it misses"""
+LOOSE = 1.0
+"""nats that a bound may lie below what it bounds before it is worth a word"""
+NEAR_CEILING = 0.5
+"""nats below log N from which a mutual information says that N examples are too few"""
+WORTHWHILE = 0.1
+"""nats that a tenth more epochs must promise before training is called unfinished"""
+STEADY, LEAST_ROWS = 3.0, 4
+"""standard errors by which the slope of the held-out ELBO must exceed 0, and rows behind the slope at least"""
+
+
+def verdict(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """Say in plain words what an evaluation and the training behind it show, a sentence for each finding.
+
+    Args:
+        found: an evaluation, as ``evaluate`` returns it.
+        rows: the metrics of the training, if they are to be judged too.
+    """
+    sentences = (_latents(found), _samples(found), _draws(found), _bound(found), _encoder(found), improving(rows))
+    return [sentence for sentence in sentences if sentence]
+
+
+def used_units(kl: Sequence[float], variance: Sequence[float], noise: Sequence[float]) -> list[int]:
+    """Return the units with more than 0.01 nats of KL, of whose variance the posterior means make up more than 1 %.
+
+    Example:
+        >>> used_units([2.0, 1.0, 1e-4], [0.9, 0.0, 1e-4], [0.1, 0.2, 1.0])
+        [0]
+    """
+    each = enumerate(zip(kl, variance, noise, strict=True))
+    return [j for j, (nats, means, draws) in each if nats > ACTIVE and means > ACTIVE * (means + draws)]
+
+
+def units(kl: Sequence[float], variance: Sequence[float], noise: Sequence[float]) -> str:
+    """Say how many latent units are used.
+
+    Args:
+        kl: mean KL of each unit, (d,) nats.
+        variance: Var_x(E_q[z_j | x]) of each, (d,).
+        noise: E_x(Var_q[z_j | x]) of each, (d,).
+
+    Example:
+        >>> units([2.0, 1e-4], [0.9, 1e-4], [0.1, 1.0])
+        '1 of 2 latent units is unused: 1 latent would do as well'
+    """
+    d, used = len(kl), len(used_units(kl, variance, noise))
+    if max(kl) <= ACTIVE:
+        return (
+            f"posterior collapse: no latent unit carries more than {ACTIVE} nats per example, "
+            f"all {d} together {sum(kl):.2g} nats"
+        )
+    if not used:
+        return (
+            f"no latent unit is used: the KL is {sum(kl):.2g} nats per example, but less than {ACTIVE:.0%} of the "
+            "variance of the codes comes from x"
+        )
+    if used < d:
+        are, latents = ("is" if d - used == 1 else "are"), ("latent" if used == 1 else "latents")
+        return f"{d - used} of {d} latent units {are} unused: {used} {latents} would do as well"
+    return f"{'the only latent unit is' if d == 1 else f'all {d} latent units are'} used: more may carry more"
+
+
+def _latents(found: Mapping[str, Any]) -> str | None:
+    usage = found.get("latents")
+    if not usage:
+        return None
+    numbers = (usage["kl_per_unit"], usage["variance_of_means"], usage["expected_variance"])
+    probe, mutual, chance = found.get("linear_probe"), _value(found, "mutual_information"), usage.get("chance")
+    if used_units(*numbers) or probe is None or mutual is None or chance is None:
+        return units(*numbers)
+    if probe["value"] - chance <= STEADY * (probe["standard_error"] or 0.0):
+        return units(*numbers)
+    return (
+        f"{units(*numbers)}; classes still differ in the posterior means once these are scaled up "
+        f"(linear probe {probe['value']:.3f}), but a draw of z carries {max(0.0, mutual):.2g} nats about x"
+    )
+
+
+def _samples(found: Mapping[str, Any]) -> str | None:
+    aggregate, mutual = _value(found, "aggregate_kl"), _value(found, "mutual_information")
+    usage = found.get("latents")
+    if aggregate is None or mutual is None or not usage:
+        return None
+    kl, ceiling = sum(usage["kl_per_unit"]), usage["ceiling"]
+    if aggregate < max(LOOSE, kl / 2):
+        return None
+    numbers = f"the KL of all codes to the prior is {aggregate:.1f} of {kl:.1f} nats"
+    if mutual > ceiling - NEAR_CEILING:
+        images = found["aggregate_kl"].get("images", found.get("images"))
+        return (
+            f"samples will be poor, as far as {images:,} examples can tell: {numbers}, "
+            f"at most, since the mutual information is near its ceiling of {ceiling:.1f} nats"
+        )
+    return f"samples will be poor: {numbers}"
+
+
+def _draws(found: Mapping[str, Any]) -> str | None:
+    effective = found.get("effective_samples")
+    if not effective or effective["value"] is None or effective["value"] >= FEW_DRAWS:
+        return None
+    more = max(1000, 10 * effective["samples"])
+    return (
+        f"only {effective['value']:.1f} of {effective['samples']:,} draws are effective, too few for the log-evidence: "
+        f"use --samples {more} or --ais"
+    )
+
+
+def _bound(found: Mapping[str, Any]) -> str | None:
+    elbo, evidence, more = (_value(found, key) for key in ("elbo", "log_evidence", "ais_minus_importance"))
+    if more is not None and more > max(LOOSE, 2 * (found["ais_minus_importance"]["standard_error"] or 0.0)):
+        return f"the importance bound is loose: annealing finds {more:.1f} nats more, quote the annealed log-evidence"
+    if elbo is not None and evidence is not None and evidence - elbo > LOOSE:
+        return f"the ELBO is a loose bound: it lies {evidence - elbo:.1f} nats below the log-evidence"
+    return None
+
+
+def _encoder(found: Mapping[str, Any]) -> str | None:
+    gap = _value(found, "amortization_gap")
+    if gap is None or gap <= LOOSE:
+        return None
+    return f"the encoder loses {gap:.1f} nats per example (amortization gap): a larger one may gain them"
+
+
+def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say that training was still improving at its end, if the held-out ELBO rose by more than its noise.
+
+    A line is fitted to the last quarter of the rows; its slope must be three standard errors above 0, and a tenth more
+    epochs must promise 0.1 nats.
+
+    Args:
+        rows: of metrics.jsonl.
+    """
+    points = np.array([*_held_out(rows)], dtype=float).reshape(-1, 2)
+    if len(points) < LEAST_ROWS:
+        return None
+    epoch, elbo = points[-max(LEAST_ROWS, len(points) // 4) :].T
+    centered = epoch - epoch.mean()
+    spread = float(centered @ centered)
+    if spread == 0:
+        return None
+    slope = float(centered @ elbo) / spread
+    noise = float(np.sqrt(np.square(elbo - elbo.mean() - slope * centered).sum() / (len(elbo) - 2) / spread))
+    if slope <= STEADY * noise or slope * epoch[-1] / 10 <= WORTHWHILE:
+        return None
+    return (
+        f"training was still improving at its end: the held-out ELBO rose by {slope:.2g} nats per epoch over the last "
+        f"{epoch[-1] - epoch[0]:.3g} epochs, train longer (--resume --epochs {2 * max(1, round(epoch[-1]))})"
+    )
+
+
+def _held_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]:
+    """Epoch and held-out ELBO of each row after the first step."""
+    for row in rows:
+        elbo = (row.get("validation") or row.get("test") or {}).get("elbo")
+        if elbo is not None and np.isfinite(elbo) and row["epoch"] > 0:
+            yield row["epoch"], elbo
+
+
+def _value(found: Mapping[str, Any], name: str) -> float | None:
+    estimate = found.get(name)
+    return estimate["value"] if estimate else None

@@ -1,0 +1,183 @@
+"""The measures of an evaluation, in the groups that are asked for: each a function from a subject to its numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from math import log
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit import evaluations
+from vaekit.errors import InputError
+from vaekit.estimates import mean_over_images
+from vaekit.evaluation import evidence
+from vaekit.evaluation.amortization import amortization_gap
+from vaekit.evaluation.annealing import annealed, bracket
+from vaekit.evaluation.classifier import classifier_for
+from vaekit.evaluation.harmonic import CANDIDATES, MOST_LATENTS, harmonic
+from vaekit.evaluation.information import information
+from vaekit.evaluation.latents import usage
+from vaekit.evaluation.probes import accuracies
+from vaekit.evaluation.quality import measure
+from vaekit.evaluation.samples import LEGIBLE
+from vaekit.evaluation.verdict import units
+from vaekit.subject import CODES_BATCH, Subject
+
+Measure = Callable[[Subject], dict[str, Any]]
+
+SLOW_IMAGES = 100
+"""images of the measures that cost thousands of decodings each, unless ``full``"""
+AGGREGATE_IMAGES = 10_000
+
+
+def _estimate(values: Tensor, samples: int) -> dict[str, Any]:
+    """The mean over images as it is written to results.json."""
+    return mean_over_images(values, samples)._asdict() | {"images": len(values)}
+
+
+def _importance(subject: Subject, images: int) -> dict[str, Tensor]:
+    """Bound and evidence of the first images, (images,) each."""
+    samples = subject.samples
+    return subject.per_image(
+        "importance", {"samples": samples}, images, lambda x: evidence.evidence(subject.vae, x, samples)
+    )
+
+
+def _evidence(subject: Subject) -> dict[str, Any]:
+    values = _importance(subject, subject.images)
+    growth = {name: values.pop(name) for name in list(values) if name.startswith(evidence.AT)}
+    found: dict[str, Any] = {name: _estimate(value, subject.samples) for name, value in values.items()}
+    if subject.run.experiment.model.likelihood.kind == "bernoulli":
+        # What a report of 2021 at KTH calls marginal likelihood: without the KL it is no evidence and no bound.
+        found["kth_marginal_likelihood"] = _estimate(-values["reconstruction"], subject.samples)
+    if growth:
+        counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
+        found["convergence"] = [_estimate(value, k) for k, value in sorted(counts.items())]
+        found["per_image"] = subject.file("importance", {"samples": subject.samples})
+    return found
+
+
+def _slow_images(subject: Subject) -> int:
+    return subject.images if subject.full else min(SLOW_IMAGES, subject.images)
+
+
+def _ais(subject: Subject) -> dict[str, Any]:
+    settings, images = subject.annealing, _slow_images(subject)
+    facts = asdict(settings)
+    values = subject.per_image("ais", facts, images, lambda x: {"ais": annealed(subject.vae, x, settings)})["ais"]
+    importance = _importance(subject, images)["log_evidence"]
+    return {
+        "ais": _estimate(values, settings.chains),
+        "ais_settings": facts,
+        "ais_minus_importance": _estimate(values - importance, settings.chains),
+    }
+
+
+def _simulated(subject: Subject) -> dict[str, Any]:
+    batches = [evaluations.BATCH] * (SLOW_IMAGES // evaluations.BATCH)
+    found = bracket(subject.vae, batches, subject.annealing)
+    return {f"simulated_{name}": each._asdict() | {"images": SLOW_IMAGES} for name, each in found.items()}
+
+
+def _harmonic(subject: Subject) -> dict[str, Any]:
+    if subject.vae.latent_dim > MOST_LATENTS:
+        return {}
+    images, start = _slow_images(subject), {"candidates": CANDIDATES}
+    values = subject.per_image("harmonic", start, images, lambda x: {"harmonic": harmonic(subject.vae, x)})
+    return {"harmonic": _estimate(values["harmonic"], 50)}
+
+
+def _samples(subject: Subject) -> dict[str, Any]:
+    data = subject.run.data(subject.data_root, subject.place, stored=True).to(subject.device)
+    classifier = classifier_for(data, device=subject.device, track=subject.track)
+    quality = measure(
+        subject.vae, classifier, data, subject.part, split=subject.split, images=subject.images, track=subject.track
+    )
+    closest = subject.file("closest", {"images": subject.images})
+    samples, training = quality.closest
+    subject.run.save(closest, {"samples": samples.cpu(), "training": training.cpu()})
+    return {
+        "samples": {
+            "classifier": {"digest": classifier.digest, "accuracy": classifier.accuracy},
+            "legible_above": LEGIBLE,
+            "table": quality.table,
+            "confusion": quality.confusion,
+            "nearest_training_image": quality.nearest,
+            "distance_ratio": quality.distance_ratio,
+            "closest": closest,
+        }
+    }
+
+
+def _latents(subject: Subject) -> dict[str, Any]:
+    _refuse_fixed_posterior(subject)
+    used = usage(subject.vae, subject.batches(subject.part, subject.images))
+    labels = subject.part.labels
+    numbers = (used.kl.tolist(), used.variance.tolist(), used.expected_variance.tolist())
+    return {
+        "latents": {
+            **dict(zip(("kl_per_unit", "variance_of_means", "expected_variance"), numbers, strict=True)),
+            "active": used.active,
+            "active_by_variance": used.active_by_variance,
+            "ceiling": log(min(subject.images, AGGREGATE_IMAGES)),
+            "verdict": units(*numbers),
+            "chance": None if labels is None else float(labels.unique(return_counts=True)[1].max()) / len(labels),
+        }
+    }
+
+
+def _information(subject: Subject) -> dict[str, Any]:
+    _refuse_fixed_posterior(subject)
+    images = min(subject.images, AGGREGATE_IMAGES)
+    whole = min(-(-images // CODES_BATCH) * CODES_BATCH, len(subject.part))
+    carried = information(subject.vae, subject.batches(subject.part, whole), images)
+    return {
+        "mutual_information": carried.mutual_information._asdict() | {"images": images},
+        "aggregate_kl": carried.aggregate_kl._asdict() | {"images": images},
+    }
+
+
+def _amortization(subject: Subject) -> dict[str, Any]:
+    _refuse_fixed_posterior(subject)
+    gap = subject.per_image(
+        "amortization", {}, _slow_images(subject), lambda x: {"gap": amortization_gap(subject.vae, x)}
+    )["gap"]
+    return {"amortization_gap": _estimate(gap, 500)}
+
+
+def _probes(subject: Subject) -> dict[str, Any]:
+    _refuse_fixed_posterior(subject)
+    train, test = subject.data.fixed("train"), subject.part
+    if train.labels is None or test.labels is None or subject.split == "train":
+        return {}
+    codes = [
+        torch.cat([subject.vae.encode(x).cpu() for x in subject.batches(part, AGGREGATE_IMAGES)])
+        for part in (train, test)
+    ]
+    labels = [part[: len(z)].cpu() for part, z in zip((train.labels, test.labels), codes, strict=True)]
+    probes = accuracies(codes[0], labels[0], codes[1], labels[1])
+    return {name: each._asdict() | {"images": len(codes[1])} for name, each in probes.items()}
+
+
+def _refuse_fixed_posterior(subject: Subject) -> None:
+    """Refuse a posterior that is a point, or the prior whatever x is: no encoder is there to be judged."""
+    if subject.run.experiment.model.posterior.kind in ("delta", "standard_normal"):
+        raise InputError("the model has no encoder with a density")
+
+
+GROUPS: Mapping[str, Mapping[str, Measure]] = {
+    "evidence": {"log_evidence": _evidence},
+    "ais": {"ais": _ais, "simulated_gap": _simulated, "harmonic": _harmonic},
+    "samples": {"samples": _samples},
+    "latents": {
+        "latents": _latents,
+        "mutual_information": _information,
+        "amortization_gap": _amortization,
+        "linear_probe": _probes,
+    },
+}
+"""by group: the measures, each under the name of its first number"""
+
+DENSITIES = ("evidence", "ais")
+"""those that decode draws by the million, whose arithmetic may be less precise"""

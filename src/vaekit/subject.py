@@ -1,0 +1,90 @@
+"""What is measured: a run's model on the first images of a split, image by image, each measured once."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaekit import devices, evaluations
+from vaekit.arguments import Place
+from vaekit.data import Data, Split
+from vaekit.devices import Precision
+from vaekit.evaluation.annealing import Annealing
+from vaekit.model import VAE
+from vaekit.run import Run
+
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+
+CODES_BATCH = 1000
+SECONDS_BETWEEN_SAVES = 20.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run's model, the digest of its weights, the split, of which the first images are measured, and how."""
+
+    run: Run
+    vae: VAE
+    weights: str
+    data: Data
+    split: str
+    images: int
+    samples: int
+    full: bool
+    annealing: Annealing
+    precision: Precision
+    device: torch.device
+    data_root: Place | None
+    place: Place | None
+    track: Track
+
+    @property
+    def part(self) -> Split:
+        """The split, its bits fixed."""
+        return self.data.fixed(self.split)
+
+    def batches(self, part: Split, images: int, size: int = CODES_BATCH) -> Iterable[Tensor]:
+        """The first images of a split, in batches."""
+        return (part.batch(rows) for rows in torch.arange(min(images, len(part))).split(size))
+
+    def file(self, name: str, settings: Mapping[str, Any]) -> str:
+        """Where numbers of each image are kept: a name that changes with weights, data, split and settings."""
+        facts = evaluations.facts_of(self.run, self.split, self.precision)
+        return evaluations.numbers_file(name, {**facts, **settings}, self.weights)
+
+    def per_image(
+        self, name: str, settings: Mapping[str, Any], images: int, measure: Callable[[Tensor], Mapping[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Measure images in whole batches, each by a seed of its own, and keep what is found in the run.
+
+        So the numbers of an image do not depend on how many follow it, an interrupted measurement goes on where it
+        stopped, more images cost only themselves, and runs are compared image by image.
+
+        Returns:
+            numbers of the first ``images``, (images,) each, in the order of their names.
+        """
+        file, batch = self.file(name, settings), evaluations.BATCH
+        last = min(-(-images // batch) * batch, len(self.part))
+        kept = self.run.measured(file)
+        have = min((len(values) for values in kept.values()), default=0)
+        whole = have if have == len(self.part) else have // batch * batch
+        parts = [{n: values[:whole] for n, values in kept.items()}] if whole else []
+        saved = time.monotonic()
+        try:
+            for rows in self.track(torch.arange(whole, last).split(batch)) if whole < last else ():
+                with devices.seeded(evaluations.SEED + int(rows[0]), self.device):
+                    parts.append({n: values.cpu() for n, values in measure(self.part.batch(rows)).items()})
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    self.run.save(file, _joined(parts))
+                    saved = time.monotonic()
+        finally:
+            if parts and whole < last:
+                self.run.save(file, _joined(parts))
+        return {n: values[:images] for n, values in sorted(_joined(parts).items())}
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
