@@ -336,3 +336,21 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
     assert DIGITS.digest == sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     changed = [DIGITS.replace("data.label", ""), DIGITS.replace("data.ignore", ["id"])]
     assert len({DIGITS.digest, *(experiment.digest for experiment in changed)}) == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "batch_size",
+        "training_samples",
+        "early_stopping",
+        "seed",
+        "model.latent_dim",
+        "objective.samples",
+        "data.seed",
+        "epochs",
+    ],
+)
+def test_numbers_beyond_64_bits_are_refused(path: str) -> None:
+    with pytest.raises(InputError, match=rf"{path} is 1\D?0.*: give a number less than \d+"):
+        Experiment(data=Source(name="digits")).replace(path, 10**23)

@@ -165,6 +165,7 @@ class TestDecode:
             (np.zeros((4, 7)), r"z has shape \(4, 7\); .* decodes finite latents of shape \(N, 3\)"),
             (np.zeros(3), r"z has shape \(3,\)"),
             (np.full((2, 3), np.inf), "holds NaN or infinity"),
+            (np.full((2, 3), 1e300), r"z has values beyond 3.4e38, the end of single precision"),
             (Path("nope.npy"), r"nope\.npy"),
         ],
     )

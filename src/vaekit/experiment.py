@@ -16,9 +16,7 @@ from vaekit.model import Model
 from vaekit.objectives import ELBO, ObjectiveSpec
 from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
-from vaekit.specs import explain, spec
-
-Count = Annotated[int, Field(gt=0)]
+from vaekit.specs import Count, Whole, explain, spec
 
 PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
 """posteriors for one objective only, which takes no other"""
@@ -46,13 +44,13 @@ class Experiment:
     """how it is minimised"""
     schedule: Schedule = Constant()
     """factor on the learning rate over the epochs"""
-    epochs: Annotated[float, Field(gt=0)] = 10
+    epochs: Annotated[float, Field(gt=0, lt=1e15)] = 10
     """length of training in passes over the training images"""
     training_samples: Count | None = None
     """length of training in images seen; takes the place of epochs"""
     batch_size: Count = 100
     """images a step"""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Whole = 0
     """of weights, order and noise"""
     precision: Precision = "fp32"
     """of the networks' matrix products"""

@@ -1,11 +1,10 @@
 """The model: a VAE is a prior, a posterior and a likelihood."""
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
@@ -16,7 +15,7 @@ from vaekit.likelihoods import Bernoulli, Likelihood
 from vaekit.networks import MLP, Network, initialize
 from vaekit.posteriors import Gaussian, Posterior
 from vaekit.priors import Prior, StandardNormal
-from vaekit.specs import spec
+from vaekit.specs import Count, spec
 
 
 class Draws(NamedTuple):
@@ -172,7 +171,7 @@ def kl_per_unit(q: Distribution, p: Distribution) -> Float[Tensor, "batch latent
 class Model:
     """The architecture: which prior, posterior, likelihood and network, and how many latents."""
 
-    latent_dim: Annotated[int, Field(gt=0)] = 10
+    latent_dim: Count = 10
     """number of latents"""
     network: Network = MLP()
     """the encoder's layers; the decoder mirrors them"""

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from vaekit.errors import InputError
 from vaekit.linear import Linear
-from vaekit.specs import spec
+from vaekit.specs import Count, Whole, spec
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
-Positive = Annotated[int, Field(gt=0)]
-Widths = tuple[Positive, ...]
+Widths = tuple[Count, ...]
 Activation = Literal["tanh", "relu", "leaky_relu", "leaky_relu_0.2", "elu", "silu", "gelu"]
 Initialization = Literal["torch", "glorot"] | Annotated[float, Field(gt=0)]
 
@@ -156,11 +155,11 @@ class MLP:
 class Layer:
     """One layer of a convolutional decoder that is not the mirror of its encoder."""
 
-    channels: Positive | None = None
+    channels: Count | None = None
     """output channels; the last layer has none, the likelihood decides"""
-    stride: Positive = 1
+    stride: Count = 1
     """step of the kernel: how many times larger the result is"""
-    padding: Annotated[int, Field(ge=0)] | None = None
+    padding: Whole | None = None
     """None: the result is ``stride`` times as large, or as small if the convolution is not transposed"""
     transposed: bool = True
     """a transposed convolution, or a plain one"""
@@ -194,9 +193,9 @@ class Conv:
     """output channels of the encoder's convolutions"""
     strides: Widths = (2, 2)
     """their strides, one each"""
-    kernel: Positive = 3
+    kernel: Count = 3
     """side of the square kernels; odd"""
-    hidden: tuple[Positive, ...] = ()
+    hidden: tuple[Count, ...] = ()
     """widths of dense layers between the convolutions and the latents"""
     activation: Activation = "relu"
     """nonlinearity between layers"""

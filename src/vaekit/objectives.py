@@ -13,7 +13,7 @@ from vaekit.distributions import independent
 from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, settle, transition
 from vaekit.model import VAE, Draws, kl_per_unit
 from vaekit.schedules import Constant, Schedule
-from vaekit.specs import spec
+from vaekit.specs import Count, spec
 
 STARTS_AT_ONCE = 10
 """draws from the prior that are decoded at once, for all images of a batch"""
@@ -88,7 +88,7 @@ class ELBO:
     """
 
     kind: Literal["elbo"] = "elbo"
-    samples: Annotated[int, Field(gt=0)] = 1
+    samples: Count = 1
     """posterior draws per image"""
     kl: Literal["analytic", "monte_carlo"] = "analytic"
     """closed form where there is one, or the mean over the draws"""
@@ -194,13 +194,13 @@ class MonteCarloEM:
     """
 
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"
-    leapfrog: Annotated[int, Field(gt=0)] = 10
+    leapfrog: Count = 10
     """leapfrog steps of a trajectory"""
     acceptance: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """share of trajectories to accept, at which the step size aims"""
-    starts: Annotated[int, Field(gt=0)] = 100
+    starts: Count = 100
     """prior draws among which the start of a new chain is chosen"""
-    transitions: Annotated[int, Field(gt=0)] = 20
+    transitions: Count = 20
     """trajectories of a new chain"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:

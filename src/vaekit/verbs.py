@@ -24,6 +24,7 @@ from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
+from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current, evaluations
 from vaekit.files import replacing, write
@@ -144,7 +145,7 @@ def decode(
             f"z has shape {latents.shape}{'' if np.isfinite(latents).all() else ' and holds NaN or infinity'}; "
             f"{run.path} decodes finite latents of shape (N, {vae.latent_dim})"
         )
-    parts = torch.from_numpy(latents.astype(np.float32)).split(ENCODING_BATCH)
+    parts = torch.from_numpy(as_float32(latents, "z")).split(ENCODING_BATCH)
     return _written(run.space.restore(torch.cat([vae.decode(part.to(target)).cpu() for part in parts])), out)
 
 

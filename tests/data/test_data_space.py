@@ -93,3 +93,22 @@ def test_spaces_and_sources_survive_json():
     for value in (Source(name="digits").load().space, Source(name="photos", image_size=(28, 20))):
         adapter = TypeAdapter(type(value))
         assert adapter.validate_json(adapter.dump_json(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"scale": [1.0]}, "shift and scale do not have one number per column"),
+        ({"shift": [1.0], "scale": [1.0]}, "shift and scale do not have one number per column"),
+        (
+            {"event_shape": [2], "shift": [1.0, 2.0], "scale": [1.0]},
+            "shift and scale do not have one number per column",
+        ),
+        ({"event_shape": [1, -4, 3]}, r"event_shape\[1\] is -4: give a number greater than 0"),
+        ({"event_shape": [4, 3]}, r"event_shape \(4, 3\) is neither \(C, H, W\) nor \(D,\)"),
+        ({"event_shape": [1, 4, 10**30]}, r"event_shape\[2\] is 1000.*: give a number less than 9223372036854775808"),
+    ],
+)
+def test_facts_that_contradict_each_other_are_refused(facts, words):
+    with pytest.raises(InputError, match=words):
+        space(**facts)

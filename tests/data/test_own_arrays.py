@@ -1,5 +1,6 @@
 """Arrays of one's own: what their values and axes mean, and what is refused."""
 
+import errno
 import io
 import pickle
 import zipfile
@@ -207,3 +208,39 @@ def test_other_files_are_refused(tmp_path):
         Source(name=str(tmp_path / "x.pkl")).load()
     with pytest.raises(InputError, match=r"image_size \(--image-size\) is for image folders"):
         Source(name=saved(tmp_path / "x.npy", LEVELS), image_size=8).load()
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 15, "(" * 3000, "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 8)}", "1" * 9000]
+)
+def test_headers_that_trip_the_parser_are_refused(tmp_path, text):
+    content = b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text.encode() + b"\n" + bytes(80)
+    (tmp_path / "x.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(InputError, match=rf"{name} is truncated or not a {name[1:]} file \(.*header"):
+            Source(name=str(tmp_path / name)).load()
+
+
+def test_damaged_lzma_members_are_refused(tmp_path):
+    stream = io.BytesIO()
+    np.save(stream, LEVELS)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x.npy", stream.getvalue())
+    assert Source(name=str(tmp_path / "x.npz")).load().space.event_shape == (1, 6, 5)
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[40:70] = b"\xff" * 30
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"x.npz is truncated or not a .npz file"):
+        Source(name=str(tmp_path / "x.npz")).load()
+
+
+def test_a_limit_of_address_space_is_not_called_a_damaged_file(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    np.save(tmp_path / "x.npy", LEVELS)
+    monkeypatch.setattr("vaekit.data.disk.mmap.mmap", refuse)
+    with pytest.raises(InputError, match=r"x.npy of 0.0 GiB cannot be mapped into memory: raise this process's limit"):
+        Source(name=str(tmp_path / "x.npy")).load()

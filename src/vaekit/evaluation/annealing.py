@@ -18,14 +18,12 @@ from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.evaluation.bridges import Bridge, from_encoder, from_prior
 from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, transition
 from vaekit.model import VAE
-from vaekit.specs import spec
+from vaekit.specs import Count, spec
 
 PILOTS, WARM_UP = 4, 10
 """chains an image that find the step sizes, and their transitions before the first temperature"""
 STEEPNESS = 4.0
 """δ of the sigmoid schedule"""
-
-Count = Annotated[int, Field(gt=0)]
 
 
 @spec
