@@ -169,7 +169,7 @@ def test_what_needs_a_copy_larger_than_memory_is_refused(everything_is_large, tm
         with pytest.raises(InputError, match=sentence):
             Source(name=str(tmp_path / "y.npy"), split=SPLIT).load()
     np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(200, 10)))
-    with pytest.raises(InputError, match=r"z.npy takes .*: rows of real numbers are standardised in memory"):
+    with pytest.raises(InputError, match=r"z.npy takes .*: rows of real numbers are standardized in memory"):
         Source(name=str(tmp_path / "z.npy"), split=SPLIT).load()
 
 
