@@ -6,11 +6,12 @@ READY := .venv/.ready
 BENCH := benchmarks/.venv
 DEVICE ?= cpu
 
-.PHONY: help demo check test docs bench clean
+.PHONY: help demo check test storm docs bench clean
 
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
 	@echo "make test   check and test everything (four minutes)"
+	@echo "make storm  kill and damage runs at random for some minutes"
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"
 	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
@@ -32,6 +33,9 @@ check: $(READY)
 
 test: check
 	$(BIN)/pytest
+
+storm: $(READY)
+	STORM_ROUNDS=100 $(BIN)/pytest tests/test_storm.py
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

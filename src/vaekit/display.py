@@ -257,7 +257,7 @@ def evaluation(found: Mapping[str, Any]) -> None:
     say(f"{found['images']} {found['split']} images, binarization {found['binarization']}")
     if "effective_samples" in found:
         effective = found["effective_samples"]
-        say(f"{effective['value']:.1f} of {effective['samples']} draws are effective")
+        say(f"{_number(effective['value'], 1)} of {effective['samples']} draws are effective")
     if "note" in found:
         say(f"note: {found['note']}")
     for sentence in found.get("findings", ()):

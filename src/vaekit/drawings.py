@@ -361,7 +361,9 @@ def outcomes(run: Run, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
     if found := next((e for e in reversed(evaluations) if "samples" in e), None):
         yield confusion(found, run.space)
         yield classes(found, run.space)
-        if closest := run.measured(found["samples"]["closest"]):
+        closest = run.measured(found["samples"]["closest"])
+        shapes = [values.shape[1:] for name, values in closest.items() if name in ("samples", "training")]
+        if shapes == [run.space.event_shape] * 2:
             yield neighbors(found, closest, run.space)
 
 
@@ -392,11 +394,16 @@ def confusion(found: dict[str, Any], space: Space) -> Drawing:
     judge = f"classifier of {accuracy:.2f}\u00a0% accuracy"
     figure = plots.confusion(
         counts,
-        space.classes,
+        _classes(space, len(counts)),
         title="What reconstructions are taken for",
         note=f"{named(space)}, {counts.sum():,} {found['split']} examples; {judge}",
     )
     return Drawing("confusion", figure, "Class of the input against class of its reconstruction.")
+
+
+def _classes(space: Space, number: int) -> tuple[str, ...] | None:
+    """The names of so many classes, if the data name as many."""
+    return space.classes if len(space.classes or ()) == number else None
 
 
 def classes(found: dict[str, Any], space: Space) -> Drawing:
@@ -406,7 +413,7 @@ def classes(found: dict[str, Any], space: Space) -> Drawing:
     counts["samples"] = np.array(table["samples"]["class_counts"])
     figure = plots.class_counts(
         counts,
-        space.classes,
+        _classes(space, len(counts["samples"])),
         title="What samples are taken for",
         note=f"{named(space)}, {counts['samples'].sum():,} images of each kind, by likeliest class",
     )

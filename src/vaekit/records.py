@@ -20,10 +20,10 @@ from vaekit.estimates import plain
 
 T = TypeVar("T")
 
-LIMIT = 2**53
-"""numbers beyond it are damage: no count, time or density comes near"""
+LIMIT, LARGEST = 2**53, 1e100
+"""counts and times, and other numbers, beyond which they are damage"""
 
-Number = Annotated[float, Field(ge=-LIMIT, le=LIMIT)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Time = Annotated[float, Field(ge=0, le=LIMIT)]
 Count = Annotated[int, Field(ge=0, le=LIMIT)]
 Text = Annotated[str, Field(max_length=10_000)]

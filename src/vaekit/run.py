@@ -229,10 +229,10 @@ class Run:
             refuse_irregular(path)
             with safe_open(path, "pt") as file:
                 found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, ValueError, RuntimeError, SafetensorError):
+        except (OSError, ValueError, RuntimeError, MemoryError, SafetensorError):
             return {}
-        lengths = {len(values) if values.ndim and values.is_floating_point() else -1 for values in found.values()}
-        return found if len(lengths) == 1 and min(lengths) > 0 else {}
+        same = len({values.shape[:1] for values in found.values()}) == 1
+        return found if same and all(map(_sane, found.values())) else {}
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
         """Write tensors, and facts as JSON in their header, to a safetensors file of the run."""
@@ -269,6 +269,13 @@ class Run:
             for folder in FOLDERS:
                 remove_leftovers(self.path / folder)
             yield
+
+
+def _sane(values: Tensor) -> bool:
+    """Whether these can be numbers of images: an axis of images, and no size that no measurement yields."""
+    if values.dtype not in (torch.float32, torch.float64) or not values.ndim or not values.numel():
+        return False
+    return bool(values.nan_to_num(0, 0, 0).abs().amax() < records.LARGEST)
 
 
 def make(path: Path) -> None:
@@ -386,7 +393,7 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
         raise InputError(f"{path} does not exist: the run has no weights yet, train it or resume it") from None
     except InputError:
         raise
-    except (SafetensorError, OSError, ValueError, RecursionError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError, RuntimeError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it or train again") from None
 
 
