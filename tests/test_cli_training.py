@@ -170,7 +170,7 @@ def test_a_terminal_shows_a_bar_and_ctrl_c_saves(folder: Path) -> None:
     assert Run(folder / "run").metrics()[-1]["epoch"] >= 100
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(
     number: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +192,28 @@ def test_a_signal_saves_and_says_how_to_go_on(
     monkeypatch.chdir(folder)
     assert main(["train", "--resume", "--no-report", "--run", "run"]) == 0
     assert same(Run(folder / "run"), finished(experiment, folder / "whole"))
+
+
+def test_nohup_keeps_a_training_going(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_step = Training.take_step
+
+    def hung_up(self: Training, stored: Tensor) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        take_step(self, stored)
+
+    monkeypatch.setattr(Training, "take_step", hung_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main([*TRAIN, "--epochs", "0.1", "--run", "run"]) == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_whole_epochs_are_shown_where_they_end(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "--epochs", "3", "--batch-size", "900", "--run", "run"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["0/3", "1/3", "2/3", "3/3"]
 
 
 def test_a_second_ctrl_c_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

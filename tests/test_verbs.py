@@ -345,3 +345,20 @@ def test_the_demo_is_quick_and_complete(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "demo" / "report.html").is_file()
     assert found["elbo"]["value"] > 5
     assert load(tmp_path / "demo").metrics()[-1]["epoch"] == pytest.approx(400, abs=0.2)
+
+
+def test_samples_come_in_batches_of_the_same_numbers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with seeded(3, CPU):
+        expected = run.vae().sample(25).numpy()
+    assert np.array_equal(sample(run, 25, seed=3), expected)
+    noisy = sample(run, 8, seed=3, noise=True)
+    monkeypatch.setattr("vaekit.verbs.ENCODING_BATCH", 8)
+    np.testing.assert_allclose(sample(run, 25, seed=3), expected, atol=1e-6)
+    assert np.array_equal(sample(run, 25, seed=3, noise=True), sample(run, 25, seed=3, noise=True))
+    assert np.array_equal(sample(run, 8, seed=3, noise=True), noisy)
+
+
+@pytest.mark.parametrize("n", [10**12, 10**18])
+def test_more_samples_than_the_memory_holds_are_refused(n: int, run: Run) -> None:
+    with pytest.raises(InputError, match=f"n is {n}: so many samples take .* GiB of memory, .* ask for fewer"):
+        sample(run, n)

@@ -166,7 +166,19 @@ def _live(reports: Iterable["Report"]) -> Iterator["Report"]:
 
 
 def _epoch(report: "Report") -> str:
-    return f"epoch {round(report.epoch, 1):g}/{report.epochs:g}"
+    return f"epoch {min(whole(report.epoch, report.step), report.epochs):g}/{report.epochs:g}"
+
+
+def whole(epoch: float, step: int) -> float:
+    """Passes over the training images as they are shown: at the step that ends one, whole; otherwise with one digit.
+
+    A batch may straddle two passes, so that a step seldom ends where they meet.
+
+    Example:
+        >>> whole(2.068, 26), whole(2.147, 27)
+        (2, 2.1)
+    """
+    return int(epoch) if step and epoch - int(epoch) < epoch / step else round(epoch, 1)
 
 
 def terms(train: Mapping[str, float], row: Mapping[str, Any]) -> str:
@@ -355,7 +367,9 @@ def run(facts: Mapping[str, Any]) -> None:
     shown = {name: value for name, value in facts.items() if name not in ("last", "evaluations")}
     last = facts["last"]
     if last:
-        shown["trained"] = f"{last['epoch']:.4g} epochs, {last['step']} steps, {last['seconds']:.1f} s"
+        shown["trained"] = (
+            f"{whole(last['epoch'], last['step']):g} epochs, {last['step']} steps, {last['seconds']:.1f} s"
+        )
         shown["last"] = terms(last["train"], last)
     listing(shown)
     for found in facts["evaluations"]:
@@ -374,7 +388,7 @@ def runs(found: Sequence[Mapping[str, Any]]) -> None:
                 "run": facts["run"],
                 "data": f"{facts['data']} ({facts['binarization']}, {facts['split']})",
                 "model": f"{facts['network']} d={facts['latent_dim']} {facts['likelihood']}",
-                "epochs": f"{last.get('epoch', 0):.4g}",
+                "epochs": f"{whole(last['epoch'], last['step']) if last else 0:g}",
                 "held-out ELBO": f"{held_out['elbo']:.2f}" if "elbo" in held_out else "",
                 "log-evidence": _evidence(facts["evaluations"]),
             }

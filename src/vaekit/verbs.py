@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from io import StringIO
-from math import ceil, sqrt
+from math import ceil, prod, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from vaekit.errors import InputError, command
 from vaekit.evaluations import current, evaluations
 from vaekit.files import replacing, write
 from vaekit.measurement import evaluate
+from vaekit.model import VAE
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run, find
 from vaekit.subject import Track
@@ -37,6 +38,8 @@ from vaekit.training import Progress, train
 log = logging.getLogger("vaekit")
 
 ENCODING_BATCH = 1000
+COPIES = 2
+"""of samples: their batches, and all of them joined"""
 SEED = 0
 
 
@@ -182,13 +185,30 @@ def sample(
         seed: of the draws.
         noise: draw x from p(x | z) in place of its mean.
         out: a .npy file, or a picture for image data, to write them to as well.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        InputError: if so many samples exceed the memory.
     """
     n, seed = to_whole(n, "n"), to_whole(seed, "seed", 0)
     run, target = Run.of(run), devices.choose(device)
+    taken, there = COPIES * 4 * n * prod(run.space.event_shape), devices.memory(torch.device("cpu"))
+    if taken > there:
+        raise InputError(
+            f"n is {n}: so many samples take {taken / 2**30:,.1f} GiB of memory, and {there / 2**30:,.1f} GiB are "
+            "available: ask for fewer at a time, with another seed each"
+        )
     vae = run.vae(target)
     with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
-        return _written(run.space.restore(vae.sample(n, noise).cpu()), out)
+        return _written(np.concatenate([run.space.restore(x) for x in _sampled(vae, n, noise)]), out)
+
+
+@torch.no_grad()
+def _sampled(vae: VAE, n: int, noise: bool) -> Iterator[Tensor]:
+    """Samples in batches, (batch, *event) each, of latents that are drawn at once."""
+    for z in vae.prior().sample(torch.Size((n,))).split(ENCODING_BATCH):
+        likelihood = vae.likelihood(z)
+        yield (likelihood.sample() if noise else likelihood.mean).cpu()
 
 
 def show(run: Run | Place) -> dict[str, Any]:

@@ -23,10 +23,15 @@ class Stopped(Exception):  # noqa: N818 (no error)
     """A training was interrupted; its state is saved in the folder."""
 
 
-def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"]:
-    """Pass on the reports of a training; Ctrl-C or a polite kill ends it at the next one, its state saved.
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""those that end a training with its state saved; Windows has no SIGHUP"""
 
-    A second one ends it at once.
+
+def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"]:
+    """Pass on the reports of a training; Ctrl-C, a polite kill or a closed terminal ends it at the next one.
+
+    Its state is then saved. A second signal ends it at once; one that the process was told to ignore, as nohup does, is
+    ignored.
     """
     stopped: list[int] = []
 
@@ -34,7 +39,9 @@ def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"
         stopped.append(number)
         signal.signal(number, previous[number])
 
-    previous: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (getattr(signal, name) for name in SIGNALS if hasattr(signal, name))
+    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    previous: dict[int, Any] = {number: signal.signal(number, stop) for number in heeded}
     try:
         for report in reports:
             if stopped:
