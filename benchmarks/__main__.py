@@ -41,7 +41,7 @@ def main() -> None:
     kind = machine.kind(chosen.device)
     folder = page.RESULTS if chosen.publish else chosen.results
     stored = folder and folder / f"{kind}.json"
-    result = json.loads(stored.read_text()) if stored and stored.exists() else {"rows": {}}
+    result = json.loads(stored.read_text(encoding="utf-8")) if stored and stored.exists() else {"rows": {}}
     result |= {"kind": kind, "machine": machine.describe(chosen.device)}
     line = f"python -m benchmarks --rows {','.join(chosen.rows)} --rounds {chosen.rounds} --device {chosen.device}"
     line += " --quick" * chosen.quick
@@ -64,9 +64,9 @@ def main() -> None:
             print("\n".join(page.tables(result, name)))
             if stored:
                 stored.parent.mkdir(parents=True, exist_ok=True)
-                stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+                stored.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if chosen.publish:
-        page.PAGE.write_text(page.text(page.stored()))
+        page.PAGE.write_text(page.text(page.stored()), encoding="utf-8")
 
 
 if __name__ == "__main__":

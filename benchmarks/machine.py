@@ -4,7 +4,9 @@ import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+import psutil
 import torch
 
 PACKAGES = ("torch", "vaekit", "pythae", "pyro-ppl", "keras", "jax", "numpy")
@@ -19,9 +21,10 @@ def kind(device: str) -> str:
 
 def describe(device: str) -> dict[str, str]:
     """Processor, cores, vector instructions, memory, and the GPU if it is measured."""
-    with open("/proc/cpuinfo") as file:
-        facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", file.read(), re.MULTILINE))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cpus = Path("/proc/cpuinfo")  # of Linux
+    text = cpus.read_text(encoding="utf-8") if cpus.exists() else ""
+    facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", text, re.MULTILINE))
+    memory = psutil.virtual_memory().total / 2**30
     words = {
         "processor": facts.get("model name", platform.processor()),
         "cores": str(os.cpu_count()),

@@ -9,7 +9,6 @@ import argparse
 import json
 import mmap
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -47,7 +46,9 @@ def generate(path: Path, images: int) -> None:
 
 def memory(field: str) -> int:
     """Read a size of this process, in bytes: VmSize, or RssAnon, which leaves out the pages of files."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(field)
+    )
     return int(line.split()[1]) * 1024
 
 
@@ -92,6 +93,8 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
     trainer.seconds(Split(noise, levels=255, dynamic=True), Split(noise).stream(some_rows(KEPT)))
     before = memory("RssAnon")
     limit = memory("VmSize") + path.stat().st_size + ALLOWED
+    import resource  # which only POSIX has
+
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     began = time.perf_counter()
@@ -153,8 +156,8 @@ def main() -> None:
     text = json.dumps(result, indent=2, ensure_ascii=False)
     print(text)
     if chosen.publish:
-        (page.RESULTS / f"{page.MAP}.json").write_text(text + "\n")
-        page.PAGE.write_text(page.text(page.stored()))
+        (page.RESULTS / f"{page.MAP}.json").write_text(text + "\n", encoding="utf-8")
+        page.PAGE.write_text(page.text(page.stored()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ Result = Mapping[str, Any]
 
 def stored() -> dict[str, Result]:
     """All stored results, by the name of their file: kinds of machines, and memory-map."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def text(results: Mapping[str, Result]) -> str:
@@ -167,4 +167,4 @@ def number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(text(stored()))
+    PAGE.write_text(text(stored()), encoding="utf-8")

@@ -53,7 +53,7 @@ class Job:
 
 def serve(*tasks: Callable[[Job], Any]) -> None:
     """Do the job named by the first argument, one call for each line ``[method, *arguments]`` on standard input."""
-    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no reply
     job = Job(**json.loads(sys.argv[1]))
     work = next(task for task in tasks if task.__name__.lower() == job.task)(job)
@@ -68,7 +68,9 @@ def serve(*tasks: Callable[[Job], Any]) -> None:
 
 def peak_memory() -> float:
     """The largest resident memory of this process so far, in MiB; ru_maxrss would begin with that of its parent."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1024
 
 

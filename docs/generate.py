@@ -52,6 +52,10 @@ def pictures() -> None:
 if __name__ == "__main__":
     page = DOCS / "options.md"
     if "--check" in sys.argv:
-        sys.exit(0 if page.read_text() == options_page() else "docs/options.md is out of date: run 'make docs'")
-    page.write_text(options_page())
+        sys.exit(
+            0
+            if page.read_text(encoding="utf-8") == options_page()
+            else "docs/options.md is out of date: run 'make docs'"
+        )
+    page.write_text(options_page(), encoding="utf-8")
     pictures()

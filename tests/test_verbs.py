@@ -324,16 +324,20 @@ def test_show_says_what_a_run_is(run: Run) -> None:
     assert facts["evaluations"] == []
 
 
-def test_doctor_says_what_a_bug_report_needs_and_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_what_a_bug_report_needs_and_not_where_home_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "frey_face").mkdir()
     (tmp_path / "frey_face" / "frey_rawface.mat").write_bytes(b"")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path.parent)
     monkeypatch.setenv("VAEKIT_DATA", str(tmp_path))
-    facts = doctor()
+    facts = doctor(Path("/data"))
     assert {"vaekit", "python", "torch", "numpy", "device", "threads", "data"} <= facts.keys()
     assert facts["data"]["digits"] == "found"
     assert facts["data"]["frey_face"] == "found"
     assert facts["data"]["kmnist"] == "not here"
-    assert "/" not in json.dumps(facts)
+    assert facts["data roots"][:2] == [str(Path("/data").absolute()), str(Path("~", tmp_path.name))]
+    assert str(tmp_path.parent) not in json.dumps(facts)
 
 
 def test_the_demo_is_quick_and_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

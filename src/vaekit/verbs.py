@@ -24,6 +24,7 @@ from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
+from vaekit.data.fetch import data_roots
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current, evaluations
@@ -256,8 +257,15 @@ def doctor(data_root: Place | None = None) -> dict[str, Any]:
         "device": cuda or "cpu",
         "threads": torch.get_num_threads(),
         "free disk": f"{shutil.disk_usage('.').free / 2**30:.0f} GiB",
+        "data roots": [_without_home(folder) for folder in data_roots(data_root)],
         "data": {str(entry["name"]): "found" if entry["found"] else "not here" for entry in available(data_root)},
     }
+
+
+def _without_home(path: Path) -> str:
+    """Write a path that others may read: ~ stands for the user's own folder."""
+    path, home = path.absolute(), Path.home()
+    return str(Path("~", path.relative_to(home)) if path.is_relative_to(home) else path)
 
 
 def _examples(

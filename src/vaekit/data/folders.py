@@ -122,7 +122,7 @@ def _cached(folder: Path, listing: Listing, options: Options, progress: Progress
             publish(fresh, target)
             found = _read(target)
         index.parent.mkdir(exist_ok=True)
-        (scratch / "index").write_text(target.name)
+        (scratch / "index").write_text(target.name, encoding="utf-8")
         publish(scratch / "index", index)
     if not found:
         raise RunError(f"{target} cannot be read back: check the disk, or set VAEKIT_CACHE to another folder")

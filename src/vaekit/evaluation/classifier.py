@@ -156,7 +156,8 @@ def _save(path: Path, network: Network, facts: dict[str, Any]) -> None:
         folder = scratch / path.name
         folder.mkdir()
         save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, folder / WEIGHTS)
-        (folder / FACTS).write_text(json.dumps(facts | {"digest": _digest(folder / WEIGHTS)}, indent=2) + "\n")
+        text = json.dumps(facts | {"digest": _digest(folder / WEIGHTS)}, indent=2)
+        (folder / FACTS).write_text(f"{text}\n", encoding="utf-8")
         publish(folder, path)
 
 

@@ -12,7 +12,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 @cache
 def _curves() -> dict[tuple[str, str, int, str, str], Curve]:
-    text = (files("vaekit.studies") / "aevb_curves.csv").read_text()
+    text = (files("vaekit.studies") / "aevb_curves.csv").read_text(encoding="utf-8")
     found: dict[tuple[str, str, int, str, str], list[tuple[float, float]]] = {}
     for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
         size = int(row["latent_dim_or_train_size"])
