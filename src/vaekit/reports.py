@@ -5,35 +5,20 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import torch
-from jinja2 import Environment, StrictUndefined
 
 from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.errors import command
 from vaekit.evaluations import evaluations
-from vaekit.plots import INK, MUTED, PAPER, RULE, save
+from vaekit.pages import embedded, render
+from vaekit.plots import save
 from vaekit.run import REPORT, Run
-from vaekit.text import escaped
 
 log = logging.getLogger("vaekit")
-
-COLOURS = {
-    "ink": (INK, "#e4e7eb"),
-    "muted": (MUTED, "#98a1ad"),
-    "rule": (RULE, "#3a414b"),
-    "paper": (PAPER, "#15181d"),
-}
-"""the neutral colours of page and figures, on a light and on a dark screen"""
-
-_dark = " ".join(f"--{name}: {dark};" for name, (_, dark) in COLOURS.items())
-THEME = f"@media (prefers-color-scheme: dark) {{ :root {{ {_dark} }} }}"
 
 VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
 
@@ -97,13 +82,10 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
         _log(line, details)
 
     there = (run.path / REPORT).exists()
-    shown = [(d, _embedded(_saved(run, d))) for d in drawings(run, data_root, data, leave_out, whole=there)]
+    shown = [(d, embedded(_saved(run, d))) for d in drawings(run, data_root, data, leave_out, whole=there)]
     experiment = run.experiment.replace("data.name", run.space.title)
-    template = files("vaekit").joinpath("report.html.j2").read_text("utf-8")
-    page = Environment(
-        autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    html = page.from_string(template).render(
+    page = render(
+        "report",
         run=run,
         evaluate=command("evaluate", run.path),
         name=run.path.resolve().name,
@@ -114,31 +96,14 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
         fields=list(_fields(experiment, json.loads(experiment.to_json()))),
         figures=shown,
         left_out=left_out,
-        light={name: light for name, (light, _) in COLOURS.items()},
-        theme=THEME,
-        version=version("vaekit"),
     )
-    run.write(REPORT, html.encode())
+    run.write(REPORT, page)
     return run.path / REPORT
-
-
-def _shown(value: Any) -> Any:
-    """Escape what no page may hold in a value of the template, but for line breaks, which are spaces there."""
-    return "\n".join(map(escaped, value.split("\n"))) if isinstance(value, str) else value
 
 
 def _saved(run: Run, drawing: Drawing) -> Path:
     with run.writing("figures") as folder:
         return save(drawing.figure, folder, drawing.name)
-
-
-def _embedded(path: Path) -> str:
-    """An .svg file as a data URI, whose neutral colours follow the reader's light or dark screen."""
-    svg = path.read_text("utf-8")
-    for name, (light, _) in COLOURS.items():
-        svg = svg.replace(f": {light}", f": var(--{name}, {light})")
-    svg = svg.replace("*{", f"{THEME} *{{", 1)
-    return "data:image/svg+xml," + quote(svg, safe=" ='/:;,+()")
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
