@@ -1,5 +1,7 @@
 """Tables of one's own: read with or without names, standardised, refused by line and column."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -155,3 +157,13 @@ def test_decimal_commas_between_semicolons(table):
     for cell, content in {"1.5": "a;b\n0,5;1\n1.5;2", "1,234": "a\tb\n1,234\t2\n3\t4"}.items():
         with pytest.raises(InputError, match=f"column 'a' holds '{cell}'"):
             read_input(table(content))
+
+
+@pytest.mark.parametrize(
+    "cell", ["1" * 10**5 + "x", " " * 10**5 + "x", "1_" * 50_000 + "x", "1," * 50_000, "0" * 10**5]
+)
+def test_long_cells_take_no_time(table, cell):
+    began = time.process_time()
+    with pytest.raises(InputError, match="line 2"):
+        read_input(table(f'a,b\n"{cell}",x\n'))
+    assert time.process_time() - began < 5

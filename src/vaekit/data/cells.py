@@ -14,11 +14,12 @@ EXACT = 2**53
 GRID = 5
 """so many evenly spaced numbers are taken for names wherever they start"""
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+# No two repetitions that follow each other may take the same characters, else long cells take quadratic time.
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"\s*[+-]?\d*,\d+(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\s*[+-]?\d+(\.0*)?\s*", re.ASCII)
 _PLAIN = re.compile(r"\s*\d+(\.\d+)?\s*", re.ASCII)
-_NO_NAME = re.compile(r"\s*([+-]?(nan|inf|infinity)|n/?a|null|none|missing|[?]|[\d_.,+\s-]*)\s*", re.IGNORECASE)
+_NO_NAME = re.compile(r"[+-]?(nan|inf|infinity)|n/?a|null|none|missing|[?]|[\d_.,+\s-]*", re.IGNORECASE)
 
 
 class Style(NamedTuple):
@@ -85,7 +86,7 @@ def _cells(lines: Sequence[str], separator: str) -> list[str]:
 
 def is_word(cell: str, style: Style) -> bool:
     """Whether a cell could be a name: not blank, not a number or like one, and not a mark of a missing value."""
-    return style.number(cell) is None and not _NO_NAME.fullmatch(cell)
+    return style.number(cell) is None and not _NO_NAME.fullmatch(cell.strip())
 
 
 def is_header(first: Sequence[str], second: Sequence[str], style: Style, known: Sequence[str] = ()) -> bool:
