@@ -158,7 +158,7 @@ class TestDamage:
             ("model.latent_dim", 4),
             ("model.latent_dim", 10**9),
             ("model.latent_dim", 10**18),
-            ("model.latent_dim", 10**30),
+            ("model.latent_dim", 2**63 - 1),
             ("model.network.hidden", [10**8] * 4),
             ("model.likelihood.scale", "pixel"),
         ],
@@ -178,6 +178,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("path", "value", "words"),
         [
+            ("model.latent_dim", 10**30, f"model.latent_dim is {10**30}: give a number less than"),
             ("epochs", -3, "epochs is -3: give a number greater than 0"),
             ("optimizer.kind", "adm", "optimizer 'adm' is unknown; did you mean 'adam'"),
             ("model.network.hiden", [3], "model.network.hiden is no field; did you mean 'hidden'"),

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from small import finished, same, small
 
-from vaekit import InputError, Run, RunError, encode, evaluate, runs, sample, show, train, training
+from vaekit import InputError, Run, RunError, compare, encode, evaluate, runs, sample, show, train, training
 
 FIRST, COUNT = int(os.environ.get("STORM_FIRST", "0")), int(os.environ.get("STORM_ROUNDS", "3"))
 ROUNDS = range(FIRST, FIRST + COUNT)
@@ -153,6 +153,7 @@ def test_damage_is_a_sentence(number: int, evaluated: Path, tmp_path: Path) -> N
         lambda: runs(path.parent),
         lambda: encode(path, X, units="active"),
         lambda: sample(path, 2),
+        lambda: compare([path, evaluated]),
         lambda: evaluate(path, metrics=["evidence"], samples=5, images=60),
         lambda: resumed(path),
     ):
