@@ -20,7 +20,8 @@ HEAD = """# Options
 
 Every field of an experiment, generated from the specs (`make docs`). Each is set by `--set path=value`, in an
 `experiment.json`, or by `experiment.replace(path, value)`; common ones have flags of their own (`vaekit train --help`).
-A part that comes in kinds is chosen by its kind, `--set model.likelihood=gaussian`; its fields then follow.
+A part that has several kinds is chosen by its kind, `--set model.likelihood=gaussian`; its own fields then apply. A
+field that may be `none` is unset by `--set path=none` (in JSON and Python, `null` and `None`).
 
 | path | of kind | type | default | meaning |
 |---|---|---|---|---|
@@ -30,7 +31,8 @@ A part that comes in kinds is chosen by its kind, `--set model.likelihood=gaussi
 def row(option: Option) -> str:
     """One line of the table."""
     kinds = [part for part in option.location if part not in option.path.split(".")]
-    default = "" if option.default is None else f"`{json.dumps(option.default)}`"
+    unset = "`none`" if option.type.endswith("none") else ""
+    default = unset if option.default is None else f"`{json.dumps(option.default)}`"
     meaning = option.description.replace("|", r"\|")
     words = (f"`{option.path}`", " ".join(kinds), option.type.replace(" | ", ", "), default, meaning)
     return f"| {' | '.join(words)} |\n"

@@ -157,7 +157,7 @@ def test_data_in_memory_are_to_be_saved_first(data: Any) -> None:
         (lambda: vaekit.compare(["a", "b"]), "a is no run"),
         (lambda: vaekit.evaluate("runs/a"), "runs/a is no run"),
         (lambda: choose("digits", set="beta=3"), "set is 'beta=3': give a dictionary"),
-        (lambda: choose("digits", set={3: 3}), "3: a field is named by its dotted path"),
+        (lambda: choose("digits", set={3: 3}), "3 is not a field: give its dotted path"),
         (lambda: choose("digits", preset=3), "preset 3 is unknown; choose from"),
         (lambda: choose("digits", preset=["wei"]), "preset ['wei'] is unknown; did you mean 'wei'?"),
         (lambda: choose("digits", latent_dim=2.5), "model.latent_dim is 2.5: give a whole number"),

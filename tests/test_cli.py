@@ -148,7 +148,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("evaluate runs/small --images 0", ["images is 0", "at least 1"]),
     ("evaluate runs/small --precision fp16", ["precision 'fp16' is unknown: choose fp32 or bf16"]),
     ("evaluate runs/small --annealing chains=0", ["chains is 0", "greater than 0"]),
-    ("evaluate runs/small --annealing chain=8", ["chain is no field", "did you mean 'chains'"]),
+    ("evaluate runs/small --annealing chain=8", ["chain is not a field", "did you mean 'chains'"]),
     ("evaluate runs/small --annealing start=encodr", ["start 'encodr'", "did you mean 'encoder'"]),
     ("evaluate runs/small --annealing temperatures", ["'temperatures'", "write temperatures=value"]),
     ("encode runs/small digits", ["--out", "vaekit encode --help"]),
@@ -266,7 +266,7 @@ class TestOutput:
         assert re.search(r"trained: 3\.\d+ epochs, 38 steps.*\nlast: train/validation: ELBO", capsys.readouterr().out)
         main(["options"])
         out = capsys.readouterr().out
-        assert "epochs=10  (float)\n    length of training in passes over the training images\n" in out
+        assert "epochs=10  (float)\n    length of training, in passes over the training images\n" in out
         main(["data", "fetch", "digits"])
         assert capsys.readouterr().out == "digits is built in\n"
         main(["runs", str(run.path)])

@@ -52,7 +52,7 @@ def test_a_seed_inside_does_not_touch_the_draws_outside() -> None:
 
 
 def test_running_out_of_memory_is_a_sentence() -> None:
-    with pytest.raises(RunError, match="memory ran out at batch_size 100: halve it"):  # noqa: SIM117
+    with pytest.raises(RunError, match="memory ran out with batch_size 100: halve it"):  # noqa: SIM117
         with devices.memory_errors("batch_size 100", "halve it"):
             torch.empty(2**50, dtype=torch.uint8)
 
@@ -148,5 +148,5 @@ def test_apples_devices_are_taken_on_request_with_a_caution(
 ) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert devices.choose("mps").type == "mps"
-    assert "device mps is little tested" in caplog.text
+    assert "device mps has been tested little" in caplog.text
     assert devices.choose("auto").type != "mps"

@@ -128,17 +128,17 @@ def test_two_posteriors_have_an_objective_of_their_own(posterior: str, objective
     [
         ("modle.latent_dim", 3, "'modle.latent_dim': experiment has no field 'modle'; did you mean 'model'?"),
         ("model.piror", "x", "'model.piror': model has no field 'piror'; did you mean 'prior'?"),
-        ("model.network.hiden", [3], "model.network.hiden is no field; did you mean 'hidden'?"),
+        ("model.network.hiden", [3], "model.network.hiden is not a field; did you mean 'hidden'?"),
         ("epochs.x", 3, "epochs has no field 'x'"),
         ("", 3, "experiment has no field ''; choose from batch_size, data"),
         ("model.likelihood", "bernouli", "model.likelihood 'bernouli' is unknown; did you mean 'bernoulli'?"),
-        ("model.network", {"kind": "mlp", "hiden": [3]}, "model.network.hiden is no field; did you mean 'hidden'?"),
+        ("model.network", {"kind": "mlp", "hiden": [3]}, "model.network.hiden is not a field; did you mean 'hidden'?"),
         (
             "model.posterior",
             {"kind": "delta", "head": "log_scale"},
-            "model.posterior.head is no field of 'delta', which has none: leave it out",
+            "model.posterior.head is not a field: 'delta' has none, so leave it out",
         ),
-        ("model", {"latent_dm": 3}, "model.latent_dm is no field; did you mean 'latent_dim'?"),
+        ("model", {"latent_dm": 3}, "model.latent_dm is not a field; did you mean 'latent_dim'?"),
         ("optimizer", "adm", "optimizer 'adm' is unknown; did you mean 'adam'?"),
         ("precision", "bf61", "precision 'bf61' is unknown; did you mean 'bf16'?"),
         ("data.binarization", "dynamc", "data.binarization 'dynamc' is unknown; did you mean 'dynamic'?"),
@@ -151,7 +151,7 @@ def test_two_posteriors_have_an_objective_of_their_own(posterior: str, objective
         ("model.network.hidden", 5, "model.network.hidden is 5: give a list, such as 300,300"),
         ("model.network.hidden", [0], "model.network.hidden[0] is 0: give a number greater than 0"),
         ("model.network.gated", "maybe", "model.network.gated is 'maybe': give true or false"),
-        ("model.network.initialization", "x", "is 'x': give torch or glorot or float"),
+        ("model.network.initialization", "x", "is 'x': give torch, glorot or a number"),
         ("optimizer.betas", [0.9], "optimizer.betas[1] is missing: give it"),
         ("model.prior", 3, "model.prior is 3: give an object with its kind and fields"),
         ("data.name", 5, "data is 5: give the name of a data set"),
@@ -166,13 +166,13 @@ def test_what_is_wrong_is_named_with_its_remedy(path: str, value: Any, words: st
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "this is no JSON: EOF"),
+        ("{", "this is not JSON: EOF"),
         ("[]", "give an object"),
         ("{}", "data is missing: give it"),
-        ('{"data": {"name": "x"}, "epocs": 1}', "epocs is no field; did you mean 'epochs'?"),
+        ('{"data": {"name": "x"}, "epocs": 1}', "epocs is not a field; did you mean 'epochs'?"),
         ('{"data": {"nam": "x"}}', "is"),
-        ("[" * 100_000, "this is no JSON"),
-        (b"\xff\xfe", "this is no JSON"),
+        ("[" * 100_000, "this is not JSON"),
+        (b"\xff\xfe", "this is not JSON"),
     ],
 )
 def test_json_that_is_wrong_is_explained(text: str, words: str) -> None:

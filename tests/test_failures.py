@@ -99,7 +99,7 @@ def test_running_out_of_memory_is_a_sentence(error: Exception, tmp_path: Path, m
         return forward(*arguments)
 
     monkeypatch.setattr(training.Step, "forward", fail)
-    with pytest.raises(RunError, match="memory ran out at batch_size 90: train again with a smaller"):
+    with pytest.raises(RunError, match="memory ran out with batch_size 90: train again with a smaller"):
         finished(small(), tmp_path / "run")
     monkeypatch.undo()
     assert same(finished(small(), tmp_path / "run", resume=True), finished(small(), tmp_path / "whole"))

@@ -112,13 +112,13 @@ def test_kl_without_a_closed_form_is_the_mean_over_draws(x: Tensor) -> None:
     expected = (draws.log_posterior - draws.log_prior).mean(0)
     assert torch.equal(vae.kl(draws), expected)
     assert torch.equal(vae.kl(draws, analytic=False), expected)
-    with pytest.raises(InputError, match="factorised posterior and prior, not MultivariateNormal"):
+    with pytest.raises(InputError, match="factorized posterior and prior, not MultivariateNormal"):
         vae.kl_per_unit(x)
 
 
 def test_kl_of_units_needs_units() -> None:
     vae = built(posterior=Delta())
-    with pytest.raises(InputError, match="factorised"):
+    with pytest.raises(InputError, match="factorized"):
         kl_per_unit(vae.posterior(torch.zeros(2, *EVENT)), vae.prior())
 
 

@@ -263,11 +263,11 @@ def test_the_outputs_of_a_decoder_are_apart() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"channels": (8, 8), "strides": (2,)}, "give each layer one of both"),
-        ({"channels": (), "strides": ()}, "give each layer one of both"),
+        ({"channels": (8, 8), "strides": (2,)}, "give each layer one of each"),
+        ({"channels": (), "strides": ()}, "give each layer one of each"),
         ({"kernel": 4}, "choose an odd one, such as 5"),
-        ({"decoder_layers": ({"channels": 8}, {"channels": 1})}, "each layer but the last"),
-        ({"decoder_layers": ({}, {})}, "each layer but the last"),
+        ({"decoder_layers": ({"channels": 8}, {"channels": 1})}, "every layer except the last"),
+        ({"decoder_layers": ({}, {})}, "every layer except the last"),
     ],
 )
 def test_conv_refuses_what_is_no_network(fields: dict[str, object], words: str) -> None:
@@ -279,7 +279,7 @@ def test_conv_refuses_tables_and_images_that_its_decoder_does_not_cover() -> Non
     with pytest.raises(InputError, match=r"the data have shape \(7,\): choose network mlp"):
         Conv().encoder((7,))
     decoder = Conv(decoder_layers=(Layer(channels=4, stride=2), Layer())).decoder(2, MNIST, 1)
-    with pytest.raises(InputError, match="give images of 14×14, the data have 28×28"):
+    with pytest.raises(InputError, match="make images of 14×14, but the data are 28×28"):
         decoder(torch.zeros(1, 2))
 
 

@@ -43,5 +43,5 @@ def test_fields_reach_torch(spec: Any, torch_class: type, group: dict[str, Any])
 
 
 def test_nesterov_without_momentum_is_refused_before_torch_is_asked() -> None:
-    with pytest.raises(ValueError, match=r"nesterov needs a momentum, which is 0: give one, such as 0\.9"):
+    with pytest.raises(ValueError, match=r"nesterov is true and momentum is 0: give a momentum, such as 0\.9"):
         SGD(nesterov=True)

@@ -181,7 +181,7 @@ class TestDamage:
             ("model.latent_dim", 10**30, f"model.latent_dim is {10**30}: give a number less than"),
             ("epochs", -3, "epochs is -3: give a number greater than 0"),
             ("optimizer.kind", "adm", "optimizer 'adm' is unknown; did you mean 'adam'"),
-            ("model.network.hiden", [3], "model.network.hiden is no field; did you mean 'hidden'"),
+            ("model.network.hiden", [3], "model.network.hiden is not a field; did you mean 'hidden'"),
             ("model.likelihood", "x", "model.likelihood is 'x'"),
         ],
     )

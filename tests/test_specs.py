@@ -19,7 +19,7 @@ from vaekit.optimizers import Adam
     [
         (lambda: Model(latent_dim=-1), "latent_dim is -1: give a number greater than 0"),
         (lambda: Model(latent_dim="two"), "latent_dim is 'two': give a whole number"),
-        (lambda: Model(latent_dims=2), "latent_dims is no field; did you mean 'latent_dim'?"),
+        (lambda: Model(latent_dims=2), "latent_dims is not a field; did you mean 'latent_dim'?"),
         (lambda: Model(3), "Model was given 3 without a name: write name=value"),
         (lambda: Model(network="conv"), "network is 'conv': give an object with its kind and fields"),
         (lambda: Experiment(), "data is missing: give it"),
@@ -43,6 +43,21 @@ def test_a_wrong_value_is_a_sentence(make: Any, sentence: str) -> None:
 def test_a_wrong_value_inside_a_whole_is_named_by_its_path() -> None:
     with pytest.raises(InputError, match=r"^model\.latent_dim is -1: give a number greater than 0$"):
         Experiment.from_json('{"data": {"name": "digits"}, "model": {"latent_dim": -1}}')
+
+
+def test_every_wrong_field_is_named_once() -> None:
+    with pytest.raises(InputError) as raised:
+        Experiment.from_json(
+            '{"data": {"name": "digits", "image_size": "big"}, "epocs": 1, "model": {"network": {"kind": "mlp", '
+            '"hidden": [0, -1], "initialization": "orthogonal"}}, "seed": -1}'
+        )
+    assert str(raised.value) == (
+        "data.image_size is 'big': give a whole number. "
+        "model.network.hidden[0] is 0: give a number greater than 0. "
+        "model.network.initialization is 'orthogonal': give torch, glorot or a number. "
+        "seed is -1: give a number greater than or equal to 0. "
+        "epocs is not a field; did you mean 'epochs'?"
+    )
 
 
 def test_a_spec_is_copied_and_pickled() -> None:

@@ -139,14 +139,14 @@ def test_a_training_that_fails_leaves_the_others_to_go_on(tmp_path: Path) -> Non
 
 
 REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
-    "one": ([{}], "1 experiments are no stack: give two or more, or use train"),
-    "batch": ([{}, {"batch_size": 50}], "batch_size is 90 in one experiment and 50 in another: in a stack only"),
+    "one": ([{}], "a stack needs at least two experiments, not 1: give more, or use train"),
+    "batch": ([{}, {"batch_size": 50}], "batch_size is 90 in one experiment and 50 in another: in a stack, only seed"),
     "kind": ([{}, {"optimizer": "sgd"}], "optimizer.kind is 'adam' in one experiment and 'sgd' in another"),
     "data": ([{}, {"data.seed": 1}], "data.seed is 0 in one experiment and 1 in another"),
-    "objective": ([{"objective": "wake_sleep", **DYNAMIC}] * 2, "objective is 'wake_sleep', and only elbo and"),
+    "objective": ([{"objective": "wake_sleep", **DYNAMIC}] * 2, "objective is 'wake_sleep', but only elbo and"),
     "free bits": (
         [{"objective.free_bits": 0.1, "model.latent_dim": d} for d in (2, 3)],
-        "objective.free_bits is 0.1, which padded latents would be charged too: give all experiments the same",
+        "objective.free_bits is 0.1, which padded latents would be charged as well: give all experiments the same",
     ),
     "norm": (
         [{"model.network": {"kind": "conv", "batch_norm": True}}] * 2,
@@ -164,7 +164,7 @@ def test_what_cannot_be_stacked_is_refused(changes: list[dict[str, Any]], messag
 
 def test_each_experiment_needs_a_folder_of_its_own(tmp_path: Path) -> None:
     for paths in ([tmp_path / "a"], [tmp_path / "a", tmp_path / "b" / ".." / "a"]):
-        with pytest.raises(InputError, match="do not suit 2 experiments: name a folder of its own for each"):
+        with pytest.raises(InputError, match="do not match 2 experiments: name one folder for each"):
             next(train_stack([small(), small(seed=1)], paths))
 
 
@@ -174,7 +174,7 @@ def test_runs_on_other_data_are_refused(tmp_path: Path) -> None:
         np.save(file, np.random.default_rng(seed).normal(size=(60, 4)))
         experiments.append(small(data__name=str(file), epochs=0.1, batch_size=10, seed=seed))
         finished(experiments[seed], tmp_path / str(seed))
-    with pytest.raises(InputError, match=r"1 has other data than .*0: resume them one by one"):
+    with pytest.raises(InputError, match=r"1 has different data from .*0: resume them one by one"):
         stacked(experiments, tmp_path, resume=True)
     finished(small(data__seed=1, epochs=0.1), tmp_path / "0", overwrite=True)
     with pytest.raises(InputError, match=r"data\.name is 'digits' in one experiment and .*rows\.npy"):

@@ -99,7 +99,7 @@ def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(
     (error, rows), logged = trained(
         (tmp_path / "on", "on", False, {"epochs": 1}), (tmp_path / "auto", "auto", False, {"epochs": 1}), **poor
     )
-    assert error.startswith("compile 'on' is not possible here (InvalidCxxCompiler: ")
+    assert error.startswith("compile 'on' does not work on this machine (InvalidCxxCompiler: ")
     assert error.endswith("): choose auto or off")
     assert len(rows) == 2
     assert "chosen: compiled steps because there are" in logged

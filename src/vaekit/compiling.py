@@ -1,4 +1,4 @@
-"""Functions compiled by torch, or left as they are where they cannot be compiled."""
+"""Functions compiled by torch, or left as they are if they cannot be compiled."""
 
 import logging
 import warnings
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 
 class Compiled(Generic[P, T]):
-    """A function that is compiled at its first call, draws the eager one's numbers, and rounds a little otherwise.
+    """A function that is compiled at its first call; it draws the eager one's numbers and rounds slightly differently.
 
-    Where it cannot be compiled (for want of a C++ compiler, say), it stays as it is, with a notice.
+    If it cannot be compiled (because there is no C++ compiler, say), it stays as it is, with a notice.
 
     Args:
         function: a module, or a function of tensors.
         what: its name in the notice, in the plural.
-        asked: whether the user asked for it: then there is an error in place of the notice.
+        asked: whether the user asked for it; then there is an error instead of the notice.
 
     Raises:
         InputError: at the first call, if the user asked for it and it cannot be compiled.
@@ -40,15 +40,15 @@ class Compiled(Generic[P, T]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of what it imports
             import_module("torch._inductor.compile_fx")
-        torch._dynamo.config.trace_autograd_ops = True  # else a function must not differentiate inside
-        torch.compiler.reset()  # else the ninth model of a process is not compiled any more
+        torch._dynamo.config.trace_autograd_ops = True  # otherwise a function must not differentiate inside
+        torch.compiler.reset()  # otherwise the ninth model of a process would not be compiled
         quick = torch.compile(self.function, fullgraph=True, options={"fallback_random": True})
         try:
             result = quick(*args, **kwargs)
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = str(error).partition("\n")[0]
             if self.asked:
-                raise InputError(f"compile 'on' is not possible here ({reason}): choose auto or off") from None
+                raise InputError(f"compile 'on' does not work on this machine ({reason}): choose auto or off") from None
             log.info("chosen: eager %s because they cannot be compiled (%s)", self.what, reason)
             quick, result = self.function, self.function(*args, **kwargs)
         self.quick = quick
@@ -56,5 +56,5 @@ class Compiled(Generic[P, T]):
 
     @property
     def failed(self) -> bool:
-        """Whether it could not be compiled."""
+        """Whether compiling failed."""
         return self.quick is self.function

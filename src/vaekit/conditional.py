@@ -19,5 +19,5 @@ class Conditional(nn.Module):
         """Return the distribution given the context ``c`` of shape (..., *context)."""
 
     def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
-        """Call the module; stated here so that type checkers know the result."""
+        """Call the module; defined here so that type checkers know the result."""
         return super().__call__(c)

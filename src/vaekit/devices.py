@@ -1,4 +1,4 @@
-"""Where the arithmetic runs, in which precision, and with how much memory."""
+"""Where the arithmetic runs, at which precision, and with how much memory."""
 
 import ctypes
 import logging
@@ -30,7 +30,7 @@ def choose(name: str) -> torch.device:
     ``auto`` is CUDA or the CPU; Apple's MPS is used on request only.
 
     Raises:
-        InputError: if the name means none, or the machine lacks it.
+        InputError: if the name is unknown, or the machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,22 +42,24 @@ def choose(name: str) -> torch.device:
         raise InputError(f"device {name!r} is not supported: choose auto, cpu, cuda or mps")
     if device.type == "mps":
         if not torch.backends.mps.is_available():
-            raise InputError(f"device {name!r} was asked for, this machine has no Apple GPU: choose auto or cpu")
-        log.warning("device mps is little tested: compare its results with those of --device cpu")
+            raise InputError(
+                f"device {name!r} is not available, because this machine has no Apple GPU: choose auto or cpu"
+            )
+        log.warning("device mps has been tested little: compare its results with those of --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} CUDA devices"
-        raise InputError(f"device {name!r} was asked for, this machine has {found}: choose auto or cpu")
+        raise InputError(f"device {name!r} is not available, because this machine has {found}: choose auto or cpu")
     return device
 
 
 def refuse_unknown(precision: str) -> None:
-    """Refuse a precision that is none of fp32, bf16."""
+    """Refuse any precision but fp32 and bf16."""
     if precision not in get_args(Precision):
         raise InputError(f"precision {precision!r} is unknown: choose {' or '.join(get_args(Precision))}")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """bf16 for the matrix products of the networks; densities, losses and optimiser state stay in fp32."""
+    """Use bf16 for the networks' matrix products, if asked; densities, losses and optimizer state stay in fp32."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -74,7 +76,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Set what ``random_state`` returned, perhaps on another device."""
+    """Restore what ``random_state`` returned, perhaps on another device."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
@@ -100,9 +102,9 @@ def set_seed(seed: int, device: torch.device) -> None:
 
 @contextmanager
 def restored(device: torch.device) -> Iterator[None]:
-    """Work in single precision inside; leave default precision and generators as they were.
+    """Work in single precision inside the block; leave default precision and generators as they were.
 
-    One thread at a time is inside, because all threads draw from the same generators.
+    Only one thread at a time may be inside, because all threads draw from the same generators.
     """
     with GENERATORS:
         state, precision = random_state(device), torch.get_default_dtype()
@@ -116,7 +118,7 @@ def restored(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from ``seed`` inside, as ``restored`` does."""
+    """Draw from ``seed`` inside the block; otherwise like ``restored``."""
     with restored(device):
         set_seed(seed, device)
         yield
@@ -124,16 +126,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Let gradients be taken inside, even if the caller switched them off; otherwise as ``restored``."""
+    """Allow gradients inside the block, even if the caller switched them off; otherwise like ``restored``."""
     with torch.inference_mode(False), restored(device):
         yield
 
 
 def in_turns(reports: Generator[T], device: torch.device) -> Generator[T]:
-    """Yield what ``reports`` yields; it and its consumer see generators and defaults of their own.
+    """Yield what ``reports`` yields, while it and its consumer each have generators and defaults of their own.
 
-    Whenever the consumer has its turn, torch is as it left it, and its threads may draw; ``reports`` finds its own
-    random state again, and draws the numbers that it would draw alone. Closing the result closes ``reports``.
+    At the consumer's turn, torch is as the consumer left it, and its threads may draw; ``reports`` finds its own random
+    state again and draws the numbers that it would draw alone. Closing the result closes ``reports``.
     """
     own: dict[str, Tensor] = {}
 
@@ -170,9 +172,9 @@ def memory(device: torch.device) -> int:
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the C library keep freed memory, up to 2 GiB, for the next step, which else gets it from the system anew.
+    """Let the C library keep up to 2 GiB of freed memory for the next step instead of returning it to the system.
 
-    Getting it page by page is a good part of a convolutional network's step. For the whole process; glibc.
+    Getting it back page by page is a good part of a convolutional network's step. For the whole process; glibc only.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         trim_threshold, mmap_threshold = -1, -3  # the names of malloc.h, M_...
@@ -185,11 +187,11 @@ MEMORY_ERRORS = ("allocate memory", "Storage size calculation overflowed", "coul
 
 @contextmanager
 def memory_errors(what: str, remedy: str) -> Iterator[None]:
-    """Turn running out of memory, of whichever library, into a sentence."""
+    """Turn running out of memory, in whichever library, into a sentence."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not known and not any(words in str(error) for words in MEMORY_ERRORS):
             raise
-        raise RunError(f"memory ran out at {what}: {remedy}") from None
+        raise RunError(f"memory ran out with {what}: {remedy}") from None

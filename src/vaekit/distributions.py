@@ -9,7 +9,7 @@ from torch.types import _size
 
 LEVELS = 256
 FACTORS = 16
-"""factors between 1 and 2 in a product, which fp32 holds up to 127 of"""
+"""factors between 1 and 2 in one product; fp32 holds up to 127"""
 
 
 class DiscretizedLogistic(Distribution):
@@ -66,7 +66,7 @@ class CategoricalLevels(Distribution):
     """A categorical distribution over the levels k/255, k = 0..255.
 
     Args:
-        logits: unnormalised log-probabilities, shape (..., 256).
+        logits: unnormalized log-probabilities, shape (..., 256).
     """
 
     arg_constraints = {"logits": constraints.real_vector}  # noqa: RUF012 (torch's interface)
@@ -77,7 +77,7 @@ class CategoricalLevels(Distribution):
 
     @property
     def logits(self) -> Float[Tensor, "... 256"]:
-        """The log-probabilities, normalised."""
+        """The normalized log-probabilities."""
         return self.categorical.logits
 
     def log_prob(self, value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -97,8 +97,8 @@ class ContinuousBernoulli(Distribution):
 
     log p(x) = ℓ (x − ½) + log (ℓ/2) / sinh(ℓ/2),  E[x] = ½ + ½ coth(ℓ/2) − 1/ℓ.
 
-    Written in the logit it is exact for every ℓ; torch's own is written in λ, which fp32 cannot tell from 0 or 1
-    beyond \|ℓ\| = 16, so its mean never leaves [0.06, 0.94].
+    Written in terms of the logit it is exact for every ℓ; torch's own is written in terms of λ, which fp32 cannot tell
+    from 0 or 1 beyond \|ℓ\| = 16, so that its mean never leaves [0.06, 0.94].
 
     Reference: *The continuous Bernoulli: fixing a pervasive error in variational autoencoders
     (Loaiza-Ganem, Cunningham, 2019)*, arXiv:1907.06845.
@@ -137,18 +137,18 @@ class ContinuousBernoulli(Distribution):
         return torch.where(near, series, 0.5 + 0.5 / torch.tanh(logits / 2) - 1 / logits)
 
     def _near_zero(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Where ℓ is too near 0 for the closed forms, and ``value`` with 1 put there, whose gradient is finite."""
+        """Return where ℓ is too near 0 for the closed forms, and ``value`` with 1 there, whose gradient is finite."""
         near = self.logits.abs() < 0.1
         return near, torch.where(near, 1.0, value)
 
 
 class IndependentBernoulli(Distribution):
-    r"""Independent bits that count as one event, x_i ~ Bernoulli(σ(ℓ_i)), or grey values in [0, 1] in their place.
+    r"""Independent bits that count as one event, x_i ~ Bernoulli(σ(ℓ_i)), or gray values in [0, 1] in their place.
 
     log p(x) = Σ_i x_i ℓ_i − log(1 + e^{ℓ_i}) = Σ_i x_i ℓ_i − max(ℓ_i, 0) − Σ_g log Π_{i in g} (1 + e^{−\|ℓ_i\|}).
 
-    One logarithm serves a group g of elements, whose factors lie between 1 and 2: logarithms are most of what decoding
-    costs beside the matrix products. The result is as exact as that of a logarithm an element.
+    One logarithm serves a group g of elements, whose factors lie between 1 and 2, because logarithms are most of the
+    cost of decoding apart from the matrix products. The result is as exact as with one logarithm per element.
 
     Args:
         logits: ℓ, shape (..., *event).
@@ -213,10 +213,10 @@ class Delta(Distribution):
 
 
 def independent(distribution: Distribution, event_dims: int) -> Distribution:
-    """Count the last ``event_dims`` axes of ``distribution`` as one event: their log-probabilities are summed."""
+    """Treat the last ``event_dims`` axes of ``distribution`` as one event, whose log-probabilities are summed."""
     return Independent(distribution, event_dims, validate_args=False)
 
 
 def at_least_fp32(parameters: Tensor) -> Tensor:
-    """Raise a network's half-precision outputs to fp32, in which densities are computed; fp64 stays."""
+    """Convert a network's half-precision outputs to fp32, in which densities are computed; fp64 stays."""
     return parameters.to(torch.promote_types(parameters.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""The two ways in which vaekit refuses or fails, and what their sentences hold: the nearest right word, a command."""
+"""The two errors of vaekit, and what their sentences are made of: the nearest right word, a value, a command."""
 
 import shlex
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ class InputError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run that began well and failed, such as a loss that is no number (exit status 1)."""
+    """A run that began well and then failed, such as on a loss that is NaN (exit status 1)."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Name the right word that was probably meant, or list them all: the tail of an error's sentence.
+    """Name the word that was probably meant, or list them all: the end of an error's sentence.
 
     Example:
         >>> nearest("bernouli", ["bernoulli", "gaussian"])
@@ -36,7 +36,7 @@ SHORT.maxstring = SHORT.maxother = 80
 
 
 def shown(value: Any) -> str:
-    """Write a value, whatever it is, as a few words of one line: an error's sentence can hold it.
+    """Write a value, whatever it is, in a few words on one line, so that an error's sentence can hold it.
 
     Example:
         >>> shown([1, 2]), len(shown("a" * 1000))
@@ -46,7 +46,7 @@ def shown(value: Any) -> str:
 
 
 def command(*words: object) -> str:
-    """Write a command of vaekit as it can be pasted into a shell.
+    """Write a vaekit command so that it can be pasted into a shell.
 
     Example:
         >>> command("evaluate", "my run")

@@ -12,9 +12,9 @@ class Estimate(NamedTuple):
     """A Monte Carlo estimate.
 
     Attributes:
-        value: the estimate, in the unit of what is estimated (nats per image for densities).
+        value: the estimate, in the unit of the quantity (nats per image for densities).
         standard_error: the standard deviation of ``value`` over repetitions with fresh images and fresh draws.
-        samples: posterior draws per image that went into it.
+        samples: posterior draws per image behind it.
     """
 
     value: float
@@ -43,12 +43,12 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
 
 
 def exact(x: Tensor) -> Tensor:
-    """Return x in double precision, on the CPU where the device has none, as Apple's GPUs do not."""
+    """Return x in double precision, on the CPU if the device lacks it, as Apple's GPUs do."""
     return x.cpu().double() if x.device.type == "mps" else x.double()
 
 
 def plain(found: Any) -> Any:
-    """Write what was found as JSON has it: named tuples as objects, and null for what is no finite number.
+    """Turn results into plain JSON values: named tuples become objects, NaN and infinity become null.
 
     Example:
         >>> plain({"elbo": Estimate(-3.0, float("nan"), 1)})

@@ -1,4 +1,4 @@
-"""An experiment is a value: data, model, objective, optimiser and lengths; JSON to and fro, with a digest."""
+"""An experiment is a value: data, model, objective, optimizer and lengths; written as JSON and read back; a digest."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,12 @@ from vaekit.schedules import Constant, Schedule
 from vaekit.specs import Count, Whole, explain, spec
 
 PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
-"""posteriors for one objective only, which takes no other"""
+"""posteriors that work with one objective only, which in turn takes no other"""
 
 
 @spec
 class Experiment:
-    """All that decides a trained model, bit for bit on the same machine.
+    """Everything that determines a trained model, bit for bit on the same machine.
 
     Example:
         >>> experiment = Experiment(data=Source(name="digits"))
@@ -35,41 +35,41 @@ class Experiment:
     """
 
     data: Source
-    """what is learnt from, how it is split and binarised"""
+    """what the model learns from, how it is split and binarized"""
     model: Model = Model()
     """prior, posterior, likelihood and network"""
     objective: ObjectiveSpec = ELBO()
-    """what is minimised"""
+    """what is minimized"""
     optimizer: Optimizer = Adam()
-    """how it is minimised"""
+    """how it is minimized"""
     schedule: Schedule = Constant()
-    """factor on the learning rate over the epochs"""
+    """factor on the learning rate over the course of training"""
     epochs: Annotated[float, Field(gt=0, lt=1e15)] = 10
-    """length of training in passes over the training images"""
+    """length of training, in passes over the training images"""
     training_samples: Count | None = None
-    """length of training in images seen; takes the place of epochs"""
+    """length of training, in images seen; replaces epochs"""
     batch_size: Count = 100
-    """images a step"""
+    """images per step"""
     seed: Whole = 0
-    """of weights, order and noise"""
+    """seed of weights, order and noise"""
     precision: Precision = "fp32"
-    """of the networks' matrix products"""
+    """precision of the networks' matrix products"""
     gradient_norm: Annotated[float, Field(gt=0)] | None = None
-    """bound on the norm of the gradient"""
+    """largest norm of the gradient; longer gradients are scaled down to it"""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """decay of an exponential moving average of the weights, which is then what is evaluated and saved"""
+    """decay of an exponential moving average of the weights; the average is what is evaluated and saved"""
     evaluate_every: Annotated[float, Field(gt=0)] = 1
     """epochs between evaluations"""
     early_stopping: Count | None = None
-    """evaluations without a better validation bound before training stops and the best weights are taken"""
+    """evaluations without a better validation bound after which training stops and the best weights are kept"""
 
     def __post_init__(self) -> None:
         posterior, objective = self.model.posterior.kind, self.objective.kind
         if (posterior in PAIRS or objective in PAIRS.values()) and PAIRS.get(posterior) != objective:
             raise InputError(
-                f"posterior {posterior!r} and objective {objective!r} do not go together: a deterministic auto-encoder "
-                "is posterior 'delta' with objective 'reconstruction', Monte Carlo EM is posterior 'standard_normal' "
-                "with objective 'monte_carlo_em'"
+                f"posterior {posterior!r} and objective {objective!r} do not go together: for a deterministic "
+                "auto-encoder, use posterior 'delta' with objective 'reconstruction'; for Monte Carlo EM, posterior "
+                "'standard_normal' with objective 'monte_carlo_em'"
             )
 
     def to_json(self) -> str:
@@ -81,7 +81,7 @@ class Experiment:
         """Read what ``to_json`` wrote.
 
         Raises:
-            InputError: naming the first field that is wrong, its value and what would be right.
+            InputError: naming each field that is wrong, its value and what would be right.
         """
         try:
             return ADAPTER.validate_json(text)
@@ -90,9 +90,9 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON: equal digests, equal experiments.
+        """SHA-256 of the canonical JSON: equal digests mean equal experiments.
 
-        Fields of ``LATER`` are left out at their defaults, so that they change no digest of an older experiment.
+        The fields of ``LATER`` are left out at their defaults, so that digests of older experiments do not change.
         """
         tree = ADAPTER.dump_python(self, mode="json")
         for path, default in LATER.items():
@@ -104,18 +104,18 @@ class Experiment:
         return sha256(canonical.encode()).hexdigest()
 
     def replace(self, path: str, value: Any) -> "Experiment":
-        """Return the experiment with the field at a dotted path changed.
+        """Return a copy of the experiment with the field at a dotted path changed.
 
-        A part that comes in kinds is chosen by its name, ``replace("model.likelihood", "gaussian")``; its other
+        A part that has several kinds is chosen by name, ``replace("model.likelihood", "gaussian")``; its other
         fields then take their defaults.
 
         Raises:
-            InputError: if there is no such field, or the value does not fit it.
+            InputError: if there is no such field, or the value does not fit.
         """
         return self.replace_all({path: value})
 
     def replace_all(self, changes: Mapping[str, Any]) -> "Experiment":
-        """Return the experiment with several fields changed, in order, and checked once all are in place."""
+        """Return a copy with several fields changed in order, checked once all are in place."""
         tree = ADAPTER.dump_python(self, mode="json")
         for path, value in changes.items():
             _set(tree, path, deepcopy(value))  # a later change may reach into it
@@ -128,15 +128,15 @@ class Experiment:
 ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 
 LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
-"""fields that joined when experiments had digests already, as JSON writes their defaults"""
+"""fields that were added when experiments already had digests, with their defaults as JSON writes them"""
 
 
 LENGTH = ("epochs", "training_samples")
-"""the fields that may change when a training goes on"""
+"""the fields that may change when a training is resumed"""
 
 
 def unlike(one: Experiment, other: Experiment) -> str | None:
-    """Say in which field two experiments differ, except for their length and the place of their data, or None."""
+    """Say in which field two experiments differ, apart from their length and the place of their data, or None."""
     first, second = (dict(fields(ADAPTER.dump_python(each, mode="json"))) for each in (one, other))
     for path in sorted(first.keys() | second.keys()):
         if path not in (*LENGTH, "data.name") and first.get(path) != second.get(path):
@@ -145,7 +145,7 @@ def unlike(one: Experiment, other: Experiment) -> str | None:
 
 
 def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk the plain values of nested dictionaries with their dotted paths."""
+    """Walk through the plain values of nested dictionaries, with their dotted paths."""
     if isinstance(tree, Mapping):
         for name, inner in tree.items():
             yield from fields(inner, f"{path}.{name}".lstrip("."))
@@ -155,7 +155,7 @@ def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
     if not isinstance(path, str):
-        raise InputError(f"{shown(path)}: a field is named by its dotted path, such as 'model.latent_dim'")
+        raise InputError(f"{shown(path)} is not a field: give its dotted path, such as 'model.latent_dim'")
     *parents, last = path.split(".")
     node: Any = tree
     for i, name in enumerate([*parents, last]):

@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo on latents: many chains for each of many images at once.
+"""Hamiltonian Monte Carlo on latents: many chains per image, for many images at once.
 
 Reference: *MCMC using Hamiltonian dynamics (Neal, 2011)*, arXiv:1206.1901.
 """
@@ -14,15 +14,15 @@ Path = Callable[[Tensor], tuple[Tensor, Tensor]]
 """z (chains, batch, d) → log a(z) and log r(z), each (chains, batch): the densities π_β ∝ a r^β for every β"""
 
 ADAPTATION = 0.5
-"""change of log ε when the acceptance is off its target by 1"""
+"""change of log ε when the acceptance misses its target by 1"""
 JITTER = 0.1
-"""share by which each trajectory's ε may differ, so that no orbit closes on itself"""
+"""share by which ε varies between trajectories, so that no orbit closes on itself"""
 FIRST_STEP = 0.5
-"""ε before it has adapted"""
+"""ε before it is adapted"""
 
 
 class Point(NamedTuple):
-    """z with all that the dynamics need to know there, at any β.
+    """A point z with everything that the dynamics need to know there, at any β.
 
     Attributes:
         z: (chains, batch, d).
@@ -46,7 +46,7 @@ class Point(NamedTuple):
 
 
 def evaluate(path: Path, z: Float[Tensor, "chains batch latent"]) -> Point:
-    """Evaluate the path at z: one decoder evaluation with its gradient; parameters get none."""
+    """Evaluate the path at z: one decoder evaluation with its gradient; parameters get no gradient."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()
         log_start, log_ratio = path(z)
@@ -75,9 +75,9 @@ def leapfrog(
 def transition(
     path: Path, beta: float, point: Point, step: Float[Tensor, "batch"], length: int
 ) -> tuple[Point, Float[Tensor, "chains batch"]]:
-    """Move once, leaving π_β invariant: fresh momenta, a trajectory, Metropolis's test.
+    """Move once, leaving π_β invariant: fresh momenta, a trajectory, a Metropolis test.
 
-    A trajectory that ends in no number is rejected.
+    A trajectory that ends in NaN is rejected.
 
     Returns:
         the new point and the probability with which each trajectory was accepted.
@@ -97,14 +97,14 @@ def transition(
 def adapted(
     step: Float[Tensor, "batch"], probability: Float[Tensor, "chains batch"], acceptance: float
 ) -> Float[Tensor, "batch"]:
-    """Change each image's step size towards a target acceptance: log ε += η (mean over chains − target)."""
+    """Adapt each image's step size to a target acceptance: log ε += η (mean over chains − target)."""
     return step * (ADAPTATION * (probability.mean(0) - acceptance)).exp()
 
 
 def settle(
     path: Path, beta: float, z: Float[Tensor, "chains batch latent"], transitions: int, length: int, acceptance: float
 ) -> Point:
-    """Run all chains from z towards π_β; the step size adapts over the first half, then stays."""
+    """Run all chains from z toward π_β; the step size is adapted over the first half, then fixed."""
     point = evaluate(path, z)
     step = torch.full_like(point.log_start[0], FIRST_STEP)
     for i in range(transitions):

@@ -18,13 +18,13 @@ from vaekit.distributions import LEVELS, CategoricalLevels, IndependentBernoulli
 from vaekit.specs import spec
 
 Decoder = Callable[[int], nn.Module]
-"""builds the network z (..., d) → (..., outputs, *event) for a number of outputs an element of x"""
+"""builds the network z (..., d) → (..., outputs, *event) for a number of outputs per element of x"""
 
 GREY_LEVEL = 1 / LEVELS
 
 
 def bounded_log_scale(raw: Float[Tensor, "*shape"], minimum: float) -> Float[Tensor, "*shape"]:
-    """Keep a scale s above a bound m smoothly: log s = log m + softplus(raw − log m), which is raw where raw ≫ log m.
+    """Keep a scale s above m smoothly: log s = log m + softplus(raw − log m), which equals raw where raw ≫ log m.
 
     Example:
         >>> bounded_log_scale(torch.tensor([-100.0, 2.0]), minimum=0.01).exp()
@@ -34,7 +34,7 @@ def bounded_log_scale(raw: Float[Tensor, "*shape"], minimum: float) -> Float[Ten
 
 
 class PixelLikelihood(Conditional):
-    """Independent elements of x given z, each with the parameters that the decoder emits for it.
+    """Independent elements of x given z, each with the parameters that the decoder outputs for it.
 
     Args:
         network: z (..., d) → (..., outputs, *event).
@@ -71,8 +71,8 @@ class GaussianLikelihood(PixelLikelihood):
     """x_i ~ N(m_i(z), s²).
 
     Args:
-        network, event_dims: those of PixelLikelihood; two outputs an element if the scale depends on z, else one.
-        spec: which scale, its value or its bound, and whether the mean passes a sigmoid.
+        network, event_dims: those of PixelLikelihood; two outputs per element if the scale depends on z, else one.
+        spec: which scale, its value or its bound, and whether the mean goes through a sigmoid.
     """
 
     def __init__(self, network: nn.Module, event_dims: int, spec: "Gaussian") -> None:
@@ -95,7 +95,7 @@ class GaussianLikelihood(PixelLikelihood):
         if raw is None:
             raw = self.log_scale.expand_as(loc)
         elif self.spec.scale == "image":
-            # The mean of the per-element heads is one linear head an image.
+            # The mean of the per-element heads is one linear head per image.
             raw = raw.mean(tuple(range(-self.event_dims, 0)), keepdim=True).expand_as(loc)
         return bounded_log_scale(raw, self.spec.minimum_scale).exp()
 
@@ -129,7 +129,7 @@ class CategoricalLikelihood(PixelLikelihood):
 class Bernoulli:
     """Bernoulli from logits; for binary data.
 
-    On grey values in [0, 1] it is no density: it bounds the expected log-likelihood of the image binarised at random.
+    On gray values in [0, 1] it is not a density: it bounds the expected log-likelihood of the randomly binarized image.
     """
 
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte")
@@ -160,23 +160,23 @@ class ContinuousBernoulli:
 
 @spec
 class Gaussian:
-    """A Gaussian with scale per pixel, per image, shared and learnt, or fixed.
+    """A Gaussian whose scale is per pixel, per image, shared and learned, or fixed.
 
     With ``scale = "fixed"`` and σ² = ½ (the default ``fixed_scale``), −log p(x | z) is the sum of squared errors
-    plus the constant (D/2) log π: what code with "SSE + KL" minimises. σ = 1 is ½ SSE.
+    plus the constant (D/2) log π: what code with "SSE + KL" minimizes. σ = 1 gives ½ SSE.
     """
 
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte", "real")
     normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte", "real")
     kind: Literal["gaussian"] = "gaussian"
     scale: Literal["pixel", "image", "shared", "fixed"] = "shared"
-    """what the scale depends on: pixel and image on z, shared is one learnt number"""
+    """what the scale depends on: pixel and image learn it from z, shared learns one number, fixed takes fixed_scale"""
     fixed_scale: Annotated[float, Field(gt=0)] = 0.5**0.5
-    """σ where the scale is fixed"""
+    """σ if the scale is fixed"""
     minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL
-    """bound of learnt scales, in units of x (default: a grey level), so that densities cannot run away"""
+    """lower bound of learned scales, in units of x (default: one gray level), so that densities cannot diverge"""
     mean: Literal["identity", "sigmoid"] = "identity"
-    """sigmoid keeps the mean inside (0, 1)"""
+    """identity leaves the mean unbounded, sigmoid keeps it inside (0, 1)"""
 
     def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
         """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
@@ -186,7 +186,7 @@ class Gaussian:
 
 @spec
 class DiscretizedLogistic:
-    """A logistic rounded to 256 levels: a probability of 8-bit images, comparable in bits per dimension.
+    """A logistic rounded to 256 levels: a probability of 8-bit images, which can be compared in bits per dimension.
 
     Reference: *Improved variational inference with inverse autoregressive flow (Kingma et al., 2016)*,
     arXiv:1606.04934.
@@ -196,7 +196,7 @@ class DiscretizedLogistic:
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
     kind: Literal["discretized_logistic"] = "discretized_logistic"
     minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL / 8
-    """bound of the learnt scale, in units of x (default: an eighth of a grey level)"""
+    """lower bound of the learned scale, in units of x (default: an eighth of a gray level)"""
 
     def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
         """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
@@ -205,7 +205,7 @@ class DiscretizedLogistic:
 
 @spec
 class Categorical:
-    """A probability for each of the 256 levels of each pixel; 256 outputs a pixel."""
+    """A probability for each of the 256 levels of each pixel: 256 outputs per pixel."""
 
     supports: ClassVar[tuple[Support, ...]] = ("byte",)
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)

@@ -1,8 +1,8 @@
-"""Linear layers that take the quicker of two libraries for their matrix products on the CPU.
+"""Linear layers that use the faster of two libraries for their matrix products on the CPU.
 
-Torch's own products in fp32 go through MKL, which on processors of other makers than Intel's leaves half of their speed
-unused; oneDNN, which torch also holds, does not. Which is quicker is measured once a process, in milliseconds, and
-never guessed from the maker's name. Both are strict fp32.
+Torch's own fp32 products go through MKL, which leaves half the speed of non-Intel processors unused; oneDNN, which
+torch also contains, does not. Which one is faster is measured once per process, in milliseconds, and never guessed from
+the vendor's name. Both are strict fp32.
 """
 
 import time
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from vaekit import devices
 
 WIDE = 2**16
-"""weights of a layer from which the choice of the library matters more than the cost of the detour"""
+"""weights of a layer above which the choice of library matters more than the cost of the detour"""
 MARGIN = 1.25
-"""oneDNN is taken if it is so much quicker: a lesser gain could fall out otherwise tomorrow, and change the bits"""
+"""how much faster oneDNN must be to be chosen: a smaller gain could turn out otherwise tomorrow and change the bits"""
 ROUNDS = 7
 
 
@@ -39,12 +39,12 @@ class Linear(nn.Linear):
 
 
 def product(a: Float[Tensor, "n k"], b: Float[Tensor, "m k"], bias: Float[Tensor, "m"] | None = None) -> Tensor:
-    """A Bᵀ + bias by oneDNN, whatever the strides of both."""
+    """Return A Bᵀ + bias, computed by oneDNN, whatever the strides of both."""
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
 
 
 def gradients(gradient: Tensor, x: Tensor, weight: Tensor, to_x: bool, to_weight: bool) -> tuple[Tensor, Tensor]:
-    """G W and Gᵀ X, each if it is wanted."""
+    """Return G W and Gᵀ X, each if it is wanted."""
     nothing = gradient.new_empty(0)
     return (
         product(gradient, weight.t()) if to_x else nothing,
@@ -52,7 +52,7 @@ def gradients(gradient: Tensor, x: Tensor, weight: Tensor, to_x: bool, to_weight
     )
 
 
-# Operators of torch's own kind, since compiled code takes them as they are, strides and all.
+# Registered as torch operators, because compiled code takes those as they are, strides and all.
 OPERATORS = torch.library.Library("vaekit", "DEF")
 OPERATORS.define("linear(Tensor x, Tensor weight, Tensor bias) -> Tensor")
 OPERATORS.define(
@@ -90,7 +90,7 @@ torch.library.register_autograd("vaekit::linear", _backward, setup_context=_keep
 
 @cache
 def onednn_is_quicker() -> bool:
-    """Whether oneDNN multiplies matrices of these layers' size at least ``MARGIN`` times as quickly as torch does."""
+    """Tell whether oneDNN multiplies matrices of these layers' size at least ``MARGIN`` times as fast as torch."""
     if not torch.backends.mkldnn.is_available():
         return False
     with torch.device("cpu") as cpu, devices.restored(cpu):  # the first model may be built on the meta device

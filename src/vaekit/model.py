@@ -23,7 +23,7 @@ class Draws(NamedTuple):
 
     Attributes:
         z: (n, batch, d).
-        posterior: q(z | x), of batch shape (batch,).
+        posterior: q(z | x), with batch shape (batch,).
         log_likelihood, log_prior, log_posterior: log p(x | z), log p(z), log q(z | x), each (n, batch), in nats.
     """
 
@@ -48,7 +48,7 @@ class VAE(nn.Module):
         prior: () → p(z).
         posterior: x (batch, *event) → q(z | x).
         likelihood: z (..., d) → p(x | z).
-        event_shape: shape of one x; where it is given, ``encode`` refuses others.
+        event_shape: shape of one x; if given, ``encode`` refuses others.
 
     Example:
         >>> vae = Model(latent_dim=2).build((1, 8, 8))
@@ -75,7 +75,7 @@ class VAE(nn.Module):
     def draw(self, x: Float[Tensor, "batch *event"], n: int = 1, posterior: Distribution | None = None) -> Draws:
         """Draw z ~ q(z | x) ``n`` times for each x of shape (batch, *event), differentiably.
 
-        ``posterior`` is q(z | x) where it is at hand already, so that x need not be encoded again.
+        ``posterior`` is q(z | x) if it is already known, so that x need not be encoded again.
         """
         q, p = self.posterior(x) if posterior is None else posterior, self.prior()
         z = q.rsample(torch.Size((n,)))
@@ -87,7 +87,7 @@ class VAE(nn.Module):
         return (draws.log_posterior - draws.log_prior).mean(0) if exact is None else exact
 
     def kl_per_unit(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
-        """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorised q and p."""
+        """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorized q and p."""
         return kl_per_unit(self.posterior(x), self.prior())
 
     def log_likelihood(
@@ -109,7 +109,7 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
-        """Return the posterior means, (batch, d): deterministic, independent of the batch they come in.
+        """Return the posterior means, (batch, d): deterministic, whatever the rest of the batch.
 
         Raises:
             InputError: if x is not a tensor of shape (batch, *event).
@@ -123,14 +123,14 @@ class VAE(nn.Module):
         """Return the mean of p(x | z), (..., *event), for z (..., d).
 
         Raises:
-            InputError: if z is not a tensor of that shape.
+            InputError: if z is not a tensor of shape (..., d).
         """
         refuse_unlike(z, "z", "...", (self.latent_dim,))
         return self.likelihood(z).mean
 
     @torch.no_grad()
     def sample(self, n: int, noise: bool = False) -> Float[Tensor, "{n} *event"]:
-        """Draw z from the prior; return the means of p(x | z), (n, *event), or draws from it with ``noise``."""
+        """Draw z from the prior and return the means of p(x | z), (n, *event), or draws from it with ``noise``."""
         likelihood = self.likelihood(self.prior().sample(torch.Size((to_whole(n, "n"),))))
         return likelihood.sample() if noise else likelihood.mean
 
@@ -140,7 +140,7 @@ class VAE(nn.Module):
 
 
 def refuse_unlike(x: object, name: str, batch: str, event_shape: tuple[int, ...]) -> None:
-    """Refuse what is not a tensor of shape (batch, *event_shape), where batch may be several axes if it is '...'."""
+    """Refuse anything but a tensor of shape (batch, *event_shape); with batch '...' there may be several batch axes."""
     axes = None if batch == "..." else len(event_shape) + 1
     if isinstance(x, Tensor) and x.shape[-len(event_shape) :] == event_shape and axes in (None, x.ndim):
         return
@@ -157,19 +157,19 @@ def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | N
 
 
 def kl_per_unit(q: Distribution, p: Distribution) -> Float[Tensor, "batch latent"]:
-    """KL(q_j ‖ p_j) unit by unit, (batch, d), for distributions that are independent over units.
+    """KL(q_j ‖ p_j) of each unit, (batch, d), for distributions that are independent over units.
 
     Raises:
-        InputError: if either is not factorised.
+        InputError: if either is not factorized.
     """
     if not (isinstance(q, Independent) and isinstance(p, Independent)):
-        raise InputError(f"the KL of each unit needs a factorised posterior and prior, not {q} and {p}")
+        raise InputError(f"the KL of each unit needs a factorized posterior and prior, not {q} and {p}")
     return kl_divergence(q.base_dist, p.base_dist)
 
 
 @spec
 class Model:
-    """The architecture: which prior, posterior, likelihood and network, and how many latents."""
+    """The architecture: prior, posterior, likelihood, network, and number of latents."""
 
     latent_dim: Count = 10
     """number of latents"""

@@ -29,7 +29,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }
-"""by name; those that can change their input in place do, which spares the memory of another image of each size"""
+"""by name; those that can, change their input in place, which saves the memory of a second copy of each activation"""
 
 
 class Gated(nn.Module):
@@ -49,18 +49,18 @@ class Gated(nn.Module):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """Like torch's, but the bias is added apart: oneDNN's are several times as slow with one, in bf16 above all."""
+    """Torch's, but with the bias added separately: with a bias, oneDNN's is several times slower, above all in bf16."""
 
-    def forward(  # type: ignore[override]  # nobody asks for an output size
+    def forward(  # type: ignore[override]  # no caller asks for an output size
         self, input: Float[Tensor, "batch inputs height width"]
     ) -> Float[Tensor, "batch outputs larger_height larger_width"]:
-        assert not isinstance(self.padding, str)  # of convolutions alone
+        assert not isinstance(self.padding, str)  # only plain convolutions take a word
         images = F.conv_transpose2d(input, self.weight, None, self.stride, self.padding, self.output_padding)
         return images if self.bias is None else images.add_(self.bias.to(images.dtype)[:, None, None])
 
 
 class OnImages(nn.Module):
-    """Apply image layers, which know one batch axis only, to z of shape (..., d)."""
+    """Image layers, which take a single batch axis, applied to z of shape (..., d)."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class OnImages(nn.Module):
 
 
 class Crop(nn.Module):
-    """Cut images (batch, C, H, W) at the right and below to a given height and width.
+    """Images (batch, C, H, W) cut on the right and at the bottom to a given height and width.
 
     Raises:
         InputError: if they are smaller than that.
@@ -88,26 +88,26 @@ class Crop(nn.Module):
         height, width = x.shape[-2:]
         if height < self.height or width < self.width:
             raise InputError(
-                f"decoder_layers give images of {height}×{width}, the data have {self.height}×{self.width}: "
+                f"decoder_layers make images of {height}×{width}, but the data are {self.height}×{self.width}: "
                 "give larger strides or more layers"
             )
         return x[..., : self.height, : self.width]
 
 
 def dense(widths: Sequence[int], activation: str, gated: bool = False) -> list[nn.Module]:
-    """Linear layers of the given widths, each followed by the activation (or made of gated layers, which need none)."""
+    """Make linear layers of the given widths, each followed by the activation, or gated layers, which need none."""
     if gated:
         return [Gated(a, b) for a, b in pairwise(widths)]
     return [layer for a, b in pairwise(widths) for layer in (Linear(a, b), ACTIVATIONS[activation]())]
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Keep the weights of convolutions in memory with the channels last; their images follow, and are quicker so."""
+    """Keep the weights of convolutions in memory with channels last; the images follow suit, which is faster."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def initialize(network: nn.Module, initialization: str | float) -> None:
-    """Keep torch's default, or draw the weights anew: Glorot's uniform, or N(0, s²) for a number s; biases become 0.
+    """Keep torch's default, or redraw the weights from Glorot's uniform, or N(0, s²) for a number s; biases become 0.
 
     Reference: *Understanding the difficulty of training deep feedforward neural networks (Glorot, Bengio, 2010)*.
     """
@@ -133,9 +133,9 @@ class MLP:
     activation: Activation = "tanh"
     """nonlinearity after each hidden layer"""
     gated: bool = False
-    """gated linear layers in place of the activation"""
+    """gated linear layers instead of the activation"""
     initialization: Initialization = "torch"
-    """torch's default, glorot, or the standard deviation of normal weights"""
+    """torch's default, glorot, or the standard deviation of normally distributed weights"""
 
     def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
         """Return the trunk, x (batch, *event) → (batch, width), and its width."""
@@ -153,19 +153,19 @@ class MLP:
 
 @spec
 class Layer:
-    """One layer of a convolutional decoder that is not the mirror of its encoder."""
+    """One layer of a convolutional decoder that does not mirror its encoder."""
 
     channels: Count | None = None
-    """output channels; the last layer has none, the likelihood decides"""
+    """output channels; left out in the last layer, where the likelihood decides"""
     stride: Count = 1
-    """step of the kernel: how many times larger the result is"""
+    """step of the kernel: how many times larger the output is"""
     padding: Whole | None = None
-    """None: the result is ``stride`` times as large, or as small if the convolution is not transposed"""
+    """none chooses it so that the output is stride times larger (smaller if the convolution is not transposed)"""
     transposed: bool = True
-    """a transposed convolution, or a plain one"""
+    """whether the convolution is transposed or plain"""
 
     def build(self, inputs: int, outputs: int, kernel: int) -> Convolution:
-        """Return the layer, with a square kernel of side ``kernel``."""
+        """Return the layer, whose kernel is a square of side ``kernel``."""
         if not self.transposed:
             padding = kernel // 2 if self.padding is None else self.padding
             return nn.Conv2d(inputs, outputs, kernel, self.stride, padding)
@@ -192,38 +192,41 @@ class Conv:
     channels: Widths = (32, 64)
     """output channels of the encoder's convolutions"""
     strides: Widths = (2, 2)
-    """their strides, one each"""
+    """strides of the encoder's convolutions, one each"""
     kernel: Count = 3
-    """side of the square kernels; odd"""
+    """side of the square kernels, an odd number"""
     hidden: tuple[Count, ...] = ()
     """widths of dense layers between the convolutions and the latents"""
     activation: Activation = "relu"
     """nonlinearity between layers"""
     decoder_activation: Activation | None = None
-    """nonlinearity of the decoder; None: that of the encoder"""
+    """nonlinearity of the decoder; none takes that of the encoder"""
     batch_norm: bool = False
-    """batch normalisation before each convolution's nonlinearity"""
+    """batch normalization before each convolution's nonlinearity"""
     linear_code: bool = False
-    """no nonlinearity on the last convolution's images, nor on those that the decoder begins with"""
+    """no nonlinearity after the encoder's last convolution, nor before the decoder's first"""
     decoder_layers: tuple[Layer, ...] = ()
-    """the decoder's layers where it is no mirror; it starts from the encoder's last image, and is cropped"""
+    """the decoder's layers if it does not mirror the encoder; from the encoder's last size on, the output cropped"""
     initialization: Initialization = "torch"
-    """torch's default, glorot, or the standard deviation of normal weights"""
+    """torch's default, glorot, or the standard deviation of normally distributed weights"""
 
     def __post_init__(self) -> None:
         if not self.channels or len(self.channels) != len(self.strides):
             found = f"channels {self.channels} and strides {self.strides}"
-            raise InputError(f"{found} do not describe layers: give each layer one of both")
+            raise InputError(f"{found} do not match: give each layer one of each")
         if self.kernel % 2 == 0:
             raise InputError(f"kernel {self.kernel} is even: choose an odd one, such as {self.kernel + 1}")
         inner, last = self.decoder_layers[:-1], self.decoder_layers[-1:]
         if any(layer.channels is None for layer in inner) or any(layer.channels for layer in last):
-            raise InputError("decoder_layers need channels in each layer but the last, whose the likelihood decides")
+            raise InputError(
+                "decoder_layers need channels in every layer except the last, where the likelihood decides"
+            )
 
     def sizes(self, event_shape: Sequence[int]) -> list[tuple[int, int]]:
-        """Height and width before the first convolution and after each: ⌈size / stride⌉."""
+        """Return height and width before the first convolution and after each: ⌈size / stride⌉."""
         if len(event_shape) != 3:
-            raise InputError(f"network conv needs images, the data have shape {tuple(event_shape)}: choose network mlp")
+            shape = tuple(event_shape)
+            raise InputError(f"network conv needs images, but the data have shape {shape}: choose network mlp")
 
         def after(size: tuple[int, int], stride: int) -> tuple[int, int]:
             return -(-size[0] // stride), -(-size[1] // stride)

@@ -16,16 +16,16 @@ from vaekit.schedules import Constant, Schedule
 from vaekit.specs import Count, spec
 
 STARTS_AT_ONCE = 10
-"""draws from the prior that are decoded at once, for all images of a batch"""
+"""draws from the prior that are decoded at once, for every image of a batch"""
 
 
 class Loss(NamedTuple):
     """What an objective returns for a batch, in nats per image: summed over the image, averaged over images.
 
     Attributes:
-        value: the scalar to minimise.
-        bound: what training is judged by, which grows: a lower bound on log p(x) wherever the objective has one.
-        terms: what is reported by name, whatever is minimised: ``elbo``, ``reconstruction``, ``kl`` (see ``reported``).
+        value: the scalar to minimize.
+        bound: what training is judged by, larger is better: a lower bound on log p(x) if the objective has one.
+        terms: what is reported by name, whatever is minimized: ``elbo``, ``reconstruction``, ``kl`` (see ``reported``).
     """
 
     value: Float[Tensor, ""]
@@ -33,18 +33,18 @@ class Loss(NamedTuple):
     terms: Mapping[str, Float[Tensor, ""]]
 
     def numbers(self) -> dict[str, float]:
-        """Return ``loss``, the value, and all terms as numbers, by one transfer from the device."""
+        """Return ``loss``, the value, and all terms as numbers, in one transfer from the device."""
         found = torch.stack([self.value.detach(), *(term.detach() for term in self.terms.values())]).tolist()
         return dict(zip(("loss", *self.terms), found, strict=True))
 
     def detach(self) -> "Loss":
-        """Return the same numbers without what is needed to differentiate them."""
+        """Return the same numbers without the graph that differentiates them."""
         terms = {name: term.detach() for name, term in self.terms.items()}
         return Loss(self.value.detach(), self.bound.detach(), terms)
 
 
 class Objective(Protocol):
-    """A function of (model, batch) and of what it is told about the course of the training."""
+    """A function of (model, batch) and of how far the training has come."""
 
     @property
     def kind(self) -> str: ...
@@ -53,11 +53,11 @@ class Objective(Protocol):
         """Return the weight of the KL after ``epoch`` of ``epochs`` epochs."""
 
     def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        """Return the loss on a batch; the weight is a tensor, so that a compiled step need not be compiled anew."""
+        """Return the loss on a batch; the weight is a tensor, so that a compiled step is not recompiled."""
 
 
 def reported(vae: VAE, draws: Draws, analytic: bool = True) -> dict[str, Float[Tensor, ""]]:
-    """What objectives with an encoder report: reconstruction = −E_q log p(x | z), kl, elbo = −reconstruction − kl."""
+    """Return what objectives with an encoder report: reconstruction = −E_q log p(x | z), kl, elbo = −(sum of both)."""
     reconstruction = -draws.log_likelihood.mean()
     kl = vae.kl(draws, analytic).mean()
     return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
@@ -69,10 +69,10 @@ class ELBO:
 
     loss = −E_q log p(x | z) + β KL(q(z | x) ‖ p(z)),  elbo = E_q log p(x | z) − KL(q(z | x) ‖ p(z)).
 
-    The reported ``elbo`` never contains β or free bits, so that it stays a bound on log p(x).
+    The reported ``elbo`` never includes β or free bits, so that it remains a bound on log p(x).
 
-    A loss that averages over the D elements of x, (1/D) Σ_i −log p(x_i | z) + w KL, is this one with β = w D over
-    D: such a mean hides a β of w D.
+    A loss that averages over the D elements of x, (1/D) Σ_i −log p(x_i | z) + w KL, is this one divided by D, with
+    β = w D: the mean hides that β.
 
     With free bits λ > 0 the KL becomes Σ_j max(λ, mean over the batch of KL_j).
 
@@ -91,13 +91,13 @@ class ELBO:
     samples: Count = 1
     """posterior draws per image"""
     kl: Literal["analytic", "monte_carlo"] = "analytic"
-    """closed form where there is one, or the mean over the draws"""
+    """analytic takes the closed form if there is one, monte_carlo the mean over the draws"""
     beta: Annotated[float, Field(ge=0)] = 1.0
     """weight of the KL"""
     beta_schedule: Schedule = Constant()
-    """factor on beta over the epochs"""
+    """factor on beta over the course of training"""
     free_bits: Annotated[float, Field(ge=0)] = 0.0
-    """nats of KL per latent unit that cost nothing"""
+    """nats of KL per latent unit that are free of charge"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:
         return self.beta * self.beta_schedule.factor(epoch, epochs)
@@ -114,7 +114,7 @@ class ELBO:
 
 @spec
 class Reconstruction:
-    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no rate, so no bound on log p(x)."""
+    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no KL, hence no bound on log p(x)."""
 
     kind: Literal["reconstruction"] = "reconstruction"
 
@@ -133,8 +133,8 @@ class WakeSleep:
     wake = −E_{q(z | x)} log p(x, z), whose gradient reaches the prior and the decoder only;
     sleep = −E_{p(x, z)} log q(z | x), whose gradient reaches the encoder only;  loss = wake + sleep.
 
-    There is a dream (x, z) ~ p for every image of the batch, its x drawn from p(x | z): bits of a Bernoulli. The two
-    phases minimise no common function; the reported ``elbo`` is the bound that the same encoder gives.
+    There is one dream (x, z) ~ p per image of the batch, with x drawn from p(x | z): bits for a Bernoulli. The two
+    phases do not minimize a common function; the reported ``elbo`` is the bound that the same encoder gives.
 
     Reference: *The wake-sleep algorithm for unsupervised neural networks (Hinton, Dayan, Frey, Neal, 1995)*, Science
     268.
@@ -158,12 +158,12 @@ class WakeSleep:
 
 
 class Chains(nn.Module):
-    """Markov chains, one for each training image: where it stands, z, and its step size.
+    """Markov chains, one per training image: its current point z and its step size.
 
-    Both are buffers, for they are part of the state of a training, beside the weights.
+    Both are buffers because they belong to the state of a training, along with the weights.
 
     Args:
-        z: where the chains begin, (images, d).
+        z: where the chains start, (images, d).
     """
 
     z: Tensor
@@ -177,31 +177,31 @@ class Chains(nn.Module):
 
 @spec
 class MonteCarloEM:
-    r"""Monte Carlo EM: the decoder is fitted to draws from its own posterior, found without an encoder.
+    r"""Monte Carlo EM: the decoder is fitted to draws from its own posterior, which are found without an encoder.
 
     loss = −log p(x, z),  z ~ p(z | x) by Hamiltonian Monte Carlo.
 
-    Training images have chains that go on from visit to visit (``chains``, ``moved``), a trajectory each, so that a
-    step costs ``leapfrog`` gradients. Images without a chain, such as held-out ones, get a new one that must find the
-    posterior at once: it starts at one of many prior draws, chosen in proportion to p(x | z), which seldom is in a
-    lesser mode; adapts its step size over the first half of its trajectories; and ends in z.
+    Training images have chains that continue from visit to visit (``chains``, ``moved``) by one trajectory, so that a
+    step costs ``leapfrog`` gradients. Images without a chain, such as held-out ones, get a new one that has to find the
+    posterior at once: it starts at one of many prior draws, chosen in proportion to p(x | z), which is rarely in a
+    minor mode; it adapts its step size over the first half of its trajectories; and it ends in z.
 
-    The reported ``log_joint`` is log p(x, z) at z, in expectation log p(x) less the entropy of p(z | x): no bound. Nor
-    is ``reconstruction`` that of an encoder, it is −E log p(x | z) under the posterior itself.
+    The reported ``log_joint`` is log p(x, z) at z, in expectation log p(x) minus the entropy of p(z | x): not a bound.
+    Nor is ``reconstruction`` that of an encoder: it is −E log p(x | z) under the posterior itself.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, appendix E: ten leapfrog
-    steps, 90 % acceptance. There each draw serves five steps of the optimiser; here, one.
+    steps, 90% acceptance. There each draw serves five steps of the optimizer; here, one.
     """
 
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"
     leapfrog: Count = 10
-    """leapfrog steps of a trajectory"""
+    """leapfrog steps per trajectory"""
     acceptance: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """share of trajectories to accept, at which the step size aims"""
+    """acceptance rate of trajectories that the step size is adapted to"""
     starts: Count = 100
-    """prior draws among which the start of a new chain is chosen"""
+    """prior draws from which the start of a new chain is chosen"""
     transitions: Count = 20
-    """trajectories of a new chain"""
+    """trajectories per new chain"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:
         return 0.0
@@ -213,21 +213,21 @@ class MonteCarloEM:
         kl_weight: Float[Tensor, ""],
         z: Float[Tensor, "1 batch latent"] | None = None,
     ) -> Loss:
-        """Return the loss at draws z from p(z | x), (1, batch, d); at the ends of new chains if there are none."""
+        """Return the loss at draws z from p(z | x), (1, batch, d); without them, at the ends of new chains."""
         z = self.found(vae, x) if z is None else z
         log_likelihood = vae.log_likelihood(x, z)
         log_joint = (log_likelihood + vae.prior().log_prob(z)).mean()
         return Loss(-log_joint, log_joint, {"log_joint": log_joint, "reconstruction": -log_likelihood.mean()})
 
     def chains(self, vae: VAE, images: int) -> Chains:
-        """Return chains for so many training images, each at a draw from the prior."""
+        """Return chains for a number of training images, each starting at a draw from the prior."""
         with torch.no_grad():
             return Chains(vae.prior().sample(torch.Size((images,))))
 
     def moved(
         self, vae: VAE, x: Float[Tensor, "batch *event"], chains: Chains, rows: Int[Tensor, "batch"]
     ) -> Float[Tensor, "1 batch latent"]:
-        """Move the chains of the images x, which are those in ``rows``; return where they stand, (1, batch, d)."""
+        """Move the chains of the images x, which are those in ``rows``; return their new points, (1, batch, d)."""
         path, step = posterior_path(vae, x), chains.step[rows]
         point, probability = transition(path, 1.0, evaluate(path, chains.z[rows][None]), step, self.leapfrog)
         chains.z[rows], chains.step[rows] = point.z[0], adapted(step, probability, self.acceptance)
@@ -244,7 +244,7 @@ class MonteCarloEM:
 
 
 def posterior_path(vae: VAE, x: Float[Tensor, "batch *event"]) -> Path:
-    """p(z | x) up to a constant, as p(z) and p(x | z)."""
+    """Return p(z | x) up to a constant, as p(z) and p(x | z)."""
     return lambda z: (vae.prior().log_prob(z), vae.log_likelihood(x, z))
 
 
@@ -254,9 +254,9 @@ class PrintedSampling:
 
     loss = −E log p(x | μ + σ² ε) + β KL(N(μ, σ²) ‖ p).
 
-    The noise has the scale σ² and the KL is that of σ: where σ < 1, codes are more exact than the KL charges for, and
-    −loss is no bound. What is reported (``elbo``, ``reconstruction``, ``kl``) is right, by draws μ + σ ε from the same
-    encoder; ``loss`` is as printed.
+    The noise has scale σ² while the KL is that of σ: where σ < 1, codes are more precise than the KL charges for, and
+    −loss is not a bound. What is reported (``elbo``, ``reconstruction``, ``kl``) is right, from draws μ + σ ε of the
+    same encoder; ``loss`` is as printed.
 
     As printed in: *Re-Auto-Encoding Variational Bayes (KTH, 2021)*, and *Deep learning with Python (Chollet, 2017)*,
     notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
@@ -264,7 +264,7 @@ class PrintedSampling:
 
     kind: Literal["printed_sampling"] = "printed_sampling"
     beta: Annotated[float, Field(ge=0)] = 1.0
-    """Faulty, as printed in a report and a notebook: z = μ + σ² ε. Weight of the KL"""
+    """weight of the KL; this objective is faulty, as printed in a report and a notebook: z = μ + σ² ε"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:
         return self.beta
@@ -284,16 +284,16 @@ class PrintedKL:
 
     loss = −E_q log p(x | z) + β ½ Σ_j (μ_j² + σ_j²).
 
-    The true KL, ½ Σ_j (μ_j² + σ_j² − 1 − log σ_j²), is least at σ = 1; this one at σ = 0, so that it leaves a
+    The true KL, ½ Σ_j (μ_j² + σ_j² − 1 − log σ_j²), has its minimum at σ = 1; this one has it at σ = 0, which leaves a
     deterministic auto-encoder with a penalty on its codes. What is reported (``elbo``, ``reconstruction``, ``kl``) is
     right; ``loss`` is as printed.
 
-    As printed in: *Variational autoencoders explained (Frans, 2016)*; the code that goes with it has the logarithm.
+    As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
     """
 
     kind: Literal["printed_kl"] = "printed_kl"
     beta: Annotated[float, Field(ge=0)] = 1.0
-    """Faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL. Its weight"""
+    """weight of the KL; this objective is faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:
         return self.beta

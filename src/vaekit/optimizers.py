@@ -1,4 +1,4 @@
-"""Optimisers: torch's, as specs. ``weight_decay`` adds λ θ to the gradient (AdamW: shrinks the weights instead)."""
+"""Optimizers: torch's, as specs. ``weight_decay`` adds λ θ to the gradient (AdamW shrinks the weights instead)."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -24,14 +24,14 @@ class Adam:
     learning_rate: Rate = 1e-3
     """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
-    """decay of the running means of the gradient and of its square"""
+    """decay rates of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
-    """added to the denominator"""
+    """small number added to the denominator"""
     weight_decay: Decay = 0.0
-    """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
+    """factor λ of the λ θ added to the gradient; 1/N for N training images is AEVB's N(0, I) prior on the weights"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.Adam(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
 
 
@@ -43,14 +43,14 @@ class AdamW:
     learning_rate: Rate = 1e-3
     """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
-    """decay of the running means of the gradient and of its square"""
+    """decay rates of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
-    """added to the denominator"""
+    """small number added to the denominator"""
     weight_decay: Decay = 0.01
-    """decoupled: θ ← (1 − learning_rate · weight_decay) θ"""
+    """shrinks the weights apart from the gradient: θ ← (1 − learning_rate · weight_decay) θ"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.AdamW(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
 
 
@@ -62,31 +62,31 @@ class Adamax:
     learning_rate: Rate = 2e-3
     """step size"""
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
-    """decay of the running means of the gradient and of its square"""
+    """decay rates of the running means of the gradient and of its square"""
     eps: Rate = 1e-8
-    """added to the denominator"""
+    """small number added to the denominator"""
     weight_decay: Decay = 0.0
-    """λ of the λ θ that is added to the gradient"""
+    """factor λ of the λ θ added to the gradient"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.Adamax(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay)
 
 
 @spec
 class Adagrad:
-    """Reference: *Adaptive subgradient methods (Duchi, Hazan, Singer, 2011)*; AEVB took 0.01, 0.02 or 0.1."""
+    """Reference: *Adaptive subgradient methods (Duchi, Hazan, Singer, 2011)*; AEVB used 0.01, 0.02 or 0.1."""
 
     kind: Literal["adagrad"] = "adagrad"
     learning_rate: Rate = 0.02
     """step size"""
     eps: Rate = 1e-10
-    """added to the denominator"""
+    """small number added to the denominator"""
     weight_decay: Decay = 0.0
-    """1/N for N training images is the N(0, I) prior on the weights of AEVB"""
+    """factor λ of the λ θ added to the gradient; 1/N for N training images is AEVB's N(0, I) prior on the weights"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.Adagrad(parameters, self.learning_rate, weight_decay=self.weight_decay, eps=self.eps)
 
 
@@ -98,16 +98,16 @@ class RMSprop:
     learning_rate: Rate = 1e-3
     """step size"""
     smoothing: Momentum = 0.9
-    """decay of the running mean of the squared gradient"""
+    """decay rate of the running mean of the squared gradient"""
     momentum: Momentum = 0.0
-    """share of the last step that is added to the next"""
+    """share of the previous step that is added to the next"""
     eps: Rate = 1e-7
-    """added to the denominator"""
+    """small number added to the denominator"""
     weight_decay: Decay = 0.0
-    """λ of the λ θ that is added to the gradient"""
+    """factor λ of the λ θ added to the gradient"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.RMSprop(
             parameters, self.learning_rate, self.smoothing, self.eps, self.weight_decay, self.momentum
         )
@@ -121,25 +121,25 @@ class SGD:
     learning_rate: Rate = 1e-4
     """step size"""
     momentum: Momentum = 0.0
-    """share of the last step that is added to the next"""
+    """share of the previous step that is added to the next"""
     nesterov: bool = False
-    """momentum looks ahead"""
+    """whether the momentum looks ahead"""
     weight_decay: Decay = 0.0
-    """λ of the λ θ that is added to the gradient"""
+    """factor λ of the λ θ added to the gradient"""
 
     def __post_init__(self) -> None:
         if self.nesterov and not self.momentum:
-            raise InputError("nesterov needs a momentum, which is 0: give one, such as 0.9")
+            raise InputError("nesterov is true and momentum is 0: give a momentum, such as 0.9")
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
-        """Return torch's optimiser over the parameters."""
+        """Return torch's optimizer over the parameters."""
         return torch.optim.SGD(
             parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
         )
 
 
 def moments(optimizer: "Optimizer") -> dict[str, bool]:
-    """Return the names of what torch's optimizer keeps of each weight, and whether it is of the weight's shape.
+    """Return the names of what torch's optimizer keeps per weight, and whether each has the weight's shape.
 
     Example:
         >>> moments(SGD(momentum=0.9)), moments(Adagrad())
@@ -152,8 +152,8 @@ def moments(optimizer: "Optimizer") -> dict[str, bool]:
     return {name: bool(value.shape) for name, value in built.state[weight].items() if isinstance(value, Tensor)}
 
 
-# Torch's own optimisers stop its compiler, and what that makes of their formulas is slower than torch's fused kernel,
-# which is therefore an operator here: a step of Adam, or of AdamW if decoupled, unless ``failed`` is one.
+# Torch's compiler stops at torch's optimizers, and what it makes of their formulas is slower than torch's fused kernel.
+# That kernel is therefore an operator here: a step of Adam, or of AdamW if decoupled, unless ``failed`` is one.
 OPERATORS = torch.library.Library("vaekit", "FRAGMENT")
 OPERATORS.define(
     "adam(Tensor(a!)[] weights, Tensor[] gradients, Tensor(b!)[] means, Tensor(c!)[] squares, Tensor(d!)[] steps, "
@@ -172,7 +172,7 @@ def adam(
     failed: Tensor,
     *settings: float,
 ) -> None:
-    """What the operator does."""
+    """Take the step, in place."""
     alike = [
         g if g.stride() == w.stride() else torch.empty_like(w).copy_(g) for w, g in zip(weights, gradients, strict=True)
     ]

@@ -17,13 +17,13 @@ Head = Literal["log_scale", "log_variance"]
 
 
 class GaussianPosterior(Conditional):
-    """q(z | x) = N(μ(x), diag σ(x)²), the network emitting μ and log σ, or μ and log σ².
+    """q(z | x) = N(μ(x), diag σ(x)²), where the network outputs μ and log σ, or μ and log σ².
 
     Args:
         trunk: x (batch, *event) → features (batch, width).
         width: number of features.
         latent_dim: number of latents d.
-        head: what the last layer emits beside μ.
+        head: what the last layer outputs besides μ.
     """
 
     def __init__(self, trunk: nn.Module, width: int, latent_dim: int, head: Head = "log_scale") -> None:
@@ -73,11 +73,11 @@ class StandardNormalPosterior(Conditional):
 
 @spec
 class Gaussian:
-    """A Gaussian with diagonal covariance, amortised by the encoder."""
+    """A Gaussian with diagonal covariance, amortized by the encoder."""
 
     kind: Literal["gaussian"] = "gaussian"
     head: Head = "log_scale"
-    """what the encoder emits beside μ: log σ, or log σ², whose steps move log σ half as far"""
+    """what the encoder outputs besides μ: log σ, or log σ², a step of which moves log σ half as far"""
 
     def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
         """Return the module on top of the encoder's trunk."""
@@ -86,7 +86,7 @@ class Gaussian:
 
 @spec
 class Delta:
-    """A point: no rate, no density, so no bound. The baseline, trained by objective ``reconstruction``."""
+    """A point: no KL and no density, hence no bound. The baseline, trained with objective ``reconstruction``."""
 
     kind: Literal["delta"] = "delta"
 

@@ -1,4 +1,4 @@
-"""The published set-ups by name: what each changes in an experiment."""
+"""Published setups by name: what each changes in an experiment."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ PRESETS: dict[str, Preset] = {
         "model.likelihood": {"kind": "gaussian", "scale": "pixel", "mean": "sigmoid"},
         "batch_size": 100,
     },
-    # A note on variational auto-encoders (Wei), after a well-known Keras example: Keras draws Glorot's weights.
+    # A note on variational auto-encoders (Wei), after a well-known Keras example; Keras draws Glorot's weights.
     "wei": {
         "data.binarization": "none",
         "model.latent_dim": 2,
@@ -30,8 +30,8 @@ PRESETS: dict[str, Preset] = {
     },
     # ECE 542 report (NCSU, 2018) after Deep learning with Python (Chollet, 2017), notebook 8.4: 550,629 weights, d = 2.
     # Keras pads strided convolutions on the right only, torch on both sides; sizes and counts are the same. Its encoder
-    # emits log σ²: with log σ the first steps of RMSprop carry σ² beyond the largest number at some seeds. Its ε of
-    # 1e-7 stands beside gradients of a mean over 784 pixels, where ours are of the sum.
+    # outputs log σ²: with log σ, the first steps of RMSprop make σ² overflow for some seeds. Its ε of 1e-7 goes with
+    # gradients of a mean over 784 pixels, whereas ours are of the sum.
     "ncsu": {
         "data.binarization": "none",
         "model.latent_dim": 2,

@@ -1,4 +1,4 @@
-"""Schedules: factors in [0, 1] over the course of a training, for the learning rate and for β alike."""
+"""Schedules: factors in [0, 1] over the course of a training, for the learning rate and for β."""
 
 from bisect import bisect_right
 from math import cos, pi
@@ -36,13 +36,13 @@ class WarmUp:
 
 @spec
 class Milestones:
-    """Multiply by ``decay`` as each of the milestones is passed."""
+    """A factor that is multiplied by ``decay`` at each milestone."""
 
     kind: Literal["milestones"] = "milestones"
     at: tuple[Epochs, ...] = ()
-    """epochs after which the factor shrinks, in ascending order"""
+    """epochs after which the factor shrinks"""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """what the factor is multiplied by at each milestone"""
+    """number by which each milestone multiplies the factor"""
 
     def factor(self, epoch: float, epochs: float) -> float:
         return self.decay ** bisect_right(sorted(self.at), epoch)
@@ -57,7 +57,7 @@ class Cosine:
 
     kind: Literal["cosine"] = "cosine"
     warm_up: Epochs = 0
-    """epochs of linear rise before the descent"""
+    """length of the linear rise before the descent, in epochs"""
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
     """factor at the end of training"""
 
@@ -70,7 +70,7 @@ class Cosine:
 
 @spec
 class Cyclic:
-    """A saw-tooth: in each period a straight line from 0 to 1 over its first part, then 1.
+    """A sawtooth: in each period, a straight line from 0 to 1 over the first part, then 1.
 
     Reference: *Cyclical annealing schedule (Fu, Li, Liu, Gao, Celikyilmaz, Carin, 2019)*, arXiv:1903.10145.
 
@@ -82,9 +82,9 @@ class Cyclic:
 
     kind: Literal["cyclic"] = "cyclic"
     period: Annotated[float, Field(gt=0)] = 10
-    """length of a cycle, in epochs"""
+    """length of one cycle, in epochs"""
     rise: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """share of the cycle that is the rise"""
+    """share of each cycle during which the factor rises"""
 
     def factor(self, epoch: float, epochs: float) -> float:
         return min(1.0, (epoch % self.period) / (self.rise * self.period))

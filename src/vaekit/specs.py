@@ -1,13 +1,14 @@
 """What a spec is: a frozen value of plain fields that is written as JSON, compared, and built into a module."""
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from functools import wraps
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from vaekit.errors import InputError, nearest, shown
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 Count = Annotated[int, Field(gt=0, lt=2**63)]
 """a number of things, at least 1"""
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
-"""a whole number, perhaps 0; both fit into 64 bits, which is all that arrays and generators take"""
+"""a whole number, 0 included; both fit into 64 bits, which is all that arrays and generators take"""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
@@ -24,7 +25,7 @@ def spec(cls: type[T]) -> type[T]:
     """Make a class a spec: frozen, keyword-only, checked on construction, refusing unknown fields.
 
     Raises:
-        InputError: On construction, naming the first field that is wrong, its value and what would be right.
+        InputError: on construction, naming each field that is wrong, its value and what would be right.
 
     Example:
         >>> @spec
@@ -56,7 +57,7 @@ REMEDIES = {
     "float": "give a number",
     "finite_number": "give a finite number",
     "bool": "give true or false",
-    "string": "give a word",
+    "string": "give a string",
     "tuple": "give a list, such as 300,300",
     "missing": "give it",
     "dataclass": "give an object with its kind and fields",
@@ -64,15 +65,26 @@ REMEDIES = {
 }
 """by the beginning of the type of pydantic's complaint"""
 
+MOST_SENTENCES = 10
+"""fields that one error names, however many are wrong"""
+
 
 def explain(error: ValidationError, cls: Any) -> str:
-    """Turn the first of pydantic's complaints about ``cls`` into one sentence: the field, its value and the remedy."""
-    first = error.errors()[0]
-    location = tuple(part for part in first["loc"] if isinstance(part, str))
+    """Turn pydantic's complaints about ``cls`` into a sentence for each field: its name, its value and the remedy."""
     fields = {option.location: option for option in options(cls)}
-    path = _dotted(first["loc"], fields)
-    context, value = first.get("ctx", {}), first["input"]
-    match first["type"]:
+    sentences: dict[str, str] = {}
+    for complaint in error.errors():
+        path = _dotted(complaint["loc"], fields)
+        name = path.partition("[")[0]
+        if name not in sentences:  # a field of several types has a complaint for each
+            sentences[name] = _sentence(complaint, path, fields, cls)
+    return ". ".join(list(sentences.values())[:MOST_SENTENCES]).replace("?. ", "? ")
+
+
+def _sentence(complaint: ErrorDetails, path: str, fields: Mapping[tuple[str, ...], "Option"], cls: Any) -> str:
+    location = tuple(part for part in complaint["loc"] if isinstance(part, str))
+    context, value = complaint.get("ctx", {}), complaint["input"]
+    match complaint["type"]:
         case "value_error" if isinstance(context["error"], InputError):
             return str(context["error"])
         case "unexpected_positional_argument":
@@ -81,10 +93,11 @@ def explain(error: ValidationError, cls: Any) -> str:
             depth = len(location) - 1
             beside = {names[depth] for names in fields if names[:depth] == location[:depth]}
             if not beside:
-                return f"{path} is no field of {location[-2]!r}, which has none: leave it out"
-            return f"{path} is no field; {nearest(location[-1], beside)}"
+                return f"{path} is not a field: {location[-2]!r} has none, so leave it out"
+            return f"{path} is not a field; {nearest(location[-1], beside)}"
         case "literal_error" if location[:-1] in fields:
-            return f"{path} is {shown(value)}: give {fields[location[:-1]].type.replace(' | ', ' or ')}"
+            *types, last = fields[location[:-1]].type.replace("float", "a number").split(" | ")
+            return f"{path} is {shown(value)}: give {', '.join(types)} or {last}"
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
             return f"{path} {context['tag']!r} is unknown; {nearest(context['tag'], tags)}"
@@ -92,16 +105,16 @@ def explain(error: ValidationError, cls: Any) -> str:
             words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
             return f"{path} {shown(value)} is unknown; {nearest(str(value), words)}"
         case "json_invalid":
-            return f"this is no JSON: {context['error']}"
-    message = first["msg"].removeprefix("Value error, ")
-    kind = next((kind for kind in REMEDIES if first["type"].startswith(kind)), "")
+            return f"this is not JSON: {context['error']}"
+    message = complaint["msg"].removeprefix("Value error, ")
+    kind = next((kind for kind in REMEDIES if complaint["type"].startswith(kind)), "")
     remedy = REMEDIES.get(kind) or re.sub("^Input should be (?=greater|less)", "give a number ", message)
     given = "is missing" if kind == "missing" else f"is {shown(value)}"
     return f"{path} {given}: {remedy}" if path else remedy
 
 
 def _dotted(location: Iterable[str | int], fields: Container[tuple[str, ...]]) -> str:
-    """Write pydantic's location as a path: without the kinds' names that follow a part, with list positions in [ ]."""
+    """Write pydantic's location as a path, without the names of kinds, and with positions in a list in [ ]."""
     names, path = tuple[str, ...](), ""
     for part in location:
         if isinstance(part, int):
@@ -116,7 +129,7 @@ class Option(NamedTuple):
     """One field of an experiment.
 
     Attributes:
-        location: its path, with the kind's name after each part that comes in kinds.
+        location: its path, with the name of the kind after each part that has several kinds.
         path: the dotted path for ``Experiment.replace`` and --set.
         type, default, description: of the field.
     """
@@ -129,7 +142,7 @@ class Option(NamedTuple):
 
 
 def options(cls: Any, location: tuple[str, ...] = (), path: str = "") -> Iterator[Option]:
-    """Walk all fields of an experiment and of every kind of its parts, in order."""
+    """Walk through all fields of an experiment and of every kind of its parts, in order."""
     for name, field in cls.__pydantic_fields__.items():
         here, dotted = (*location, name), f"{path}.{name}".lstrip(".")
         kinds: list[Any] = [kind for kind in get_args(field.annotation) or [field.annotation] if is_dataclass(kind)]
@@ -148,11 +161,11 @@ def options(cls: Any, location: tuple[str, ...] = (), path: str = "") -> Iterato
 
 
 def type_name(annotation: Any) -> str:
-    """Write a field's type as a user would: 'int', 'list of float', 'fp32 | bf16', 'number or nothing'.
+    """Write a field's type as a user would: 'int', 'list of float', 'fp32 | bf16', 'int | none'.
 
     Example:
         >>> type_name(tuple[int, ...]), type_name(Literal["a", "b"] | None)
-        ('list of int', 'a | b | nothing')
+        ('list of int', 'a | b | none')
     """
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -163,4 +176,4 @@ def type_name(annotation: Any) -> str:
         return " | ".join(map(str, inner))
     if inner:
         return " | ".join(map(type_name, inner))
-    return "nothing" if annotation is type(None) else annotation.__name__
+    return "none" if annotation is type(None) else annotation.__name__

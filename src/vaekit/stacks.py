@@ -1,4 +1,4 @@
-"""Many trainings at once: models that differ in a few numbers only take their steps as one stacked model."""
+"""Many trainings at once: models that differ only in a few numbers take their steps as one stacked model."""
 
 import logging
 import math
@@ -43,10 +43,10 @@ log = logging.getLogger("vaekit")
 
 T = TypeVar("T")
 Differentiated = Callable[[Mapping[str, Tensor], Tensor, Tensor, Tensor], tuple[dict[str, Tensor], Loss]]
-"""(stacked weights, noise, x, weight of the KL) → gradients and losses, each with an axis of models"""
+"""(stacked weights, noise, x, weight of the KL) → gradients and losses, each with an axis over models"""
 
 VARYING = ("seed", "model.latent_dim", "objective.beta", "optimizer.learning_rate")
-"""beginnings of the fields that may differ in a stack; the third is that of beta_schedule too"""
+"""prefixes of the fields that may differ in a stack; the third also covers beta_schedule"""
 
 
 def train_stack(
@@ -60,17 +60,17 @@ def train_stack(
     overwrite: bool = False,
     compile: str = "auto",
 ) -> Generator[list[Progress], None, None]:
-    """Train experiments that differ in seed, β, learning rate or number of latents at once, each into its folder.
+    """Train experiments that differ in seed, β, learning rate or number of latents at once, each in its own folder.
 
-    The products of all networks are one batched product, which saves small models the time between products. Each run
-    draws the order, bits and noise that it would draw alone, and ends with the same weights up to rounding; each
-    folder is that of an ordinary run. A model with fewer latents than the widest is padded with zeros: a padded latent
-    has q = p, so no KL, and no weight to the decoder.
+    The products of all networks are computed as one batched product, which saves small models the time between
+    products. Each run draws the order, bits and noise that it would draw alone, and ends with the same weights up to
+    rounding; each folder is that of an ordinary run. A model with fewer latents than the widest is padded with zeros: a
+    padded latent has q = p, hence no KL, and no weight to the decoder.
 
-    Yields one Progress an experiment, as often as ``train`` does; the generator may be closed at any report. A
-    training that fails, or stops early, leaves the others to go on; the first error is raised at the end. Runs that
-    stand at different steps when they are resumed, because they were killed while they were being saved, are brought
-    to the same step first. Torch's global state is shared with the caller as ``train`` shares it.
+    Yields one Progress per experiment, as often as ``train`` does; the generator may be closed at any report. If a
+    training fails or stops early, the others go on; the first error is raised at the end. Resumed runs that are at
+    different steps, because they were killed while being saved, are brought to the same step first. Torch's global
+    state is shared with the caller as in ``train``.
 
     Args:
         experiments: two or more; seed, objective.beta and its schedule, optimizer.learning_rate and model.latent_dim
@@ -81,11 +81,11 @@ def train_stack(
         data: with ``resume``, where the runs' data are if they have moved.
         resume: continue the runs in the folders.
         overwrite: replace the runs in the folders.
-        compile: auto (if there are so many steps that it pays), on or off.
+        compile: auto (if there are enough steps for it to pay off), on or off.
 
     Raises:
-        InputError: as ``train`` does, or if the experiments do not stack.
-        RunError: as ``train`` does.
+        InputError: as in ``train``, or if the experiments cannot be stacked.
+        RunError: as in ``train``.
     """
     paths = [to_path(run, "run") for run in runs]
     refuse_unknown(compile)
@@ -94,7 +94,7 @@ def train_stack(
     refuse_unlike(experiments)
     if not len(experiments) == len(paths) == len({path.resolve() for path in paths}):
         names = ", ".join(map(str, paths))
-        raise InputError(f"runs {names} do not suit {len(experiments)} experiments: name a folder of its own for each")
+        raise InputError(f"runs {names} do not match {len(experiments)} experiments: name one folder for each")
     chosen = chosen_device(device)
     if resume:
         folders = [Run(path) for path in paths]
@@ -122,26 +122,26 @@ def train_stack(
 def refuse_unlike(experiments: Sequence[Experiment]) -> None:
     """Refuse experiments that cannot be stacked, naming the first field that stands in the way."""
     if len(experiments) < 2:
-        raise InputError(f"{len(experiments)} experiments are no stack: give two or more, or use train")
+        raise InputError(f"a stack needs at least two experiments, not {len(experiments)}: give more, or use train")
     first, *others = (dict(fields(ADAPTER.dump_python(e, mode="json"))) for e in experiments)
     for other in others:
         for path, value in first.items():
             if not path.startswith(VARYING) and other.get(path) != value:
                 raise InputError(
-                    f"{path} is {value!r} in one experiment and {other.get(path)!r} in another: in a stack only "
-                    "seed, model.latent_dim, objective.beta, objective.beta_schedule and optimizer.learning_rate differ"
+                    f"{path} is {value!r} in one experiment and {other.get(path)!r} in another: in a stack, only seed, "
+                    "model.latent_dim, objective.beta, objective.beta_schedule and optimizer.learning_rate may differ"
                 )
     network, objective = experiments[0].model.network, experiments[0].objective
     if not isinstance(objective, ELBO | Reconstruction):
         raise InputError(
-            f"objective is {objective.kind!r}, and only elbo and reconstruction are stacked: train one by one"
+            f"objective is {objective.kind!r}, but only elbo and reconstruction can be stacked: train one by one"
         )
     if isinstance(network, Conv) and network.batch_norm:
         raise InputError("model.network.batch_norm is true, and its running means cannot be stacked: train one by one")
     dims = {experiment.model.latent_dim for experiment in experiments}
     if isinstance(objective, ELBO) and objective.free_bits and len(dims) > 1:
         raise InputError(
-            f"objective.free_bits is {objective.free_bits}, which padded latents would be charged too: "
+            f"objective.free_bits is {objective.free_bits}, which padded latents would be charged as well: "
             "give all experiments the same model.latent_dim, or train one by one"
         )
 
@@ -150,11 +150,11 @@ def refuse_other_data(folders: Sequence[Run]) -> None:
     """Refuse runs that were not trained on the same data."""
     for folder in folders:
         if folder.space.digest != folders[0].space.digest:
-            raise InputError(f"{folder.path} has other data than {folders[0].path}: resume them one by one")
+            raise InputError(f"{folder.path} has different data from {folders[0].path}: resume them one by one")
 
 
 class Member(Training):
-    """A training that takes its steps in a stack: it keeps its own random state, and its error if it fails."""
+    """A training that takes its steps in a stack; it keeps its own random state, and its error if it fails."""
 
     def __init__(self, experiment: Experiment, run: Run, data: Data, device: torch.device) -> None:
         super().__init__(experiment, run, data, device)
@@ -173,7 +173,7 @@ class Member(Training):
         return self.state
 
     def attempt(self, action: Callable[[], T]) -> T | None:
-        """Do something; if it fails, keep the error, with which the training is finished."""
+        """Do something; if it fails, keep the error, which ends this training."""
         try:
             return action()
         except RunError as error:
@@ -182,7 +182,7 @@ class Member(Training):
             return None
 
     def draw(self, stored: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-        """Return the batch as the model sees it, and the noise of its posterior draws, as a separate run draws them."""
+        """Return the batch as the model sees it, and the noise of its posterior draws, both as a run alone has them."""
         devices.set_random_state(self.state, self.device)
         self.before = self.state
         x = self.data.train.seen(stored)
@@ -191,13 +191,13 @@ class Member(Training):
         return x, noise
 
     def update(self, numbers: Mapping[str, float]) -> None:
-        """Change the weights by the gradients that they hold, and count the step."""
+        """Update the weights with the gradients that they hold, and count the step."""
         self.set_learning_rate()
         self.descent.update()
         self.count(numbers)
 
     def explain(self, stored: Tensor) -> None:
-        """Raise the error of a batch on which the loss is no number."""
+        """Raise the error of a batch on which the loss is NaN or infinite."""
         devices.set_random_state(self.before, self.device)
         x = self.data.train.seen(stored)
         with devices.autocast(self.device, self.experiment.precision):
@@ -207,9 +207,9 @@ class Member(Training):
 def reports(
     experiments: Sequence[Experiment], folders: Sequence[Run], data: Data, device: torch.device, compile: str
 ) -> Generator[list[Progress], None, None]:
-    """Train all to their ends, as ``Training.reports`` does one.
+    """Train all of them to the end, as ``Training.reports`` does with one.
 
-    Those that stand at the lowest step are stacked; those at their end leave the stack, those that it reaches join it.
+    Those at the lowest step are stacked; those that are done leave the stack, and those that it catches up with join.
     """
     members = [Member(e, folder, data, device) for e, folder in zip(experiments, folders, strict=True)]
     for member in members:
@@ -251,7 +251,7 @@ def reports(
 
 
 def lowest(members: Sequence[Member]) -> list[Member]:
-    """Return those of the trainings still going on that have taken the fewest steps."""
+    """Return the unfinished trainings that have taken the fewest steps."""
     going = [member for member in members if not member.finished]
     return [member for member in going if member.step == min(each.step for each in going)]
 
@@ -264,7 +264,7 @@ def raise_first(members: Sequence[Member]) -> None:
 
 
 class Stack:
-    """The models of trainings at the same step as one model, whose weights have an axis more, (models, *shape).
+    """The models of trainings at the same step as one model, whose weights have one more axis, (models, *shape).
 
     Args:
         members: the trainings.
@@ -281,7 +281,7 @@ class Stack:
             vae = experiment.replace("model.latent_dim", self.widest).model.build(event_shape)
         for layer in vae.modules():
             if isinstance(layer, Linear):
-                layer.wide = False  # oneDNN's products have no axis of models
+                layer.wide = False  # oneDNN's products have no axis over models
         if self.samples:
             vae.posterior = GivenNoisePosterior(vae.posterior)
         self.step = Step(vae, experiment.objective).to(self.device)
@@ -302,7 +302,7 @@ class Stack:
         if wants_compiling(compile, first.steps - first.step, experiment.model.network.kind, self.device):
             x = torch.zeros(len(members), first.batch_size, *event_shape, device=self.device)
             noise = x.new_zeros(len(members), self.samples, first.batch_size, self.widest)
-            self.differentiated(self.stacked, noise, x, self.kl_weight)  # torch looks for the closed form of a KL
+            self.differentiated(self.stacked, noise, x, self.kl_weight)  # torch looks up the closed form of a KL
             self.differentiated = Compiled(self.differentiated, "steps", asked=compile == "on")
         self.batches = first.data.train.stream(map(self.rows, count(first.step)))
 
@@ -317,7 +317,7 @@ class Stack:
         return torch.tensor(weights, device=self.device)
 
     def parts(self, stacked: Mapping[str, Tensor]) -> list[Tensor]:
-        """Return what each model has of each stacked tensor, as views; tensor by tensor, then model by model."""
+        """Return each model's part of each stacked tensor, as views; tensor by tensor, then model by model."""
         return [
             cut(part, member.latents, self.widest, weight.shape)
             for name, column in self.weights.items()
@@ -327,13 +327,13 @@ class Stack:
     def loss(
         self, parameters: Mapping[str, Tensor], noise: Tensor, x: Tensor, kl_weight: Tensor
     ) -> tuple[Tensor, Loss]:
-        """The loss of one model, twice: to be differentiated, and to be returned beside the gradient."""
+        """Return the loss of one model twice: to be differentiated, and to be returned along with the gradient."""
         given = {"vae.posterior.noise": noise} if self.samples else {}
         loss: Loss = functional_call(self.step, {**parameters, **given}, (x, kl_weight))
         return loss.value, loss
 
     def take_step(self) -> None:
-        """One step of every training."""
+        """Take one step of every training."""
         began = time.perf_counter()
         stored = next(self.batches).chunk(len(self.members))
         drawn = [member.draw(batch, self.samples) for member, batch in zip(self.members, stored, strict=True)]
@@ -358,10 +358,10 @@ class Stack:
 
 
 def cut(tensor: Tensor, latents: int, widest: int, shape: torch.Size) -> Tensor:
-    """Return a view of what a model with fewer latents has of a tensor of the widest model.
+    """Return a view of the part of a tensor of the widest model that a model with fewer latents uses.
 
-    An axis that grows with the latents has k of ``widest`` entries, such as the locations and then the log scales that
-    the encoder emits; of each of the k the first ``latents`` are kept, on an axis of their own.
+    An axis that grows with the latents has k blocks of ``widest`` entries, such as the encoder's locations and then its
+    log scales; the first ``latents`` entries of each block are kept, on an axis of their own.
 
     Args:
         tensor: of the widest model.
@@ -391,7 +391,7 @@ class GivenNoise(Normal):
 
 
 class GivenNoisePosterior(Conditional):
-    """A Gaussian q(z | x) whose draws take their noise from the buffer ``noise``, (n, batch, d).
+    """A Gaussian q(z | x) whose draws use the noise in the buffer ``noise``, (n, batch, d).
 
     Args:
         posterior: x (batch, *event) → q(z | x).

@@ -1,4 +1,4 @@
-"""One step of training as a module, and as quick as the device allows: eager or compiled."""
+"""One step of training as a module, as fast as the device allows: eager or compiled."""
 
 import logging
 import math
@@ -17,11 +17,11 @@ from vaekit.objectives import Loss, Objective
 log = logging.getLogger("vaekit")
 
 WORTHWHILE = 20_000
-"""steps from which compiled ones save more than the seconds that compiling takes"""
+"""steps from which compiled ones save more time than compiling takes"""
 
 
 class Step(nn.Module):
-    """The objective on a batch as one module: what is compiled, captured or distributed as a whole."""
+    """The objective on a batch as one module, which can be compiled, captured or distributed as a whole."""
 
     def __init__(self, vae: VAE, objective: Objective) -> None:
         super().__init__()
@@ -33,19 +33,19 @@ class Step(nn.Module):
 
 
 def refuse_unknown(choice: str) -> None:
-    """Refuse a choice that is none of auto, on, off."""
+    """Refuse any choice but auto, on and off."""
     if choice not in ("auto", "on", "off"):
         raise InputError(f"compile {choice!r} is unknown: choose auto, on or off")
 
 
 def wants_compiling(choice: str, steps: int, network: str, device: torch.device) -> bool:
-    """Decide whether the steps of a training are compiled, and say so where it is decided for the user.
+    """Decide whether the steps of a training are compiled, and log the decision if it is not the user's.
 
-    The number of steps decides and no measurement, so that the same experiment gives the same bits again. On the CPU,
-    where convolutions spend their time in oneDNN either way, theirs are not worth compiling.
+    It depends on the number of steps and not on a measurement, so that the same experiment gives the same bits again.
+    On the CPU, convolutions spend their time in oneDNN either way and are not worth compiling.
 
     Raises:
-        InputError: if the choice is none of auto, on, off.
+        InputError: if the choice is not auto, on or off.
     """
     refuse_unknown(choice)
     pays = steps >= WORTHWHILE and (network != "conv" or device.type != "cpu")
@@ -55,13 +55,13 @@ def wants_compiling(choice: str, steps: int, network: str, device: torch.device)
 
 
 class Descent:
-    """Steps down the gradient of the objective: forward, backward and the optimiser's update.
+    """Steps down the gradient of the objective: forward, backward and the optimizer's update.
 
     Args:
         step: the objective as a module.
         optimizer: of the weights of its model.
         precision: of the forward pass.
-        gradient_norm: a longer gradient is shortened to it; None to leave it.
+        gradient_norm: longer gradients are scaled down to it; None leaves them.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Descent:
         return isinstance(function, Compiled) and not function.failed
 
     def compile(self, x: Tensor, kl_weight: Tensor, asked: bool) -> None:
-        """Have the steps compiled at the first: all of a step as one function if the optimiser is Adam's.
+        """Have the steps compiled at the first one: a whole step as one function if the optimizer is Adam or AdamW.
 
         Args:
-            x, kl_weight: a batch, and the KL's weight.
+            x, kl_weight: a batch and the weight of the KL.
             asked: whether the user asked for it.
         """
-        # Torch looks for the closed form of a KL at its first use; compiled code cannot.
+        # Torch looks up the closed form of a KL at its first use; compiled code cannot.
         with devices.seeded(0, x.device), torch.no_grad():
             self.step.eval()(x, kl_weight)
         self.step.train()
@@ -94,7 +94,7 @@ class Descent:
             self.forward = Compiled(self.step, "steps", asked)
 
     def __call__(self, x: Tensor, kl_weight: Tensor, *z: Tensor) -> dict[str, float]:
-        """Take a step, and return loss and terms; the weights stay as they are if the loss is no finite number."""
+        """Take a step, and return loss and terms; the weights stay as they are if the loss is NaN or infinite."""
         with devices.autocast(x.device, self.precision):
             if self.whole:
                 rate = torch.tensor(self.optimizer.param_groups[0]["lr"], device=x.device)
@@ -108,17 +108,17 @@ class Descent:
         return numbers
 
     def update(self) -> None:
-        """Change the weights by the gradients that they hold."""
+        """Update the weights with the gradients that they hold."""
         if self.gradient_norm:
             nn.utils.clip_grad_norm_(self.step.parameters(), self.gradient_norm)
         self.optimizer.step()
 
 
 def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
-    """Return a function that takes a step of Adam or AdamW: for the compiler one graph, with nothing between its parts.
+    """Return a function that takes a step of Adam or AdamW, which is a single graph for the compiler.
 
-    Its arguments are those of the objective, with the learning rate, a scalar, behind the weight of the KL. It works
-    on the state of the optimiser, which begins at zero.
+    Its arguments are those of the objective, with the learning rate, a scalar, after the weight of the KL. It works on
+    the state of the optimizer, which starts at zero.
     """
     (group,) = optimizer.param_groups
     weights: list[Tensor] = group["params"]
@@ -135,7 +135,7 @@ def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
         gradients = torch.autograd.grad(loss.value, weights, allow_unused=True)
         rows = [(w.detach(), g, *m) for w, g, m in zip(weights, gradients, moments, strict=True) if g is not None]
         failed = (~loss.value.detach().isfinite()).float()
-        with torch.no_grad():  # else the compiler copies the weights to and fro
+        with torch.no_grad():  # otherwise the compiler copies the weights back and forth
             torch.ops.vaekit.adam(*map(list, zip(*rows, strict=True)), learning_rate, failed, *settings)
         return loss.detach()
 

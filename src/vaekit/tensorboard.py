@@ -10,7 +10,7 @@ from vaekit.training import Progress
 
 
 def record(reports: Generator[Progress, None, None], folder: Path) -> Generator[Progress, None, None]:
-    """Pass on the reports of a training and write each evaluation's terms as scalars, train/elbo and so on.
+    """Pass on the reports of a training, and write each evaluation's terms as scalars, train/elbo and so on.
 
     Raises:
         InputError: if tensorboard is not installed.
@@ -20,7 +20,7 @@ def record(reports: Generator[Progress, None, None], folder: Path) -> Generator[
     except ImportError:
         raise InputError("--tensorboard needs the package tensorboard: pip install 'vaekit[tensorboard]'") from None
     with closing(reports):
-        first = next(reports)  # makes the folder
+        first = next(reports)  # creates the folder
         with SummaryWriter(str(folder)) as writer:
             for report in chain([first], reports):
                 row = report.row or {}
