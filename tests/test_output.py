@@ -126,3 +126,12 @@ class TestNames:
         page = (path / "report.html").read_text("utf-8")
         assert r"lines \x1b[31mred [bold] :smile: 猫</h1>" in page
         assert "\x1b" not in page
+
+    @pytest.mark.parametrize("line", ["train digits --run {}", "show {}", "runs {}"])
+    def test_folders_that_are_not_utf8_are_refused(
+        self, line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert main(line.format("caf\udce9").split()) == 2
+        assert r"caf\udce9' is not UTF-8: rename it" in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []

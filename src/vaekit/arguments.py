@@ -30,9 +30,12 @@ def to_path(value: Any, name: str = "path") -> Path:
         raise InputError(f"{name} is {shown(value)}: give a path")
     try:
         path = Path(value).expanduser()
+        str(path).encode()
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
+    except UnicodeEncodeError:  # safetensors and JSON take no such names
+        raise InputError(f"{name} {shown(os.fspath(value))} is not UTF-8: rename it, or give another path") from None
     except (OSError, RuntimeError, TypeError, ValueError) as error:  # ~nobody is a RuntimeError, NUL a ValueError
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise InputError(f"{name} {shown(os.fspath(value))} cannot be used ({reason}): give another path") from None
