@@ -253,7 +253,11 @@ class TestChoose:
         [
             (np.random.default_rng(0).normal(size=(20, 3)), "gaussian", "mlp"),
             (np.random.default_rng(0).integers(0, 2, (20, 5, 5)), "bernoulli", "mlp"),
-            (np.random.default_rng(0).integers(0, 256, (20, 40, 40), np.uint8), "gaussian", "conv"),
+            (np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8), "gaussian", "mlp"),
+            (np.random.default_rng(0).integers(0, 256, (20, 29, 28), np.uint8), "gaussian", "conv"),
+            (np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8), "gaussian", "conv"),
+            (np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8), "gaussian", "conv"),
+            (np.random.default_rng(0).integers(0, 256, (20, 7, 9, 3), np.uint8), "gaussian", "mlp"),
         ],
     )
     def test_what_is_left_open_is_chosen_by_the_data(
@@ -264,12 +268,48 @@ class TestChoose:
         found = choose(str(tmp_path / "x.npy"))
         assert (found.model.likelihood.kind, found.model.network.kind) == (likelihood, network)
         chosen = [record.getMessage() for record in caplog.records if record.getMessage().startswith("chosen: ")]
-        assert [line.split()[1] for line in chosen] == ["model.network", "model.likelihood", "precision"]
+        assert [line.split()[1] for line in chosen] == [
+            "model.network", "model.likelihood", "precision", "epochs", "evaluate_every", "early_stopping",
+        ]  # fmt: skip
         assert all(" because " in line for line in chosen)
+
+    @pytest.mark.parametrize(
+        ("images", "words", "epochs", "every", "patience"),
+        [
+            (40, {}, 3000, 150, 5),  # all 32 training examples in one batch: a step per epoch
+            (2500, {}, 150, 7, 5),
+            (2500, {"batch_size": 10}, 15, 1, 5),
+            (50_000, {}, 10, 1, None),
+            (40, {"epochs": 3}, 3, 1, None),
+            (40, {"set": {"training_samples": 320}}, 10, 1, None),
+            (40, {"preset": "wei"}, 10, 1, None),
+            (40, {"set": {"evaluate_every": 2}}, 3000, 2, None),
+            (40, {"set": {"early_stopping": 2}}, 3000, 1, 2),
+            (40, {"set": {"data.split": "0.8/0.2"}}, 3000, 150, None),  # no validation part to stop by
+            (40, {"set": {"objective": "wake_sleep"}}, 3000, 150, None),
+            (40, {"beta": 2}, 3000, 150, 5),
+        ],
+    )
+    def test_small_data_are_trained_for_thousands_of_steps(
+        self, images: int, words: dict[str, Any], epochs: float, every: float, patience: int | None, tmp_path: Path
+    ) -> None:
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).random((images, 3)))
+        found = choose(tmp_path / "x.npy", **words)
+        assert (found.epochs, found.evaluate_every, found.early_stopping) == (epochs, every, patience)
+
+    def test_an_experiment_keeps_its_length(self, tmp_path: Path) -> None:
+        (tmp_path / "e.json").write_text(DIGITS.to_json())
+        assert choose(config=tmp_path / "e.json").epochs == 10
+
+    @pytest.mark.parametrize("name", ["digits", "digits28"])
+    def test_what_is_suggested_is_what_is_chosen(self, name: str) -> None:
+        space = Source(name=name).load().space
+        changes = {choice.path: choice.value for choice in choices.suggested(space)}
+        assert Experiment(data=Source(name=name)).replace_all(changes) == choose(name)
 
     def test_what_is_named_is_not_chosen(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, logger="vaekit")
-        choose("digits", network="mlp", likelihood="bernoulli", precision="fp32", binarize="none")
+        choose("digits", network="mlp", likelihood="bernoulli", precision="fp32", binarize="none", epochs=1)
         assert caplog.text == ""
 
     def test_wrong_words_are_refused_before_data_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:

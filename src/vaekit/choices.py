@@ -3,7 +3,9 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from math import ceil
+from typing import Any, NamedTuple
 
 from vaekit.arguments import Place, to_path
 from vaekit.data import Source, Space, defaults
@@ -15,8 +17,14 @@ from vaekit.presets import PRESETS
 
 log = logging.getLogger("vaekit")
 
-LARGE_IMAGE = 32
-"""height or width above which convolutions are chosen"""
+LARGE_IMAGE, SMALL_IMAGE = 28, 8
+"""height or width above which convolutions are chosen, and below which they are not even for color images"""
+STEPS = 3000
+"""steps that a training takes at least if its length is chosen"""
+EVALUATIONS = 20
+"""how often a training evaluates whose length is chosen"""
+PATIENCE = 5
+"""evaluations without a better validation bound after which such a training stops"""
 
 SHORT = {
     "latent_dim": "model.latent_dim",
@@ -159,8 +167,35 @@ def choose(
     if config is not None:
         return experiment
     named = {path: value for changes in asked for path, value in changes.items()}
-    experiment = experiment.replace_all(_binarization(experiment, named))
-    return experiment.replace_all(_model(experiment.data.load(data_root, track).space, named))
+    experiment = _take(experiment, _binarization(experiment, named))
+    return _take(experiment, _of_space(experiment.data.load(data_root, track).space, experiment, named))
+
+
+class Choice(NamedTuple):
+    """A field that was left open: its value by the data, and why."""
+
+    path: str
+    value: Any
+    reason: str
+
+    def __str__(self) -> str:
+        value = self.value if isinstance(self.value, str) else json.dumps(self.value)
+        return f"{self.path} {value} because {self.reason}"
+
+
+def suggested(space: Space) -> list[Choice]:
+    """List what ``choose`` chooses for data of which nothing but their source is named."""
+    experiment = Experiment(data=Source(name=space.source))
+    bits = _binarization(experiment, {})
+    if bits:
+        space = replace(space, binarization=bits[0].value, support="binary")
+    return [*bits, *_of_space(space, experiment, {})]
+
+
+def _take(experiment: Experiment, choices: Sequence[Choice]) -> Experiment:
+    for choice in choices:
+        log.info("chosen: %s", choice)
+    return experiment.replace_all({choice.path: choice.value for choice in choices})
 
 
 def _base(data: Place | None, config: Place | None) -> Experiment:
@@ -186,37 +221,76 @@ def _preset(name: str | None) -> dict[str, Any]:
     return dict(PRESETS[name])
 
 
-def _chosen(path: str, value: Any, reason: str) -> dict[str, Any]:
-    log.info("chosen: %s %s because %s", path, json.dumps(value).strip('"'), reason)
-    return {path: value}
-
-
-def _binarization(experiment: Experiment, named: Mapping[str, Any]) -> dict[str, Any]:
+def _binarization(experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
     name, default = experiment.data.name, defaults(experiment.data.name).binarization
     likelihood = experiment.model.likelihood.kind if _names(named, "model.likelihood") else "bernoulli"
     if _names(named, "data.binarization") or default == "none" or likelihood != "bernoulli":
-        return {}
-    return _chosen("data.binarization", default, f"evidence of {name} is reported for binary images")
+        return []
+    return [Choice("data.binarization", default, f"evidence of {name} is reported for binary images")]
 
 
-def _model(space: Space, named: Mapping[str, Any]) -> dict[str, Any]:
-    chosen: dict[str, Any] = {}
-    if not _names(named, "model.network"):
-        if len(space.event_shape) == 3 and max(space.event_shape[1:]) > LARGE_IMAGE:
-            height, width = space.event_shape[1:]
-            reason = f"images of {height}×{width} are larger than {LARGE_IMAGE}×{LARGE_IMAGE}"
-            chosen |= _chosen("model.network", "conv", reason)
-        else:
-            chosen |= _chosen("model.network", "mlp", f"examples of shape {space.event_shape} are small")
-    if not _names(named, "model.likelihood"):
-        if space.support == "binary":
-            chosen |= _chosen("model.likelihood", "bernoulli", "the data are binary")
-        else:
-            kind = {"byte": "grey or colour levels", "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
-            chosen |= _chosen("model.likelihood", "gaussian", f"the data are {kind}; its scale is learnt")
-    if not _names(named, "precision"):
-        chosen |= _chosen("precision", "fp32", "it is exact on every device; bf16 is faster on some")
-    return chosen
+def _of_space(space: Space, experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
+    open_parts = {
+        "model.network": _network,
+        "model.likelihood": _likelihood,
+        "precision": lambda _: Choice("precision", "fp32", "it is exact on every device; bf16 is faster on some"),
+    }
+    chosen = [choice(space) for part, choice in open_parts.items() if not _names(named, part)]
+    return chosen + _length(space, experiment, named)
+
+
+def _network(space: Space) -> Choice:
+    if len(space.event_shape) != 3:
+        return Choice("model.network", "mlp", f"the data are rows of {space.event_shape[0]} numbers, not images")
+    channels, *size = space.event_shape
+    images = f"{'color' if channels > 1 else 'gray'} images of {'×'.join(map(str, size))}"
+    if channels > 1 and min(size) >= SMALL_IMAGE:
+        return Choice("model.network", "conv", f"convolutions suit {images}, whose channels vary together")
+    if max(size) > LARGE_IMAGE:
+        return Choice("model.network", "conv", f"{images} are larger than {LARGE_IMAGE}×{LARGE_IMAGE}")
+    return Choice("model.network", "mlp", f"{images} are small")
+
+
+def _likelihood(space: Space) -> Choice:
+    if space.support == "binary":
+        return Choice("model.likelihood", "bernoulli", "the data are binary")
+    levels = "gray levels" if space.event_shape[0] == 1 or len(space.event_shape) == 1 else "color levels"
+    kind = {"byte": levels, "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
+    return Choice("model.likelihood", "gaussian", f"the data are {kind}; its scale is learned")
+
+
+def _length(space: Space, experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
+    """Choose a length in epochs that is long enough in steps, and so many evaluations that they cost little."""
+    if any(_names(named, field) for field in ("epochs", "training_samples")):
+        return []
+    images = space.sizes["train"]
+    batch = min(experiment.batch_size, images)
+    epochs = max(int(experiment.epochs), _round_up(STEPS * batch / images))
+    steps = f"{images:,} training examples in batches of {batch} make {epochs * images // batch:,} steps"
+    if epochs == experiment.epochs:
+        return [Choice("epochs", epochs, steps)]
+    found = [Choice("epochs", epochs, f"{steps}, and small data need some thousands of them")]
+    if any(_names(named, field) for field in ("evaluate_every", "early_stopping")):
+        return found
+    if epochs > EVALUATIONS:
+        every = epochs // EVALUATIONS
+        found.append(Choice("evaluate_every", every, f"{EVALUATIONS} evaluations show how training goes"))
+    plain = experiment.objective.kind == "elbo" and not _names(named, "objective.beta_schedule")
+    if plain and "validation" in space.sizes:  # else the validation bound may not say how far a training is
+        reason = "small data are soon learned by heart; the weights with the best validation bound are kept"
+        found.append(Choice("early_stopping", PATIENCE, reason))
+    return found
+
+
+def _round_up(value: float) -> int:
+    """Round up to two digits.
+
+    Example:
+        >>> _round_up(238.7), _round_up(0.5)
+        (240, 1)
+    """
+    step = max(1, 10 ** (len(str(ceil(value))) - 2))
+    return ceil(value / step) * step
 
 
 def _names(named: Mapping[str, Any], part: str) -> bool:
