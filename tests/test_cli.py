@@ -112,10 +112,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --epochs inf", ["epochs is inf", "finite"]),
     ("train digits --batch-size 1.5", ["--batch-size", "'1.5'", "is no whole number: give one"]),
     ("train digits --batch-size 0", ["batch_size is 0", "greater than 0"]),
-    ("train digits --batch-size 9999999999999", ["9,999,999,999,999", "GiB", "choose a smaller"]),
+    ("train digits --set objective.samples=99999999", ["batch_size 100", "GiB", "available", "choose a smaller"]),
     ("train digits --latent-dim 1e3", ["--latent-dim", "'1e3'", "whole number"]),
     ("train digits --hidden a,b", ["'a,b'", "such as 500 or 300,300"]),
-    ("train digits --hidden 100000000000", ["weights would take", "GiB", "choose a smaller"]),
+    ("train digits --hidden 100000000000", ["would take", "weights", "GiB", "choose a smaller"]),
     ("train digits --preset aevb-mnits", ["aevb-mnits", "did you mean 'aevb-mnist'"]),
     ("train digits --network cnov", ["cnov", "did you mean 'conv'"]),
     ("train digits --likelihood bernouli", ["bernouli", "did you mean 'bernoulli'"]),
@@ -123,7 +123,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --optimizer adm", ["adm", "did you mean 'adam'"]),
     ("train digits --learning-rate 0", ["learning_rate is 0", "greater than 0"]),
     ("train digits --seed -1", ["seed is -1", "greater than or equal to 0"]),
-    ("train digits --device tpu", ["'tpu'", "choose auto, cpu or cuda"]),
+    ("train digits --device tpu", ["'tpu'", "choose auto, cpu, cuda or mps"]),
     ("train digits --device cuda:9", ["'cuda:9'", "choose auto or cpu"]),
     ("train digits --precision fp16", ["fp16", "did you mean 'bf16'"]),
     ("train digits --binarize dynamc", ["dynamc", "did you mean 'dynamic'"]),
@@ -196,7 +196,7 @@ def test_debug_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_failed_run_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--learning-rate", "1e10", "--run", "run"]) == 1
-    assert "no finite number" in capsys.readouterr().err.splitlines()[-1]
+    assert "is NaN or infinite" in capsys.readouterr().err.splitlines()[-1]
     assert Run(Path("run")).vae()
 
 
@@ -259,9 +259,7 @@ class TestOutput:
         main(["evaluate", "runs/small", "--samples", "3"])
         assert re.search(r"log-evidence.* -?\d+\.\d{3} +\d+\.\d{3} +3\b", capsys.readouterr().out)
         main(["runs"])
-        assert re.search(
-            r"runs/small +digits \(none, 1257/180/360\) +mlp d=3 gaussian +3\.\d+ ", capsys.readouterr().out
-        )
+        assert re.search(r"runs/small +digits \(none, 1257/180/360\) +mlp d=3 gaussian +3 ", capsys.readouterr().out)
         main(["show", "runs/latest"])
         assert re.search(r"trained: 3\.\d+ epochs, 38 steps.*\nlast: train/validation: ELBO", capsys.readouterr().out)
         main(["options"])

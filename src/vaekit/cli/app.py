@@ -34,7 +34,7 @@ app.command(data_app)
 LOUD = Output()
 DataRoot = Annotated[Path | None, Parameter(help="Folder of named data sets, looked at first.")]
 Data = Annotated[str | None, Parameter(help="Where the run's data are, if they have moved since it was trained.")]
-Device = Annotated[str, Parameter(help="auto, cpu or cuda.")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
 RunFolder = Annotated[Path, Parameter(help="Folder of a run; runs/latest is the one begun or resumed last.")]
 
 
