@@ -153,7 +153,7 @@ class TestLeftOut:
         assert {"log_evidence", "latents", "amortization_gap", "linear_probe"} <= found.keys()
         assert main(["show", str(run.path)]) == 0
         shown = capsys.readouterr().out
-        assert "left out: mutual information of code and image (images is 1: the mutual information" in shown
+        assert "left out: mutual information (images is 1: the mutual information" in shown
         assert "Left out: mutual information: images is 1" in report(run).read_text()
 
     def test_a_request_of_which_nothing_applies_is_refused(self, run: Run) -> None:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from vaekit.labels import BITS, NATS, SHARES, label
 from vaekit.text import escaped
 
 if TYPE_CHECKING:
@@ -222,25 +223,6 @@ def tracked(items: Iterable[T], silent: bool, description: str) -> Iterable[T]:
     return track(list(items), description, console=console, transient=True)
 
 
-NATS = {
-    "log_evidence": "log-evidence, importance bound",
-    "ais": "log-evidence, annealed",
-    "ais_minus_importance": "    annealed − importance",
-    "simulated_lower": "simulated images, lower bound",
-    "simulated_upper": "simulated images, upper bound",
-    "simulated_gap": "    upper − lower",
-    "harmonic": "log-evidence, AEVB's estimator (errs upwards)",
-    "kth_marginal_likelihood": "minus cross-entropy (KTH's term: no KL, no bound)",
-    "elbo": "ELBO",
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "amortization_gap": "amortization gap",
-    "mutual_information": "mutual information of code and image",
-    "aggregate_kl": "KL of all codes to the prior",
-}
-SHARES = {"nearest_neighbors": "5 nearest neighbors", "linear_probe": "linear probe"}
-
-
 def headline(found: Mapping[str, Any]) -> float | None:
     """The one number of an evaluation that is printed when quiet."""
     return next((found[key]["value"] for key in (*NATS, *SHARES) if key in found), None)
@@ -250,16 +232,16 @@ def evaluation(found: Mapping[str, Any]) -> None:
     """Print an evaluation: each number with its standard error, what it was measured on, and what it means."""
     if "stale" in found:
         say(f"{found['stale']}, not numbers of this model as it is now; to measure it: {found['command']}")
-    for heading, names in (("nats per image", NATS), ("accuracy of codes", SHARES)):
+    for heading, names in (("nats per image", NATS), ("bits", BITS), ("accuracy of codes", SHARES)):
         rows = [
             {
-                heading: label,
+                heading: title,
                 "value": _number(found[key]["value"], 3),
                 "±": _number(found[key]["standard_error"], 3),
                 "draws": str(found[key]["samples"]),
                 "images": str(found[key].get("images", found["images"])),
             }
-            for key, label in names.items()
+            for key, (title, _) in names.items()
             if key in found
         ]
         if rows:
@@ -282,7 +264,7 @@ def left_out(found: Mapping[str, Any]) -> dict[str, str]:
     """What an evaluation does not have: by reason, the names of the measures."""
     grouped: dict[str, list[str]] = {}
     for name, reason in found.get("left_out", {}).items():
-        grouped.setdefault(reason, []).append((NATS | SHARES).get(name, name).strip())
+        grouped.setdefault(reason, []).append(label(name))
     return {reason: ", ".join(names) for reason, names in grouped.items()}
 
 

@@ -14,6 +14,7 @@ from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
 from vaekit.errors import command
 from vaekit.evaluations import evaluations
+from vaekit.labels import LABELS, label
 from vaekit.pages import embedded, render
 from vaekit.plots import save
 from vaekit.run import REPORT, Run
@@ -21,26 +22,6 @@ from vaekit.run import REPORT, Run
 log = logging.getLogger("vaekit")
 
 VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
-
-MEASURES = {
-    "log_evidence": ("log-evidence", "log p(x), estimated from below with importance weights; higher is better"),
-    "ais": ("log-evidence, annealed", "log p(x), estimated from below by annealed importance sampling"),
-    "ais_minus_importance": ("annealed − importance", "what the importance bound falls short, on the same examples"),
-    "simulated_lower": ("simulated, lower bound", "annealing forwards, on examples that the model drew"),
-    "simulated_upper": ("simulated, upper bound", "annealing backwards, on the same examples"),
-    "simulated_gap": ("simulated, gap", "upper less lower bound: how far annealing with these settings can be off"),
-    "harmonic": ("log-evidence, AEVB's estimator", "from posterior samples; errs upwards, never to be quoted alone"),
-    "kth_marginal_likelihood": ("minus cross-entropy", "what one report calls marginal likelihood: no KL, no bound"),
-    "elbo": ("ELBO", "lower bound on log p(x); higher is better"),
-    "reconstruction": ("reconstruction", "−E log p(x | z) under the posterior; lower is better"),
-    "kl": ("KL", "from posterior to prior: what the code says about x"),
-    "amortization_gap": ("amortization gap", "ELBO of a Gaussian fitted to each example less that of the encoder's"),
-    "mutual_information": ("mutual information", "what a code says about which of N examples it is of; at most log N"),
-    "aggregate_kl": ("KL of all codes to the prior", "what makes samples worse than reconstructions"),
-    "effective_samples": ("effective draws", "not nats: how many of the draws carry the log-evidence"),
-    "nearest_neighbors": ("5 nearest neighbors", "a share, not nats: test accuracy on the codes"),
-    "linear_probe": ("linear probe", "a share, not nats: test accuracy of logistic regression on the codes"),
-}
 
 
 def figures(run: Run | Place, data_root: Place | None = None, data: Place | None = None) -> list[Path]:
@@ -108,15 +89,15 @@ def _saved(run: Run, drawing: Drawing) -> Path:
 
 def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """An evaluation with its numbers written to two digits of their standard errors."""
-    known = [key for key in MEASURES if key in evaluation]
-    others = [k for k, v in evaluation.items() if k not in MEASURES and isinstance(v, dict) and "standard_error" in v]
-    rows = [(*MEASURES.get(key, (key, "")), *_estimate(**evaluation[key])) for key in known + others]
+    known = [key for key in LABELS if key in evaluation]
+    others = [k for k, v in evaluation.items() if k not in LABELS and isinstance(v, dict) and "standard_error" in v]
+    rows = [(*LABELS.get(key, (key, "")), *_estimate(**evaluation[key])) for key in known + others]
     fewer = {
-        MEASURES.get(key, (key,))[0]: evaluation[key]["images"]
+        label(key): evaluation[key]["images"]
         for key in known + others
         if evaluation[key].get("images", evaluation["images"]) != evaluation["images"]
     }
-    left_out = [f"{MEASURES.get(name, (name,))[0]}: {why}" for name, why in evaluation.get("left_out", {}).items()]
+    left_out = [f"{label(name)}: {why}" for name, why in evaluation.get("left_out", {}).items()]
     return {**evaluation, "rows": rows, "fewer": fewer, "left_out": left_out}
 
 
