@@ -112,3 +112,30 @@ def test_spaces_and_sources_survive_json():
 def test_facts_that_contradict_each_other_are_refused(facts, words):
     with pytest.raises(InputError, match=words):
         space(**facts)
+
+
+INK = (np.random.default_rng(0).random((20, 4, 3)) < 0.13).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("mean", "x", "warned"),
+    [
+        (0.13, 1 - INK, "light on dark (mean pixel 0.13), but these are dark on light"),
+        (0.13, (255 * (1 - INK)).astype(np.uint8), "invert them, 255 − x"),
+        (0.87, INK, "dark on light (mean pixel 0.87), but these are light on dark"),
+        (0.13, INK, ""),
+        (0.5, 1 - INK, ""),  # neither
+        (0.13, np.full((20, 4, 3), 0.5, np.float32), ""),  # brighter, but as far from the other way round
+        (None, 1 - INK, ""),  # runs of earlier versions do not know their mean
+    ],
+)
+def test_images_the_wrong_way_round_are_noticed(mean, x, warned, caplog):
+    list(space(mean=mean).encode_batches(x, 7))
+    assert warned in caplog.text
+    assert bool(warned) == ("training images are" in caplog.text)
+
+
+def test_a_space_knows_the_mean_of_its_training_images():
+    data = Source(name="digits").load()
+    assert data.space.mean == pytest.approx(float(data.train.x[::2].mean()), abs=1e-6)
+    assert Source(name="digits", binarization="dynamic").load().space.mean == data.space.mean

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import pickle
 import zipfile
 from types import SimpleNamespace
@@ -204,9 +205,9 @@ def test_unfit_archives_are_refused(tmp_path, arrays, sentence):
 
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps([1]))
-    with pytest.raises(InputError, match=r"x.pkl is not a supported format: use a folder of images, or a .npy"):
+    with pytest.raises(InputError, match=r"x.pkl is not a supported format: save the array with numpy.save"):
         Source(name=str(tmp_path / "x.pkl")).load()
-    with pytest.raises(InputError, match=r"image_size \(--image-size\) is for image folders"):
+    with pytest.raises(InputError, match=r"image_size \(--image-size\) is for folders of images and for rows of"):
         Source(name=saved(tmp_path / "x.npy", LEVELS), image_size=8).load()
 
 
@@ -244,3 +245,45 @@ def test_a_limit_of_address_space_is_not_called_a_damaged_file(tmp_path, monkeyp
     monkeypatch.setattr("vaekit.data.disk.mmap.mmap", refuse)
     with pytest.raises(InputError, match=r"x.npy of 0.0 GiB cannot be mapped into memory: raise this process's limit"):
         Source(name=str(tmp_path / "x.npy")).load()
+
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (30, 64)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["table", "bytes", "reals"])
+def test_rows_of_pixels_are_read_as_images_when_a_size_is_named(kind, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="vaekit")
+    path = tmp_path / ("x.csv" if kind == "table" else "x.npy")
+    if kind == "table":
+        head = ",".join(["label", *(f"pixel{i}" for i in range(64))])
+        lines = [",".join(map(str, [i % 3, *row])) for i, row in enumerate(PIXELS)]
+        path.write_text("\n".join([head, *lines]))
+    else:
+        np.save(path, PIXELS if kind == "bytes" else PIXELS / 255)
+    flat = Source(name=str(path)).load().space.event_shape
+    assert flat == (64,)
+    assert ("the 64 columns of" in caplog.text and "--image-size) 8 reads them" in caplog.text) == (kind != "reals")
+    data = Source(name=str(path), image_size=8).load()
+    assert (data.space.event_shape, data.space.columns) == ((1, 8, 8), None)
+    assert data.space.support == ("unit" if kind == "reals" else "byte")
+    assert data.space.mean == pytest.approx(0.5, abs=0.05)
+    rows = read_input(path, event_shape=data.space.event_shape)[0]  # as encode reads them
+    assert data.space.encode_input(rows).numpy() == pytest.approx(PIXELS.reshape(-1, 1, 8, 8) / 255, abs=1e-6)
+    with pytest.raises(InputError, match=r"9×9 needs rows of 81 pixels, but .* has 64 columns"):
+        Source(name=str(path), image_size=9).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("x.csv.gz", "unpack it"),
+        ("x.parquet", "as .csv"),
+        ("x.heic", "convert it"),
+        ("x.png", "folder"),
+        ("x.pt", "numpy"),
+    ],
+)
+def test_a_remedy_fits_the_format(name, remedy, tmp_path):
+    (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(InputError, match=f"is not a supported format: .*{remedy}"):
+        Source(name=str(tmp_path / name)).load()

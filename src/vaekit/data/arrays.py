@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from lzma import LZMAError
+from math import isqrt
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 
 from vaekit.data.disk import header, mapped
+from vaekit.data.images import Size
 from vaekit.data.raw import RESIDENT, Raw, coded_labels
 from vaekit.data.space import Support
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
@@ -22,6 +24,8 @@ from vaekit.errors import InputError
 log = logging.getLogger("vaekit")
 
 CHANNELS = (1, 3)
+SMALLEST = 7
+"""side of the smallest images that rows are taken for"""
 REMEDY = "save it so, and it is read piece by piece"
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
@@ -95,6 +99,35 @@ def arranged(raw: Raw, source: str) -> Raw:
         require_memory(kept.nbytes, f"{source}, its values cut off at 0 and 1,", REMEDY)
         kept = kept.clip(0, 1)
     return replace(raw, x=kept, support=support)
+
+
+def as_images(raw: Raw, size: Size, source: str) -> Raw:
+    """Read rows of pixels as gray images of a height and width.
+
+    Raises:
+        InputError: If the examples are not rows of so many pixels.
+    """
+    if raw.x.ndim != 2:
+        raise InputError(
+            f"image_size (--image-size) is for folders of images and for rows of pixels, but {source} has examples of "
+            f"shape {raw.x.shape[1:]}: leave it out"
+        )
+    height, width = size
+    if raw.x.shape[1] != height * width:
+        raise InputError(
+            f"image_size (--image-size) {height}×{width} needs rows of {height * width} pixels, but {source} has "
+            f"{raw.x.shape[1]} columns: choose another size, or name other columns with label or ignore"
+        )
+    return replace(raw, x=raw.x.reshape(-1, height, width), support=None, columns=None)
+
+
+def side_of_images(x: np.ndarray) -> int | None:
+    """Tell the side of the square images that rows of 8-bit levels look like, None if they do not."""
+    side = isqrt(x.shape[1]) if x.ndim == 2 else 0
+    if side < SMALLEST or side**2 != x.shape[1]:
+        return None
+    low, high = extremes(x, "the array")
+    return side if low >= 0 and LEVELS // 2 < high <= LEVELS and whole(x) else None
 
 
 def require_memory(

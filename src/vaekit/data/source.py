@@ -12,7 +12,7 @@ import torch
 from pydantic import BeforeValidator
 
 from vaekit.arguments import Place, to_path
-from vaekit.data.arrays import arranged, read_npy, read_npz, require_memory
+from vaekit.data.arrays import arranged, as_images, read_npy, read_npz, require_memory, side_of_images
 from vaekit.data.columns import Columns, listed
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
@@ -24,6 +24,7 @@ from vaekit.data.raw import RESIDENT, Raw, content_digest
 from vaekit.data.space import Binarization, Space
 from vaekit.data.splits import partition
 from vaekit.data.tables import read_table
+from vaekit.data.values import LEVELS
 from vaekit.errors import InputError, nearest, shown
 from vaekit.specs import Count, Whole, spec
 
@@ -31,6 +32,14 @@ log = logging.getLogger("vaekit")
 
 READERS = {".npy": read_npy, ".npz": read_npz}
 TABLES = (".csv", ".tsv")
+REMEDIES = {
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z"), "unpack it, and name what was in it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".parquet", ".feather", ".json", ".jsonl"), "save the table as .csv"),
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".mat", ".h5", ".hdf5"), "save the array with numpy.save"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"), "name the folder it is in"),
+    **dict.fromkeys((".heic", ".heif"), "convert it to PNG or JPEG, and name the folder it is in"),
+}
+"""what to do with files that people have, by their endings"""
 TOO_LARGE = 1e150
 """values whose squares a 64-bit float may not hold"""
 TOO_FAR = 1e15
@@ -77,7 +86,8 @@ class Source:
     seed: Whole = 0
     """Seeds the split and the bits that are drawn once; the seed of training is another."""
     image_size: Count | tuple[Count, Count] | None = None
-    """Height and width (or one number for both) to which an image folder is cropped and resized."""
+    """Height and width (or one number for both) to which an image folder is cropped and resized, or of the images that
+    the rows of an array or a table hold."""
     label: str | None = None
     """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
     ignore: tuple[str, ...] = ()
@@ -112,13 +122,20 @@ class Source:
     ) -> Raw:
         """Read the examples in file order, as the files hold them. Arguments and errors as for `load`."""
         name = self.name if place is None else to_name(place)
-        if self.image_size and (name in NAMED or to_path(name, "data").is_file()):
-            raise InputError(f"image_size (--image-size) is for image folders, which {name} is not: leave it out")
+        if self.image_size and name in NAMED:
+            raise InputError(f"image_size (--image-size) is for own data, not for the set {name}: leave it out")
         if (self.label is not None or self.ignore) and not name.lower().endswith(TABLES):
             field = "ignore" if self.ignore else "label"
             raise InputError(f"{field} (--{field}) is for tables (.csv, .tsv), which {name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
         raw = _read(name, root, size, progress=progress, table=Columns(self.label, self.ignore, columns))
+        if size and not to_path(name, "data").is_dir():
+            raw = as_images(raw, size, self.name)
+        elif side := side_of_images(raw.x):
+            log.info(
+                "the %d columns of %s look like images of %d×%d: image_size (--image-size) %d reads them as images",
+                side**2, self.name, side, side, side,
+            )  # fmt: skip
         return raw if raw.support else arranged(raw, self.name)
 
 
@@ -196,9 +213,8 @@ def _read(
     if path.is_dir():
         return read_folder(path, size, channels, progress, depth)
     if path.suffix.lower() not in (*READERS, *TABLES):
-        raise InputError(
-            f"{name} is not a supported format: use a folder of images, or a .npy, .npz, .csv or .tsv file"
-        )
+        remedy = REMEDIES.get(path.suffix.lower(), "use a folder of images, or a .npy, .npz, .csv or .tsv file")
+        raise InputError(f"{name} is not a supported format: {remedy}")
     try:
         if path.suffix.lower() in TABLES:
             return read_table(path, table)
@@ -261,8 +277,17 @@ def assemble(source: Source, raw: Raw) -> Data:
         scale=scale,
         classes=raw.classes,
         depth=raw.depth,
+        mean=_mean(raw, rows["train"]),
     )
     return Data(space, parts["train"], parts.get("validation"), parts["test"], source.seed)
+
+
+def _mean(raw: Raw, train: np.ndarray) -> float | None:
+    """Give the mean pixel, from 0 to 1, of a thousand training images spread over all; None if it has no such range."""
+    if raw.x.ndim != 4 or raw.support == "real":
+        return None
+    levels = raw.x[train[:: -(-len(train) // 1000)]].mean(dtype=np.float64)
+    return round(float(levels) / (LEVELS if raw.support == "byte" else 1), 6)
 
 
 def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:

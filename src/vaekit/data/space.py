@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -57,6 +58,8 @@ class Space:
     """Names of the classes that the labels 0, 1, ... stand for."""
     depth: Annotated[int, Field(ge=8, le=16)] | None = None
     """Bits of the levels in the image files, 8 to 16, by which later images are scaled too; None if it is unknown."""
+    mean: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Mean of the training images' pixels, from 0 to 1; None if it is unknown."""
 
     def __post_init__(self) -> None:
         if len(self.event_shape) not in (1, 3):
@@ -80,8 +83,8 @@ class Space:
         other values are in the model's range, where a rounding beyond 0 or 1 is cut off.
 
         Args:
-            array: Grey levels, booleans, numbers in the model's range, or table rows in the file's units; grey
-                images may lack their channel axis, and color images may have it last. A table with
+            array: Gray levels, booleans, numbers in the model's range, or table rows in the file's units; gray
+                images may lack their channel axis or be rows of pixels, and color images may have it last. A table with
                 names, such as a DataFrame, is read by its names.
 
         Raises:
@@ -100,6 +103,7 @@ class Space:
         if not len(x):
             raise InputError("the input holds no example: give at least one")
         divisor = self._divisor(x)
+        self._notice_inverted(x, divisor)
         return (self._seen(x[i : i + size], divisor) for i in range(0, len(x), size))
 
     def _divisor(self, x: np.ndarray) -> int:
@@ -126,6 +130,20 @@ class Space:
                 "or give 8-bit levels as uint8"
             )
         return LEVELS
+
+    def _notice_inverted(self, x: np.ndarray, divisor: int) -> None:
+        """Warn if images would fit the training images far better with light and dark exchanged."""
+        if self.mean is None:
+            return
+        mean = float(x[:: -(-len(x) // 1000)].mean(dtype=np.float64)) / divisor
+        if abs(mean - self.mean) > 0.3 and abs(1 - mean - self.mean) < abs(mean - self.mean) / 2:
+            usual, these = (
+                ("light on dark", "dark on light") if self.mean < mean else ("dark on light", "light on dark")
+            )
+            log.warning(
+                "the training images are %s (mean pixel %.2f), but these are %s (%.2f): invert them, %s − x",
+                usual, self.mean, these, mean, divisor,
+            )  # fmt: skip
 
     def _seen(self, x: np.ndarray, divisor: int) -> Tensor:
         """Turn some arranged examples into what the model reads."""
@@ -184,6 +202,8 @@ class Space:
                 return x[:, None]
             if list(shape) == [*size, channels]:
                 return np.moveaxis(x, -1, 1)
+            if channels == 1 and shape == (prod(size),):  # rows of pixels
+                return x.reshape(-1, *self.event_shape)
         raise InputError(
             f"the input has shape {_times(x.shape)}, but {self.source} needs N examples of {_times(self.event_shape)}"
         )
