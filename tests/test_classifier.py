@@ -74,7 +74,7 @@ def test_every_binarisation_is_measured_with_the_same_classifier(recognizer):
     for binarization in ("dynamic", "static", "threshold"):
         source = Source(name="digits", binarization=binarization)
         assert classifier_for(replace(source, binarization="none").load(), track=untrained).digest == recognizer.digest
-        with pytest.raises(InputError, match="learns grey images: load it with none"):
+        with pytest.raises(InputError, match="learns gray images: load it with none"):
             classifier_for(source.load())
 
 
@@ -140,10 +140,10 @@ def test_what_cannot_be_classified_is_refused(tmp_path, quick):
     np.save(tmp_path / "plain.npy", np.random.default_rng(0).integers(0, 256, (20, 9, 9), dtype=np.uint8))
     np.savetxt(tmp_path / "rows.csv", np.random.default_rng(0).normal(size=(20, 3)), delimiter=",")
     refused = {
-        "has no labels.*choose a labelled set such as mnist": Source(name=str(tmp_path / "plain.npy")).load(),
+        "has no labels.*choose a labeled set such as mnist": Source(name=str(tmp_path / "plain.npy")).load(),
         "examples of 3: the classifier needs images": Source(name=str(tmp_path / "rows.csv")).load(),
         "1×7×9: the classifier needs images of at least 8×8": images(tmp_path / "small.npz", (7, 9), 2),
-        "one single class": images(tmp_path / "one.npz", (9, 9), 1),
+        "has a single class": images(tmp_path / "one.npz", (9, 9), 1),
     }
     for sentence, data in refused.items():
         with pytest.raises(InputError, match=sentence):
@@ -184,7 +184,7 @@ def test_damage_is_found_before_weights_are_used(digits, quick, damage):
         facts.write_text("{}")
     else:
         (weights if damage == "no weights" else facts).unlink()
-    with pytest.raises(InputError, match=r"is damaged .*delete the folder, and it is trained again"):
+    with pytest.raises(InputError, match=r"is damaged .*delete the folder, and it will be trained again"):
         classifier_for(digits)
 
 

@@ -157,7 +157,7 @@ class TestLeftOut:
         assert "Left out: mutual information: images is 1" in report(run).read_text()
 
     def test_a_request_of_which_nothing_applies_is_refused(self, run: Run) -> None:
-        with pytest.raises(InputError, match="split 'train' is what the classifier learnt from"):
+        with pytest.raises(InputError, match="split 'train' is what the classifier learned from"):
             evaluate(run, metrics="samples", split="train", images=20)
         assert not (run.path / RESULTS).exists()
 
@@ -302,7 +302,7 @@ class TestVerdict:
 
         sentence = verdict.improving(rows(30.0, 5.0))
         assert sentence is not None
-        assert "rose by 30 nats per epoch over the last 9 epochs, train longer (--resume --epochs 80)" in sentence
+        assert "rose by 30 nats per epoch over the last 9 epochs; train longer (--resume --epochs 80)" in sentence
         assert verdict.improving(rows(-1.0, 0.1)) is None
         assert verdict.improving(rows(0.01, 0.0001)) is None  # steady, but 0.04 nats in four more epochs
         assert verdict.improving(rows(30.0, 5.0)[:3]) is None

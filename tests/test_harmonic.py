@@ -114,7 +114,7 @@ def test_dtype_device_and_parameters_stay(device: str, dtype: torch.dtype) -> No
 
 def test_more_latents_or_fewer_samples_than_it_holds_for_are_refused() -> None:
     x = torch.ones(3, 1, 2, 2)
-    with pytest.raises(InputError, match="at most 5 latents, this model has 6: use annealed importance sampling"):
+    with pytest.raises(InputError, match="at most 5 latents, but this model has 6: use annealed importance sampling"):
         harmonic(Model(latent_dim=6).build((1, 2, 2)), x)
     with pytest.raises(InputError, match="samples is 5: fitting 5 latents needs at least 6"):
         harmonic(Model(latent_dim=5).build((1, 2, 2)), x, samples=5)

@@ -172,7 +172,7 @@ def test_resamples_come_from_the_random_state():
 
 
 def test_one_image_has_no_covariance():
-    with pytest.raises(InputError, match="1 and 9 images have no Fréchet distance"):
+    with pytest.raises(InputError, match="the Fréchet distance of 1 and 9 images is undefined"):
         frechet_distance(torch.ones(1, 3), torch.ones(9, 3))
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: what a trained model is worth, each number with its error."""
+"""Evaluation: how good a trained model is, each number with its error."""

@@ -21,10 +21,10 @@ def amortization_gap(
     learning_rate: float = LEARNING_RATE,
     draws: int = DRAWS,
 ) -> Float[Tensor, "batch"]:
-    """ELBO of the best diagonal Gaussian for each image less the ELBO of the encoder's, (batch,) nats.
+    """Return the ELBO of each image's best diagonal Gaussian minus that of the encoder's, (batch,) nats.
 
-    The best is found by Adam from the encoder's q; both bounds are then estimated with the same 500 fresh draws of
-    noise, so that their difference has little of it. What is left between the best ELBO and log p(x) is the
+    Adam finds the best one, starting from the encoder's q; both bounds are then estimated with the same 500 fresh draws
+    of noise, so that their difference has little noise. What remains between the best ELBO and log p(x) is the
     approximation gap of the family.
 
     Reference: *Inference suboptimality in variational autoencoders (Cremer, Li, Duvenaud, 2018)*, arXiv:1801.03558.
@@ -32,19 +32,19 @@ def amortization_gap(
     Args:
         vae: the model, in evaluation mode; its posterior must be a diagonal Gaussian.
         x: (batch, *event).
-        steps, learning_rate, draws: of the optimisation; draws of z an image and step.
+        steps, learning_rate, draws: of the optimization; draws of z per image and step.
 
     Raises:
-        InputError: if the posterior is of another family.
+        InputError: if the posterior belongs to another family.
     """
     with torch.no_grad():
         guess = vae.posterior(x)
     if not (isinstance(guess, Independent) and isinstance(guess.base_dist, Normal)):
-        raise InputError(f"the amortization gap needs a Gaussian posterior, this model has {guess}: leave it out")
+        raise InputError(f"the amortization gap needs a Gaussian posterior, but this model has {guess}: leave it out")
     loc = guess.base_dist.loc.clone().requires_grad_()
     log_scale = guess.base_dist.scale.log().requires_grad_()
     optimizer = torch.optim.Adam([loc, log_scale], learning_rate)
-    # Towards the end ever smaller steps, for the noise of the draws not to shake q about its optimum.
+    # The steps shrink toward the end, so that the noise of the draws does not shake q about its optimum.
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         noise = torch.randn(draws, *loc.shape, dtype=loc.dtype, device=loc.device)
@@ -70,7 +70,7 @@ def _elbo(
     log_scale: Float[Tensor, "batch latent"],
     noise: Float[Tensor, "n batch latent"],
 ) -> Float[Tensor, "batch"]:
-    """The ELBO under q = N(loc, scale²), its entropy in closed form: it grows as Σ log scale."""
+    """Return the ELBO under q = N(loc, scale²), with the entropy in closed form: it grows as Σ log scale."""
     z = loc + log_scale.exp() * noise
     entropy = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1, validate_args=False).entropy()
     return vae.log_joint(x, z).mean(0) + entropy

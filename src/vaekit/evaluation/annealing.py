@@ -21,30 +21,30 @@ from vaekit.model import VAE
 from vaekit.specs import Count, spec
 
 PILOTS, WARM_UP = 4, 10
-"""chains an image that find the step sizes, and their transitions before the first temperature"""
+"""chains per image that find the step sizes, and their transitions before the first temperature"""
 STEEPNESS = 4.0
 """δ of the sigmoid schedule"""
 
 
 @spec
 class Annealing:
-    """How to anneal; the cost is (chains + 4) × temperatures × leapfrog decoded images with gradient for each x.
+    """Settings of the annealing; each x costs (chains + 4) × temperatures × leapfrog decoded images with gradient.
 
-    At equal cost more temperatures are worth more than longer trajectories.
+    At equal cost, more temperatures are worth more than longer trajectories.
     """
 
     start: Literal["encoder", "prior"] = "encoder"
-    """where the path begins: q(z | x), which needs fewer temperatures, or p(z), which depends on no encoder"""
+    """where the path begins: encoder, q(z | x), needs fewer temperatures; prior, p(z), does not rely on the encoder"""
     schedule: Literal["sigmoid", "linear"] = "sigmoid"
-    """β_t: sigmoid has small steps at both ends"""
+    """spacing of β: sigmoid takes small steps at both ends, linear takes equal ones"""
     temperatures: Count = 500
-    """steps of β from 0 to 1; one is plain importance sampling"""
+    """steps of β from 0 to 1; a single one is plain importance sampling"""
     chains: Count = 16
-    """chains an image, held at once"""
+    """chains per image, all held in memory at once"""
     leapfrog: Count = 4
-    """leapfrog steps of a trajectory"""
+    """leapfrog steps per trajectory"""
     acceptance: Annotated[float, Field(gt=0, lt=1)] = 0.65
-    """share of trajectories to accept, at which the step size aims"""
+    """acceptance rate of trajectories that the step size is adapted to"""
 
     @property
     def betas(self) -> list[float]:
@@ -65,7 +65,7 @@ STARTS = {"prior": from_prior, "encoder": from_encoder}
 def tuned(bridge: Bridge, settings: Annealing) -> Float[Tensor, "transitions batch"]:
     """Find the step size of each image at each β between 0 and 1, on a few chains that are then thrown away.
 
-    A step size that followed a chain's own past would bias its weight; one fixed beforehand leaves E[w] = p(x) exact.
+    A step size that depends on a chain's own past would bias its weight; one fixed beforehand keeps E[w] = p(x) exact.
     """
     point = evaluate(bridge.path, bridge.sample(PILOTS))
     step, steps = torch.full_like(point.log_start[0], FIRST_STEP), [point.log_start.new_empty(0, point.z.shape[1])]
@@ -97,12 +97,12 @@ def anneal(
 
 
 def forward(vae: VAE, x: Float[Tensor, "batch *event"], settings: Annealing) -> Float64[Tensor, "chains batch"]:
-    """log w of chains that end at p(z | x), with E[w] = p(x).
+    """Return log w of chains that end at p(z | x), with E[w] = p(x).
 
     Args:
         vae: the model, in evaluation mode.
         x: (batch, *event).
-        settings: how to anneal.
+        settings: of the annealing.
     """
     bridge = STARTS[settings.start](vae, x)
     steps = tuned(bridge, settings)
@@ -112,7 +112,7 @@ def forward(vae: VAE, x: Float[Tensor, "batch *event"], settings: Annealing) -> 
 def reverse(
     vae: VAE, x: Float[Tensor, "batch *event"], z: Float[Tensor, "batch latent"], settings: Annealing
 ) -> Float64[Tensor, "chains batch"]:
-    """log w of chains that begin at p(z | x), with E[1/w] = 1/p(x).
+    """Return log w of chains that begin at p(z | x), with E[1/w] = 1/p(x).
 
     Args:
         vae, settings: those of ``forward``.
@@ -126,12 +126,12 @@ def reverse(
 
 
 def log_mean(log_weight: Float[Tensor, "chains batch"]) -> Float[Tensor, "batch"]:
-    """log (1/M) Σ_m w_m."""
+    """Return log (1/M) Σ_m w_m."""
     return log_weight.logsumexp(0) - log(len(log_weight))
 
 
 def annealed(vae: VAE, x: Float[Tensor, "batch *event"], settings: Annealing) -> Float64[Tensor, "batch"]:
-    """Annealed importance sampling estimate of log p(x) of each image, (batch,) nats: a lower bound in expectation.
+    """Estimate log p(x) of each image by annealed importance sampling, (batch,) nats: a lower bound in expectation.
 
     Args: those of ``forward``.
 
@@ -154,13 +154,13 @@ def simulated(vae: VAE, images: int, settings: Annealing) -> dict[str, Float64[T
 
 
 def bracket(vae: VAE, batches: Iterable[int], settings: Annealing) -> dict[str, Estimate]:
-    """Bidirectional Monte Carlo: E[lower] ≤ E[log p(x)] ≤ E[upper] over images that the model draws.
+    """Estimate E[lower] ≤ E[log p(x)] ≤ E[upper] over images that the model draws: bidirectional Monte Carlo.
 
-    The gap bounds what ``annealed`` falls short with these settings, as far as real images are like simulated ones.
+    The gap bounds how far ``annealed`` falls short with these settings, insofar as real images resemble simulated ones.
 
     Args:
         vae, settings: those of ``forward``.
-        batches: numbers of images to hold at once; their sum is that of all.
+        batches: numbers of images to hold at once; their sum is the number of all images.
     """
     parts = [simulated(vae, images, settings) for images in batches]
     return {name: mean_over_images(torch.cat([part[name] for part in parts]), settings.chains) for name in parts[0]}

@@ -1,4 +1,4 @@
-"""Bridges from a density that can be sampled to the posterior p(z | x), with the evidence as its unknown constant."""
+"""Bridges from a density that can be sampled to the posterior p(z | x), whose unknown constant is the evidence."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from vaekit.model import VAE
 
 
 class Bridge(NamedTuple):
-    """π_β(z) ∝ a(z) r(z)^β, from a normalised density a to the joint a r = p(x, z).
+    """π_β(z) ∝ a(z) r(z)^β, from a normalized density a to the joint a r = p(x, z).
 
     Attributes:
         sample: n → n draws from a for each image, (n, batch, d).
@@ -45,7 +45,7 @@ def from_encoder(vae: VAE, x: Float[Tensor, "batch *event"]) -> Bridge:
     with torch.no_grad():
         prior, posterior = vae.prior(), vae.posterior(x)
     if isinstance(posterior, Delta):
-        raise InputError("start 'encoder' needs a posterior with a density, this model's is a point: start at 'prior'")
+        raise InputError("start 'encoder' needs a posterior with a density, but this model's is a point: use 'prior'")
 
     def path(z: Float[Tensor, "chains batch latent"]) -> tuple[Tensor, Tensor]:
         log_posterior = posterior.log_prob(z)

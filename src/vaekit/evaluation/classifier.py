@@ -1,6 +1,6 @@
-"""A small classifier of a labelled image set: what sample quality is measured with, trained once and kept.
+"""A small classifier of a labeled image set, with which sample quality is measured; trained once and kept.
 
-It learns images as they are stored, never their bits, so that one classifier measures the runs of every binarisation.
+It learns images as they are stored, never their bits, so that one classifier measures runs of every binarization.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ class Classifier:
 
     Attributes:
         network: in evaluation mode.
-        accuracy: on the test images, which it never saw.
-        digest: SHA-256 of its weights, to be named with every number that it measured.
+        accuracy: on the test images, which it has never seen.
+        digest: SHA-256 of its weights, to be quoted with every number that it measures.
         path: its folder in the cache.
     """
 
@@ -47,23 +47,23 @@ class Classifier:
 
     @torch.no_grad()
     def features(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch features"]:
-        """What the last layer reads, on the classifier's device, for images in [0, 1]."""
+        """Return the inputs of the last layer, on the classifier's device, for images in [0, 1]."""
         return self.network.features(x.to(self.network.shift.device))
 
     @torch.no_grad()
     def classify(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
-        """p(y | x) from the features of x."""
+        """Return p(y | x) from the features of x."""
         return self.network.head(features).softmax(1)
 
     def probabilities(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
-        """p(y | x), on the classifier's device, for images in [0, 1]."""
+        """Return p(y | x), on the classifier's device, for images in [0, 1]."""
         return self.classify(self.features(x))
 
 
 def share(hits: Bool[Tensor, "images"]) -> Estimate:
-    """Share of images that are hits, with its binomial standard error √(p (1 − p) / N).
+    """Return the share of images that are hits, with its binomial standard error √(p (1 − p) / N).
 
-    In the error, p is taken as (hits + 1) / (N + 2): so 64 hits of 64 are not called certain.
+    The error uses p = (hits + 1) / (N + 2), so that 64 hits of 64 do not count as certain.
 
     Example:
         >>> share(torch.tensor([True, True, True, False])).value
@@ -75,19 +75,19 @@ def share(hits: Bool[Tensor, "images"]) -> Estimate:
 
 
 def classifier_for(data: Data, *, device: torch.device | str = "cpu", seed: int = 0, track: Track = iter) -> Classifier:
-    """Return the classifier of a labelled image set, from the cache, or trained on the training images and kept there.
+    """Return the classifier of a labeled image set from the cache, or train it on the training images and keep it.
 
-    The same data, split and seed give the same classifier (on the same machine, with as many threads).
+    The same data, split and seed give the same classifier (on the same machine, with the same number of threads).
 
     Args:
-        data: with binarization none, whatever that of the run to be measured.
-        device: where it is trained and works.
+        data: loaded with binarization none, whatever the run to be measured has.
+        device: where it is trained and used.
         seed: of weights, order and shifts.
         track: wraps the steps of the training, to show progress.
 
     Raises:
-        InputError: if the data have no labels, one class only, or are no images of at least 8×8 pixels; if what the
-            cache holds is damaged.
+        InputError: if the data have no labels, only one class, or are not images of at least 8×8 pixels; if the cached
+            classifier is damaged.
         RunError: if the cache has no room.
     """
     classes, device = _classes(data), torch.device(device)
@@ -116,26 +116,26 @@ def classifier_for(data: Data, *, device: torch.device | str = "cpu", seed: int 
 
 
 def _classes(data: Data) -> int:
-    """Count the classes, refusing what cannot be classified."""
+    """Count the classes, and refuse data that cannot be classified."""
     space = data.space
     if len(space.event_shape) != 3 or min(space.event_shape[1:]) < SMALLEST:
         shape = "×".join(map(str, space.event_shape))
         raise InputError(f"{space.source} has examples of {shape}: the classifier needs images of at least 8×8 pixels")
     if space.binarization != "none":
         raise InputError(
-            f"{space.source} was loaded with binarization {space.binarization!r}, but the classifier learns grey "
+            f"{space.source} was loaded with binarization {space.binarization!r}, but the classifier learns gray "
             "images: load it with none"
         )
     parts = [part.labels for part in (data.train, data.validation, data.test) if part is not None]
     labels = [each for each in parts if each is not None]
     if not labels:
         raise InputError(
-            f"{space.source} has no labels, which the classifier learns: choose a labelled set such as mnist, "
-            "or put the images of each class into a sub-folder of its own"
+            f"{space.source} has no labels, which the classifier learns: choose a labeled set such as mnist, or put "
+            "the images of each class into a subfolder of its own"
         )
     classes = 1 + int(torch.cat(labels).max())
     if classes < 2:
-        raise InputError(f"{space.source} has one single class, which leaves nothing to classify: add images of others")
+        raise InputError(f"{space.source} has a single class, which leaves nothing to classify: add images of others")
     return classes
 
 
@@ -149,9 +149,9 @@ def _accuracy(network: Network, data: Data) -> Estimate:
 
 
 def _save(path: Path, network: Network, facts: dict[str, Any]) -> None:
-    """Write a classifier's folder, which appears complete or not at all."""
+    """Write a classifier's folder, all of it or nothing."""
     with draft(path) as scratch:
-        if path.is_dir():  # another process was faster with the same classifier
+        if path.is_dir():  # another process finished the same classifier first
             return
         folder = scratch / path.name
         folder.mkdir()
@@ -177,8 +177,8 @@ def _load(path: Path, event_shape: tuple[int, ...], classes: int, device: torch.
         with safe_open(path / WEIGHTS, "pt") as file:
             found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
             if found != expected or _digest(path / WEIGHTS) != digest:
-                raise ValueError("its weights are not those that were written")
+                raise ValueError("its weights have changed since they were written")
             network.load_state_dict({name: file.get_tensor(name) for name in found})
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): delete the folder, and it is trained again") from None
+        raise InputError(f"{path} is damaged ({error}): delete the folder, and it will be trained again") from None
     return Classifier(network.to(device).eval(), accuracy, digest, path)

@@ -16,22 +16,22 @@ ELEMENTS_AT_ONCE = 2**20
 """decoded elements (draws × batch × event) held at once: 4 MB, or 1 GB where each has 256 probabilities"""
 
 CHECKPOINTS = (1, 10, 100, 1000, 5000, 10_000, 100_000)
-"""numbers of draws at which the log-evidence is noted, to show how it grows with them"""
+"""numbers of draws at which the log-evidence is recorded, to show how it grows with them"""
 
 AT = "log_evidence_at_"
 
 
 @torch.no_grad()
 def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[str, Float64[Tensor, "batch"]]:
-    r"""Bound and evidence of each image from K posterior draws, (batch,) nats each.
+    r"""Estimate bound and evidence of each image from K posterior draws, (batch,) nats each.
 
     reconstruction = −(1/K) Σ_k log p(x | z_k),  kl = KL(q ‖ p) (closed form if there is one),
     elbo = −reconstruction − kl,  log_evidence = log (1/K) Σ_k w_k,  w = p(x | z) p(z) / q(z | x),  z_k ~ q(z | x).
 
-    In expectation log_evidence lies between elbo and log p(x), and grows with K; it is given for the first 1, 10, 100,
-    ... draws as well, as log_evidence_at_1 and so on. effective_samples = (Σ_k w_k)² / Σ_k w_k² tells how many of the K
-    draws count: near 1, one draw carries the estimate, and more may move it. A deterministic auto-encoder has a
-    reconstruction only: its posterior is a point, which has no density to compare with the prior's.
+    In expectation, log_evidence lies between elbo and log p(x), and grows with K; it is also given for the first 1, 10,
+    100, ... draws, as log_evidence_at_1 and so on. effective_samples = (Σ_k w_k)² / Σ_k w_k² says how many of the K
+    draws count: near 1, a single draw carries the estimate, and more draws may move it. A deterministic auto-encoder
+    only has a reconstruction: its posterior is a point, which has no density to compare with the prior's.
 
     Reference: *Importance weighted autoencoders (Burda, Grosse, Salakhutdinov, 2016)*, arXiv:1509.00519.
 
@@ -72,12 +72,12 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
 
 
 def estimate(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], samples: int) -> dict[str, Estimate]:
-    """Average ``evidence`` over the images of all batches; the standard errors hold the images' and the draws' noise.
+    """Average ``evidence`` over the images of all batches; standard errors include noise from images and draws.
 
     Raises:
         InputError: if ``samples`` is not positive.
     """
     if samples < 1:
-        raise InputError(f"samples is {samples}: give the number of posterior draws an image, at least 1")
+        raise InputError(f"samples is {samples}: give the number of posterior draws per image, at least 1")
     parts = [evidence(vae, x, samples) for x in batches]
     return {name: mean_over_images(torch.cat([part[name] for part in parts]), samples) for name in parts[0]}

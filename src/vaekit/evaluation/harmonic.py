@@ -14,15 +14,15 @@ from vaekit.hmc import settle
 from vaekit.model import VAE
 
 MOST_LATENTS = 5
-"""beyond them the fitted density and the posterior hardly overlap"""
+"""with more, the fitted density and the posterior hardly overlap"""
 CANDIDATES = 10
 """draws from the encoder for each chain"""
 LEAST_VARIANCE = 1e-8
-"""of the fitted density, where no chain has moved"""
+"""scale of the fitted density where no chain has moved"""
 
 
 def fitted(z: Float[Tensor, "samples batch latent"]) -> MultivariateNormal:
-    """The Gaussian with the mean and the full covariance of each image's samples."""
+    """Return the Gaussian with the mean and the full covariance of each image's samples."""
     mean = z.mean(0)
     covariance = torch.einsum("sbi,sbj->bij", z - mean, z - mean) / (len(z) - 1)
     least = LEAST_VARIANCE * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
@@ -33,13 +33,14 @@ def fitted(z: Float[Tensor, "samples batch latent"]) -> MultivariateNormal:
 def resampled(vae: VAE, x: Float[Tensor, "batch *event"], n: int) -> Float[Tensor, "{n} batch latent"]:
     """Choose n of ``CANDIDATES`` n draws from q(z | x) for each x, in proportion to their weights p(x, z) / q(z | x).
 
-    A chain that begins far off, as at draws from the prior, may stay there, and one of fifty ruins a harmonic mean.
+    A chain that begins far away, such as at a draw from the prior, may stay there, and one in fifty ruins a harmonic
+    mean.
 
     Reference: *The calculation of posterior distributions by data augmentation: comment (Rubin, 1987)*.
     """
-    draws = [vae.draw(x, n) for _ in range(CANDIDATES)]  # no more decoded at once than there are chains
+    draws = [vae.draw(x, n) for _ in range(CANDIDATES)]  # no more are decoded at once than there are chains
     z, log_weight = torch.cat([d.z for d in draws]), torch.cat([d.log_weight for d in draws])
-    weight = log_weight.nan_to_num(torch.finfo(log_weight.dtype).min).T.softmax(1)  # what overflowed is not chosen
+    weight = log_weight.nan_to_num(torch.finfo(log_weight.dtype).min).T.softmax(1)  # overflows are not chosen
     chosen = torch.multinomial(weight, n, replacement=True).T
     return z.take_along_dim(chosen[..., None], 0)
 
@@ -55,29 +56,29 @@ def harmonic(
     r"""Estimate log p(x) of each image from posterior samples, (batch,) nats.
 
     p(x) ≈ [(1/L) Σ_l q(z_l) / (p(z_l) p(x | z_l))]⁻¹ with z_l ~ p(z | x) by Hamiltonian Monte Carlo, and q fitted to L
-    other such samples. The paper leaves the family of q open; here it is the Gaussian with full covariance. Every
-    sample is the end of a chain of its own, which begins at one of many draws from the encoder, chosen by its weight.
+    other such samples. The paper leaves the family of q open; here it is a Gaussian with full covariance. Every sample
+    is the end of its own chain, which begins at one of many draws from the encoder, chosen by its weight.
 
-    It errs upwards: the mean in brackets is unbiased for 1/p(x), hence by Jensen's inequality E[log p̂(x)] ≥ log p(x),
-    and where q has heavier tails than p(z | x) that mean is carried by samples too rare to be met. So it is no
-    bound to be quoted alone. Chains that cannot leave the encoder's mode err downwards, as they see that mode alone.
+    It errs upward: the mean in brackets is unbiased for 1/p(x), hence E[log p̂(x)] ≥ log p(x) by Jensen's inequality,
+    and where q has heavier tails than p(z | x), samples too rare to occur carry that mean. So it is not a bound to be
+    quoted alone. Chains that cannot leave the encoder's mode err downward, because they see only that mode.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, appendix D.
 
     Args:
         vae: the model, in evaluation mode.
         x: (batch, *event).
-        samples: L; 2 L chains are held at once.
-        leapfrog: leapfrog steps of a trajectory.
-        transitions: trajectories of each chain.
-        acceptance: share of trajectories to accept, at which the step size aims.
+        samples: L; 2 L chains are held in memory at once.
+        leapfrog: leapfrog steps per trajectory.
+        transitions: trajectories per chain.
+        acceptance: acceptance rate of trajectories that the step size is adapted to.
 
     Raises:
         InputError: if there are more than five latents, or too few samples to fit q to.
     """
     if vae.latent_dim > MOST_LATENTS:
         raise InputError(
-            f"the harmonic estimator holds for at most {MOST_LATENTS} latents, this model has {vae.latent_dim}: "
+            f"the harmonic estimator works for at most {MOST_LATENTS} latents, but this model has {vae.latent_dim}: "
             "use annealed importance sampling"
         )
     if samples <= vae.latent_dim:

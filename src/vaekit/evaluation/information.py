@@ -1,4 +1,4 @@
-"""How much the codes say about images, and how far all codes together lie from the prior."""
+"""How much the codes say about images, and how far all codes together are from the prior."""
 
 from collections.abc import Iterable
 from math import log
@@ -20,10 +20,10 @@ class Information(NamedTuple):
     """The two parts of the mean KL over N images, kl = mutual_information + aggregate_kl, in nats.
 
     Attributes:
-        mutual_information: I(i; z), what a code says about which of the N images it is of; at most log N.
+        mutual_information: I(i; z), what a code says about which of the N images it encodes; at most log N.
         aggregate_kl: KL(q(z) ‖ p(z)) of the aggregate q(z) = (1/N) Σ_i q(z | x_i): what makes samples from the prior
             worse than reconstructions.
-        ceiling: log N; an I near it says that N images are too few to measure more.
+        ceiling: log N; if I is close to it, N images are too few to measure more.
     """
 
     mutual_information: Estimate
@@ -37,7 +37,7 @@ def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], images: 
 
     I = (1/N) Σ_i [log q(z_i | x_i) − log q(z_i)],  KL = (1/N) Σ_i [log q(z_i) − log p(z_i)].
 
-    The aggregate is that of the N images at hand, summed exactly; N² densities are evaluated.
+    The aggregate posterior is that of these N images, summed exactly; N² densities are evaluated.
 
     Reference: *ELBO surgery: yet another way to carve up the variational evidence lower bound
     (Hoffman, Johnson, 2016)*, NIPS workshop on advances in approximate Bayesian inference.
@@ -45,8 +45,8 @@ def information(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], images: 
     Args:
         vae: the model, in evaluation mode; its posterior must have a density.
         batches: images, (batch, *event) each.
-        images: N, the first so many images of the batches; all if None. The draws of an image do not depend on N if
-            the batches do not.
+        images: N, how many of the first images to use; all if None. An image's draws do not depend on N if the batches
+            do not.
 
     Raises:
         InputError: if there are fewer than two images.

@@ -20,7 +20,7 @@ class Usage(NamedTuple):
     Attributes:
         kl: KL(q(z_j | x) ‖ p(z_j)) of each unit, (d,) nats.
         variance: Var_x(E_q[z_j | x]) of each unit, (d,).
-        expected_variance: E_x(Var_q[z_j | x]) of each unit, (d,); with ``variance`` it adds up to that of all codes.
+        expected_variance: E_x(Var_q[z_j | x]) of each unit, (d,); its sum with ``variance`` is that of all codes.
     """
 
     kl: Float[Tensor, "latent"]

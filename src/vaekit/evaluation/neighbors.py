@@ -1,4 +1,4 @@
-"""The training images nearest to samples: does a model repeat what it was shown?"""
+"""The training images nearest to samples: does a model repeat what it has seen?"""
 
 from collections.abc import Iterable, Iterator
 from math import hypot
@@ -13,7 +13,7 @@ from vaekit.errors import InputError
 from vaekit.estimates import Estimate, mean_over_images
 
 BLOCK, QUERIES, VALUES = 4096, 1024, 2**24
-"""training images, other images, and pixels of the former that are held at once: 64 MiB at most"""
+"""training images, other images, and pixels of the former held at once: 64 MiB at most"""
 
 
 class Nearest(NamedTuple):
@@ -29,7 +29,7 @@ class Nearest(NamedTuple):
 
 
 def blocks(split: Split) -> Iterator[Float[Tensor, "_ *event"]]:
-    """All images of a split, in order, a block at a time."""
+    """Yield all images of a split, in order, a block at a time."""
     size = max(1, min(BLOCK, VALUES // split.x[0].numel()))
     return (split.batch(rows) for rows in torch.arange(len(split)).split(size))
 
@@ -55,7 +55,7 @@ def nearest(images: Float[Tensor, "images *event"], training: Iterable[Float[Ten
         for first in range(0, len(x), QUERIES):
             part = slice(first, first + QUERIES)
             value, found = torch.addmm(squares, x[part], y.T, alpha=-2).min(1)
-            # Measured anew, since the products cancel where images are alike, and these are what is looked for.
+            # Computed again, because the products cancel for similar images, which are what we are looking for.
             measured = torch.linalg.vector_norm(x[part] - y[found], dim=1)
             nearer = value < smallest[part]
             smallest[part] = torch.where(nearer, value, smallest[part])
@@ -66,18 +66,18 @@ def nearest(images: Float[Tensor, "images *event"], training: Iterable[Float[Ten
 
 
 def distance_ratio(samples: Nearest, held_out: Nearest) -> Estimate:
-    """Mean distance of samples to their nearest training images, in units of that of held-out images.
+    """Return the mean distance of samples to their nearest training images, in units of that of held-out images.
 
-    Far below 1, samples are nearer to training images than new images of the data are: a sign of memorising, but only
-    of samples that are as sharp as the data, for the more blurred an image, the nearer it is to every other. The
-    standard error follows to first order from those of both means.
+    Far below 1, samples are closer to training images than new images of the data are: a sign of memorizing, but only
+    if samples are as sharp as the data, because the blurrier an image, the closer it is to every other. The standard
+    error follows to first order from those of both means.
 
     Raises:
         InputError: if every held-out image is also a training image.
     """
     a, b = (mean_over_images(found.distance, 1) for found in (samples, held_out))
     if b.value == 0:
-        raise InputError("every held-out image is also a training image: take duplicates out of the data")
+        raise InputError("every held-out image is also a training image: remove duplicates from the data")
     ratio = a.value / b.value
     return Estimate(ratio, hypot(a.standard_error, ratio * b.standard_error) / b.value, len(samples.distance))
 
@@ -85,6 +85,6 @@ def distance_ratio(samples: Nearest, held_out: Nearest) -> Estimate:
 def closest(
     images: Float[Tensor, "images *event"], found: Nearest, training: Split, n: int
 ) -> tuple[Float[Tensor, "{n} *event"], Float[Tensor, "{n} *event"]]:
-    """Return the n images that are closest to a training image, closest first, and these training images: a figure."""
+    """Return the n images that are closest to a training image, closest first, and those training images: a figure."""
     order = found.distance.argsort()[:n]
     return images[order], training.batch(found.row[order].cpu()).to(images.device)

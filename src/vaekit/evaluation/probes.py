@@ -1,4 +1,4 @@
-"""What simple classifiers read from the codes."""
+"""What simple classifiers can read from the codes."""
 
 from math import sqrt
 
@@ -20,7 +20,7 @@ NEIGHBORS = 5
 def nearest_classes(
     train: Float[Tensor, "n latent"], train_labels: Int[Tensor, "n"], test: Float[Tensor, "m latent"]
 ) -> Int[Tensor, "m"]:
-    """Return the class of each test code by the vote of its 5 nearest training codes, (m,)."""
+    """Return the class of each test code by a vote of its 5 nearest training codes, (m,)."""
     model = KNeighborsClassifier(NEIGHBORS).fit(train.numpy(), train_labels.numpy())
     return torch.from_numpy(model.predict(test.numpy()))
 
@@ -29,9 +29,9 @@ def accuracies(
     train: Float[Tensor, "n latent"], train_labels: Int[Tensor, "n"],
     test: Float[Tensor, "m latent"], test_labels: Int[Tensor, "m"],
 ) -> dict[str, Estimate]:  # fmt: skip
-    """Accuracy on test codes of a 5-nearest-neighbour vote and of logistic regression, both fitted to training codes.
+    """Return the accuracy on test codes of a 5-nearest-neighbor vote and of logistic regression, fitted to train codes.
 
-    The standard errors are those of a share, √(a (1 − a) / m): they hold the spread of test images, not of models.
+    The standard errors are those of a share, √(a (1 − a) / m): they reflect the spread of test images, not of models.
 
     Args:
         train, test: codes, such as posterior means.
@@ -41,7 +41,7 @@ def accuracies(
         ``nearest_neighbors`` and ``linear_probe``.
 
     Raises:
-        InputError: if there are fewer than five training codes, or codes of one class only.
+        InputError: if there are fewer than five training codes, or codes of only one class.
     """
     if len(train) < NEIGHBORS or len(train_labels.unique()) < 2:
         raise InputError(

@@ -1,7 +1,7 @@
-"""How good a model's samples and reconstructions are, beside all that they are to be compared with.
+"""How good a model's samples and reconstructions are, next to everything that they should be compared with.
 
-Whatever the run's binarisation, grey images are compared with grey images: decoded means, which are grey levels even
-where the model was trained on bits, with the images as they are stored, from which the classifier learnt.
+Whatever the run's binarization, gray images are compared with gray images: decoded means, which are gray even if the
+model was trained on bits, with the images as they are stored, from which the classifier learned.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ class Measured(NamedTuple):
     """Measures of one kind of images.
 
     Attributes:
-        inception_score, legibility, class_counts: see the functions of these names.
-        frechet_distance: to the held-out images; None of these themselves.
+        inception_score, legibility, class_counts: see the functions of the same names.
+        frechet_distance: to the held-out images; None for these themselves.
         agreement: share of images that are classified as what they show or reconstruct; None without labels.
     """
 
@@ -48,17 +48,17 @@ class Measured(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """How good a model's samples and reconstructions are, beside all that they are to be compared with.
+    """How good a model's samples and reconstructions are, next to everything that they should be compared with.
 
     Attributes:
-        table: measures of as many samples, reconstructions of held-out images, held-out images themselves (what
+        table: measures of equally many samples, reconstructions of held-out images, held-out images themselves (what
             perfect samples would score), training images (their Fréchet distance is the floor), images of uniform
             noise, and copies of the mean image.
         confusion: held-out images by label (row) and class of the reconstruction (column).
         nearest: mean distance to the nearest training image of samples, reconstructions and held-out images.
         distance_ratio: that of samples, in units of that of held-out images.
-        closest: the ten samples that lie closest to a training image and ten that were not picked, (20, *event), and
-            the nearest training image of each.
+        closest: the ten samples closest to a training image and ten that were not picked, (20, *event), and the nearest
+            training image of each.
     """
 
     table: dict[str, Measured]
@@ -89,20 +89,20 @@ def measure(
         seen: the held-out images as the model reads them.
         split: which images are held out, test or validation.
         images: how many of each kind, at most; the smallest kind decides.
-        neighbors: for how many of each kind the nearest training image is looked up.
+        neighbors: how many of each kind the nearest training image is found for.
         track: wraps the kinds, to show progress.
 
     Raises:
         InputError: if ``split`` is train, or if there are fewer images than an inception score needs.
     """
     if split == "train":
-        raise InputError("split 'train' is what the classifier learnt from: choose test or validation")
+        raise InputError("split 'train' is what the classifier learned from: choose test or validation")
     held_out, train = grey.fixed(split), grey.train
     most = min(len(held_out), len(train))
     n = min(images, most)
 
     def whole(k: Tensor) -> int:
-        """Images that are drawn for the places k and cut afterwards, so that none depends on how many follow it."""
+        """Make images that are drawn for the places k and cut afterwards, so that none depends on how many follow."""
         return min(BATCH, most - int(k[0]))
 
     rows, training_rows = (torch.linspace(0, len(part) - 1, n).round().long() for part in (held_out, train))
@@ -141,7 +141,7 @@ def measure(
 
 
 def _closest_and_first(images: Tensor, found: Nearest, training: Split) -> tuple[Tensor, Tensor]:
-    """The images that are closest to a training image, and then the first images, each with the nearest one."""
+    """Return the images closest to a training image, then the first images, each with its nearest training image."""
     first = Nearest(found.distance[:SHOWN], found.row[:SHOWN])
     picked = closest(images, found, training, SHOWN), closest(images[:SHOWN], first, training, SHOWN)
     samples, beside = zip(*picked, strict=True)
@@ -149,5 +149,5 @@ def _closest_and_first(images: Tensor, found: Nearest, training: Split) -> tuple
 
 
 def _at(part: Split, rows: Tensor) -> Tensor:
-    assert part.labels is not None  # else there would be no classifier
+    assert part.labels is not None  # otherwise there would be no classifier
     return part.labels.cpu()[rows]

@@ -1,4 +1,4 @@
-"""The network that recognises the classes of images, and how it is trained."""
+"""The network that recognizes the classes of images, and how it is trained."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ log = logging.getLogger("vaekit")
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 
 SMALLEST, LARGEST = 8, 32
-"""pixels a side: smaller images are refused, larger ones are averaged down"""
+"""pixels per side: smaller images are refused, larger ones are averaged down"""
 
 
 @spec
 class Recipe:
-    """Everything that the weights depend on but the data and the seed."""
+    """Everything that the weights depend on, apart from the data and the seed."""
 
     channels: tuple[int, ...] = (16, 16, 32, 32, 64)
     strides: tuple[int, ...] = (1, 2, 1, 2, 2)
@@ -33,14 +33,14 @@ class Recipe:
     batch_size: int = 128
     epochs: int = 10
     steps: int = 600
-    """taken at least, however few the images are"""
+    """steps taken at least, however few the images are"""
     learning_rate: float = 4e-3
     shift: float = 0.07
-    """of a side, by which images are moved at most"""
+    """share of a side by which images are moved at most"""
     blur: float = 0.07
-    """of a side, how far around a pixel half of the images are averaged, in part, for what a model decodes is smooth"""
+    """share of a side over which half of the images are partly averaged, because what a model decodes is smooth"""
     outliers: int = 24
-    """images of nothing beside each batch, of which the network learns to be unsure"""
+    """images of nothing added to each batch, of which the network learns to be unsure"""
 
 
 RECIPE = Recipe()
@@ -105,7 +105,7 @@ def train(network: Network, data: Data, seed: int, track: Track) -> int:
 
 
 def shifted(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-    """Move each image by whole pixels of its own, the pixels of its border following after."""
+    """Move each image by its own number of whole pixels; the pixels of its border fill the gap."""
     n, _, height, width = x.shape
     most = [max(1, round(RECIPE.shift * side)) for side in (height, width)]
     down, right = (torch.randint(2 * by + 1, (n, 1), device=x.device) for by in most)
@@ -116,9 +116,9 @@ def shifted(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "b
 
 
 def blurred(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
-    """Mix every other image with its moving average, in shares of their own between none and all of it.
+    """Mix every other image with its moving average, each with its own share between none and all of it.
 
-    A classifier that never saw smooth images takes nearly all of them for one class.
+    A classifier that has never seen smooth images takes nearly all of them for one class.
     """
     around = [max(1, round(RECIPE.blur * side)) for side in x.shape[2:]]
     smooth = F.avg_pool2d(x[::2], [2 * n + 1 for n in around], 1, around, count_include_pad=False)
@@ -128,10 +128,10 @@ def blurred(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n cha
 
 
 def outliers(x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
-    """Make as many images of nothing, by turns of uniform noise, of one level, and of an image's own pixels shuffled.
+    """Make equally many images of nothing: in turn uniform noise, a single level, and an image with shuffled pixels.
 
-    A classifier that never saw any is sure of the class of noise, and would call it legible; a black picture of a
-    decoder that died would be a 1.
+    A classifier that has never seen any is sure of the class of noise, and would call it legible; a black image from a
+    dead decoder would be a 1.
 
     Reference: *Deep anomaly detection with outlier exposure (Hendrycks, Mazeika, Dietterich, 2019)*, arXiv:1812.04606.
     """

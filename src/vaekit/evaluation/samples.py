@@ -1,4 +1,4 @@
-"""How good images are in the eyes of a classifier: inception score, Fréchet distance, legibility, confusion."""
+"""How good images look to a classifier: inception score, Fréchet distance, legibility, confusion."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,7 +19,7 @@ SPLITS, RESAMPLES = 10, 20
 class InceptionScore(NamedTuple):
     """Mean and standard deviation of the inception score over splits of N images.
 
-    The fewer images in a split, the lower the score, by about (classes − 1) / 2n of it: compare equal numbers.
+    The fewer images in a split, the lower the score, by a share of about (classes − 1) / 2n: compare equal numbers.
     """
 
     value: float
@@ -32,10 +32,10 @@ class InceptionScore(NamedTuple):
 
 
 def inception_score(probabilities: Float[Tensor, "images classes"], splits: int = SPLITS) -> InceptionScore:
-    r"""How surely images are classified and how evenly over the classes, from 1 to the number of classes.
+    r"""Measure how confidently images are classified and how evenly over classes, from 1 to the number of classes.
 
-    exp E_x KL(p(y | x) ‖ p(y)) with p(y) = E_x p(y | x), in each split by itself. Image i belongs to split i mod
-    ``splits``, so that it does no harm if images are sorted by class.
+    exp E_x KL(p(y | x) ‖ p(y)) with p(y) = E_x p(y | x), in each split separately. Image i belongs to split i mod
+    ``splits``, so that images may be sorted by class.
 
     Reference: *Improved techniques for training GANs (Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, 2016)*,
     arXiv:1606.03498.
@@ -60,18 +60,18 @@ def inception_score(probabilities: Float[Tensor, "images classes"], splits: int 
 
 
 def _divergence(p: Tensor) -> Tensor:
-    # xlogy(0, 0) = 0, where the difference of the logarithms would be no number.
+    # xlogy(0, 0) = 0, where the difference of the logarithms would be NaN.
     return (torch.xlogy(p, p) - torch.xlogy(p, p.mean(0))).sum(1).mean()
 
 
 def frechet_distance(
     a: Float[Tensor, "n features"], b: Float[Tensor, "m features"], resamples: int = RESAMPLES
 ) -> Estimate:
-    r"""Distance between two sets of features taken as Gaussians, |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½).
+    r"""Measure the distance of two sets of features as Gaussians, |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½).
 
-    The trace of the root is the sum of the singular values of Σ_a^½ Σ_b^½, which holds for singular covariances too.
+    The trace of the root is the sum of the singular values of Σ_a^½ Σ_b^½, even for singular covariances.
     The standard error is the standard deviation over bootstrap resamples of both sets, drawn from torch's random state.
-    The fewer images, the larger the distance, even within one kind: compare equal numbers only, and look at the
+    The fewer images, the larger the distance, even within one kind: compare only equal numbers, and compare with the
     distance between training and held-out images, the floor.
 
     Reference: *GANs trained by a two time-scale update rule converge to a local Nash equilibrium (Heusel, Ramsauer,
@@ -79,13 +79,15 @@ def frechet_distance(
 
     Args:
         a, b: features, (n, d) and (m, d).
-        resamples: how many stand behind the standard error.
+        resamples: how many the standard error is computed from.
 
     Raises:
-        InputError: if there are fewer than two images of either.
+        InputError: if either has fewer than two images.
     """
     if min(len(a), len(b)) < 2:
-        raise InputError(f"{len(a)} and {len(b)} images have no Fréchet distance: give at least two of each")
+        raise InputError(
+            f"the Fréchet distance of {len(a)} and {len(b)} images is undefined: give at least two of each"
+        )
     a, b = exact(a), exact(b)
     again = torch.stack([_distance(_resampled(a), _resampled(b)) for _ in range(resamples)])
     return Estimate(float(_distance(a, b)), float(again.std()), min(len(a), len(b)))
@@ -102,14 +104,14 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _root(x: Tensor) -> Tensor:
-    """Σ^½ of the covariance of x; eigenvalues that rounding made negative are 0."""
+    """Return Σ^½ of the covariance of x; eigenvalues that rounding made negative become 0."""
     centered = x - x.mean(0)
     values, vectors = torch.linalg.eigh(centered.T @ centered / (len(x) - 1))
     return vectors * values.clamp_min(0).sqrt() @ vectors.T
 
 
 def legibility(probabilities: Float[Tensor, "images classes"], threshold: float = LEGIBLE) -> Estimate:
-    """Share of images whose likeliest class is given more than ``threshold``; for its standard error see ``share``."""
+    """Return the share of images whose likeliest class has more than ``threshold``; for its error see ``share``."""
     return share(probabilities.amax(1) > threshold)
 
 
@@ -119,7 +121,7 @@ def class_counts(probabilities: Float[Tensor, "images classes"]) -> list[int]:
 
 
 def confusion(labels: Int64[Tensor, "images"], probabilities: Float[Tensor, "images classes"]) -> list[list[int]]:
-    """Count images by label (row) and likeliest class (column): that of their reconstruction, say.
+    """Count images by label (row) and likeliest class (column), such as that of their reconstruction.
 
     Example:
         >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]))
@@ -135,7 +137,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         probabilities: p(y | x), (N, classes).
-        features: what its last layer reads, (N, features).
+        features: the inputs of its last layer, (N, features).
     """
 
     probabilities: Float[Tensor, "images classes"]
@@ -143,6 +145,6 @@ class Verdict(NamedTuple):
 
 
 def judge(classifier: Classifier, batches: Iterable[Float[Tensor, "_ channels height width"]]) -> Verdict:
-    """Show batches of images in [0, 1] to a classifier, one after the other."""
+    """Show batches of images in [0, 1] to a classifier, one after another."""
     features = torch.cat([classifier.features(x) for x in batches])
     return Verdict(classifier.classify(features), features)

@@ -1,4 +1,4 @@
-"""What the numbers of an evaluation mean: one verdict, a plain sentence with its number for each finding."""
+"""What the numbers of an evaluation mean: one verdict, with a plain sentence and its number for each finding."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,11 +8,11 @@ import numpy as np
 from vaekit.evaluation.latents import ACTIVE
 
 FEW_DRAWS = 10.0
-"""effective draws below which the log-evidence falls short by more than about 1 / 20 nat, and hides what it misses"""
+"""effective draws below which the log-evidence is too low by more than about 1 / 20 nat without showing it"""
 LOOSE = 1.0
-"""nats that a bound may lie below what it bounds before it is worth a word"""
+"""nats by which a bound may be loose before it is worth mentioning"""
 NEAR_CEILING = 0.5
-"""nats below log N from which a mutual information says that N examples are too few"""
+"""nats below log N from which a mutual information shows that N examples are too few"""
 WORTHWHILE = 0.1
 """nats that a tenth more epochs must promise before training is called unfinished"""
 STEADY, LEAST_ROWS = 3.0, 4
@@ -20,7 +20,7 @@ STEADY, LEAST_ROWS = 3.0, 4
 
 
 def verdict(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-    """Say in plain words what an evaluation and the training behind it show, a sentence for each finding.
+    """Say in plain words what an evaluation and the training behind it show, one sentence per finding.
 
     Args:
         found: an evaluation, as ``evaluate`` returns it.
@@ -31,7 +31,7 @@ def verdict(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) ->
 
 
 def used_units(kl: Sequence[float], variance: Sequence[float], noise: Sequence[float]) -> list[int]:
-    """Return the units with more than 0.01 nats of KL, of whose variance the posterior means make up more than 1 %.
+    """Return the units with more than 0.01 nats of KL whose posterior means make up more than 1% of their variance.
 
     Example:
         >>> used_units([2.0, 1.0, 1e-4], [0.9, 0.0, 1e-4], [0.1, 0.2, 1.0])
@@ -57,7 +57,7 @@ def units(kl: Sequence[float], variance: Sequence[float], noise: Sequence[float]
     if max(kl) <= ACTIVE:
         return (
             f"posterior collapse: no latent unit carries more than {ACTIVE} nats per example, "
-            f"all {d} together {sum(kl):.2g} nats"
+            f"and all {d} together carry {sum(kl):.2g} nats"
         )
     if not used:
         return (
@@ -99,7 +99,7 @@ def _samples(found: Mapping[str, Any]) -> str | None:
         images = found["aggregate_kl"].get("images", found.get("images"))
         return (
             f"samples will be poor, as far as {images:,} examples can tell: {numbers}, "
-            f"at most, since the mutual information is near its ceiling of {ceiling:.1f} nats"
+            f"at most, because the mutual information is near its ceiling of {ceiling:.1f} nats"
         )
     return f"samples will be poor: {numbers}"
 
@@ -118,7 +118,7 @@ def _draws(found: Mapping[str, Any]) -> str | None:
 def _bound(found: Mapping[str, Any]) -> str | None:
     elbo, evidence, more = (_value(found, key) for key in ("elbo", "log_evidence", "ais_minus_importance"))
     if more is not None and more > max(LOOSE, 2 * (found["ais_minus_importance"]["standard_error"] or 0.0)):
-        return f"the importance bound is loose: annealing finds {more:.1f} nats more, quote the annealed log-evidence"
+        return f"the importance bound is loose: annealing finds {more:.1f} nats more; quote the annealed log-evidence"
     if elbo is not None and evidence is not None and evidence - elbo > LOOSE:
         return f"the ELBO is a loose bound: it lies {evidence - elbo:.1f} nats below the log-evidence"
     return None
@@ -128,7 +128,7 @@ def _encoder(found: Mapping[str, Any]) -> str | None:
     gap = _value(found, "amortization_gap")
     if gap is None or gap <= LOOSE:
         return None
-    return f"the encoder loses {gap:.1f} nats per example (amortization gap): a larger one may gain them"
+    return f"the encoder loses {gap:.1f} nats per example (amortization gap): a larger one may recover them"
 
 
 def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -138,7 +138,7 @@ def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
     epochs must promise 0.1 nats.
 
     Args:
-        rows: of metrics.jsonl.
+        rows: those of metrics.jsonl.
     """
     points = np.array([*_held_out(rows)], dtype=float).reshape(-1, 2)
     if len(points) < LEAST_ROWS:
@@ -154,12 +154,12 @@ def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     return (
         f"training was still improving at its end: the held-out ELBO rose by {slope:.2g} nats per epoch over the last "
-        f"{epoch[-1] - epoch[0]:.3g} epochs, train longer (--resume --epochs {2 * max(1, round(epoch[-1]))})"
+        f"{epoch[-1] - epoch[0]:.3g} epochs; train longer (--resume --epochs {2 * max(1, round(epoch[-1]))})"
     )
 
 
 def _held_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]:
-    """Epoch and held-out ELBO of each row after the first step."""
+    """Yield epoch and held-out ELBO of each row after the first step."""
     for row in rows:
         elbo = (row.get("validation") or row.get("test") or {}).get("elbo")
         if elbo is not None and np.isfinite(elbo) and row["epoch"] > 0:
