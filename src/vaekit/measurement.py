@@ -72,9 +72,10 @@ def evaluate(
 
     Returns:
         numbers by name, each with value, standard_error (None of a single image) and samples (and images where they
-        are fewer), in nats per image unless they say otherwise; split, binarization, images, command; ``weights``, the
-        SHA-256 of the weights that were measured; ``findings``, what the numbers mean, in sentences; ``left_out``, by
-        name, why a measure does not apply; and a note where the likelihood is not a density of such data.
+        are fewer), in nats per image unless they say otherwise; split, binarization, images, noun (images or
+        examples), command; ``weights``, the SHA-256 of the weights that were measured; ``findings``, what the numbers
+        mean, in sentences; ``left_out``, by name, why a measure does not apply; and a note where the likelihood is not
+        a density of such data.
 
     Raises:
         InputError: if a group, the split or the precision is unknown, a count is not positive, the data do not fit, or
@@ -99,6 +100,7 @@ def evaluate(
     subject = Subject(run, vae, weights, loaded, *how, data_root, data, track)
     found = _measured(subject, wanted)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
+    found["noun"] = run.space.noun
     found |= {"command": _command(subject, wanted), "weights": weights}
     likelihood = run.experiment.model.likelihood
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:

@@ -15,16 +15,20 @@ from vaekit.drawings import Drawing, drawings, named
 from vaekit.errors import command
 from vaekit.evaluations import evaluations
 from vaekit.labels import LABELS, label
+from vaekit.notebook import Pictures
 from vaekit.pages import embedded, render
 from vaekit.plots import save
 from vaekit.run import REPORT, Run
+from vaekit.subject import Track
 
 log = logging.getLogger("vaekit")
 
 VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
 
 
-def figures(run: Run | Place, data_root: Place | None = None, data: Place | None = None) -> list[Path]:
+def figures(
+    run: Run | Place, data_root: Place | None = None, data: Place | None = None, *, track: Track = iter
+) -> list[Path]:
     """Draw all figures that apply to a run and save them, as .svg and .png, in its folder ``figures``.
 
     What cannot be drawn, for want of data, latents or a prior, is left out and logged in a line.
@@ -33,19 +37,20 @@ def figures(run: Run | Place, data_root: Place | None = None, data: Place | None
         run: the run, or the path of its folder.
         data_root: folder of named sets.
         data: where the run's data are if they have moved.
+        track: wraps the figures, to show progress.
 
     Returns:
-        the .svg files.
+        the .svg files; a notebook shows the figures.
     """
     run = Run.of(run)
-    return [_saved(run, drawing) for drawing in drawings(run, data_root, data, _log)]
+    return Pictures(_saved(run, drawing) for drawing in track(drawings(run, data_root, data, _log)))
 
 
 def _log(line: str, details: str = "") -> None:
     log.info("%s%s", line, details)
 
 
-def report(run: Run | Place, data_root: Place | None = None, data: Place | None = None) -> Path:
+def report(run: Run | Place, data_root: Place | None = None, data: Place | None = None, *, track: Track = iter) -> Path:
     """Draw the figures of a run and write them, its experiment and its numbers into report.html.
 
     Arguments as for ``figures``. The page has no absolute path of the data.
@@ -63,7 +68,7 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
         _log(line, details)
 
     there = (run.path / REPORT).exists()
-    shown = [(d, embedded(_saved(run, d))) for d in drawings(run, data_root, data, leave_out, whole=there)]
+    shown = [(d, embedded(_saved(run, d))) for d in track(drawings(run, data_root, data, leave_out, whole=there))]
     experiment = run.experiment.replace("data.name", run.space.title)
     page = render(
         "report",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from itertools import count
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from vaekit.footprint import activations, refuse_too_large, smaller_images
 from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.optimizers import moments
+from vaekit.progress import Progress
 from vaekit.run import EXPERIMENT, WEIGHTS, Run, alone, refuse_taken
 from vaekit.state import (
     Facts,
@@ -43,28 +44,6 @@ SECONDS_BETWEEN_REPORTS = 0.1
 EVALUATION_SEED = 0
 ROUNDING = 6
 """digits to which counts of steps are trusted: 1.1 × 100 is a little more than 110"""
-
-
-class Progress(NamedTuple):
-    """Where a training stands.
-
-    Attributes:
-        epoch, epochs: passes over the training images, done and planned.
-        step, steps: optimiser steps, done and planned.
-        terms: the objective's terms, averaged since the last evaluation, in nats per image.
-        row: the row just written to metrics.jsonl if this report comes from an evaluation, else None.
-        images_per_second: speed of training since the last evaluation.
-        seconds: time spent so far, over all sittings.
-    """
-
-    epoch: float
-    epochs: float
-    step: int
-    steps: int
-    terms: Mapping[str, float]
-    row: Mapping[str, Any] | None
-    images_per_second: float
-    seconds: float
 
 
 def train(
@@ -420,7 +399,8 @@ class Training:
         """Say where the training stands."""
         terms = row["train"] if row else self.window
         speed = row["images_per_second"] if row else self.images_per_second
-        return Progress(self.epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds)
+        noun = self.data.space.noun
+        return Progress(self.epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds, noun)
 
     @property
     def random(self) -> dict[str, Tensor]:

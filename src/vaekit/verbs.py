@@ -8,6 +8,7 @@ import logging
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from io import StringIO
 from math import ceil, prod, sqrt
@@ -29,12 +30,13 @@ from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current, evaluations
 from vaekit.files import replacing, write
-from vaekit.measurement import evaluate
+from vaekit.measurement import IMAGES, evaluate
 from vaekit.model import VAE
+from vaekit.progress import Progress
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run, find
 from vaekit.subject import Track
-from vaekit.training import Progress, train
+from vaekit.training import train
 
 log = logging.getLogger("vaekit")
 
@@ -53,18 +55,24 @@ def load(run: Run | Place) -> Run:
     return Run.of(run)
 
 
+Doing = Callable[[str], AbstractContextManager[Track]]
+"""shows what is being done meanwhile: a context that gives the wrapper of what the work consists of"""
+
+
+def unseen(_: str) -> AbstractContextManager[Track]:
+    """Show nothing of what is being done."""
+    return nullcontext(iter)
+
+
 def demo(
-    run: Place,
-    *,
-    follow: Callable[[Iterator[Progress]], Iterable[Progress]] = iter,
-    track: Track = iter,
+    run: Place, *, follow: Callable[[Iterator[Progress]], Iterable[Progress]] = iter, doing: Doing = unseen
 ) -> dict[str, Any]:
     """Train two latents on scikit-learn's digits into the folder ``run``, evaluate, draw and report: offline, a minute.
 
     Args:
         run: a folder, new or empty.
         follow: wraps the reports of the training, to show them.
-        track: wraps the batches of the evaluation, to show progress.
+        doing: shows what is being done after the training.
 
     Returns:
         what ``evaluate`` returns.
@@ -74,8 +82,26 @@ def demo(
     experiment = choose("digits", latent_dim=2, epochs=400, set={"evaluate_every": 20})
     for _ in follow(train(experiment, run)):
         pass
-    found = evaluate(load(run), track=track)
-    report(load(run))
+    return conclude(load(run), doing)
+
+
+def conclude(
+    run: Run,
+    doing: Doing = unseen,
+    *,
+    samples: int | None = None,
+    device: str = "auto",
+    data_root: Place | None = None,
+    data: Place | None = None,
+) -> dict[str, Any]:
+    """Evaluate up to 1,000 test examples of a trained run, draw and report; return what ``evaluate`` returns."""
+    images = min(IMAGES, run.space.sizes["test"])
+    with doing(f"evaluating {images:,} test {run.space.noun}") as track:
+        found = evaluate(
+            run, samples=samples, images=images, device=device, data_root=data_root, data=data, track=track
+        )
+    with doing("drawing figures") as track:
+        report(run, data_root, data, track=track)
     return found
 
 

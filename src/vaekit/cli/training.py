@@ -16,7 +16,7 @@ from vaekit.display import Output
 from vaekit.errors import InputError
 
 if TYPE_CHECKING:
-    from vaekit.training import Progress
+    from vaekit.progress import Progress
 
 
 class Stopped(Exception):  # noqa: N818 (no error)
@@ -125,6 +125,7 @@ def train(
     from vaekit.data.named import NAMED
     from vaekit.run import new_path, refuse_taken
     from vaekit.tensorboard import record
+    from vaekit.verbs import conclude
 
     short: dict[str, Any] = {
         "network": network,
@@ -173,9 +174,10 @@ def train(
             pass
         found = None
         if report:
-            trained = vaekit.load(path)
-            found = vaekit.evaluate(trained, samples=100, images=1000, device=device, data_root=data_root, data=place)
-            vaekit.report(trained, data_root, place)
+            found = conclude(
+                vaekit.load(path), partial(display.doing, silent=output.silent), samples=100, device=device,
+                data_root=data_root, data=place,
+            )  # fmt: skip
 
     def show() -> None:
         if found:
@@ -196,8 +198,11 @@ def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
 
     with display.messages(output), ExitStack() as reserved:
         path = run or reserved.enter_context(new_path(Path("runs"), "demo"))
-        track = partial(display.tracked, silent=output.silent, description="evaluating")
-        found = vaekit.demo(path, follow=lambda reports: _follow(reports, path, output), track=track)
+        found = vaekit.demo(
+            path,
+            follow=lambda reports: _follow(reports, path, output),
+            doing=partial(display.doing, silent=output.silent),
+        )
     page = path / "report.html"
 
     def show() -> None:

@@ -1,7 +1,6 @@
 """Verbs that use what was trained."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,13 +46,19 @@ def evaluate(
         precision: Of the evidence's matrix products: fp32, or bf16, which is quicker and a little off.
     """
     groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))
-    with display.messages(output):
+    with display.messages(output), display.doing("evaluating", output.silent) as track:
+        folder = vaekit.load(run).path
         found = vaekit.evaluate(
-            vaekit.load(run), metrics=groups, split=split, samples=samples, images=images, full=full,
+            folder, metrics=groups, split=split, samples=samples, images=images, full=full,
             annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root, data=data,
-            track=partial(display.tracked, silent=output.silent, description="evaluating"),
+            track=track,
         )  # fmt: skip
-    display.emit(found, output, lambda: display.evaluation(found), display.headline(found))
+
+    def show() -> None:
+        display.evaluation(found)
+        display.say(folder)
+
+    display.emit(found, output, show, display.headline(found))
 
 
 def _annealing(settings: Sequence[str]) -> "Annealing":
@@ -154,16 +159,16 @@ def sample(
 @app.command
 def figures(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
     """Draw all figures of a run, as .svg and .png, into its folder figures."""
-    with display.messages(output):
-        paths = vaekit.figures(run, data_root, data)
+    with display.messages(output), display.doing("drawing figures", output.silent) as track:
+        paths = vaekit.figures(run, data_root, data, track=track)
     display.emit([str(path) for path in paths], output, lambda: display.say(*paths), *paths)
 
 
 @app.command
 def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
     """Write report.html: experiment, numbers and figures on one page that needs no network."""
-    with display.messages(output):
-        path = vaekit.report(run, data_root, data)
+    with display.messages(output), display.doing("drawing figures", output.silent) as track:
+        path = vaekit.report(run, data_root, data, track=track)
     display.emit({"path": str(path)}, output, lambda: display.say(path), path)
 
 

@@ -75,6 +75,11 @@ class Space:
         path = PurePath(self.source)
         return path.name if path.is_absolute() else self.source
 
+    @property
+    def noun(self) -> str:
+        """What the examples are called."""
+        return "images" if len(self.event_shape) == 3 else "examples"
+
     def encode_input(self, array: npt.ArrayLike | Tensor) -> Tensor:
         """Turn raw examples into what the model reads, as float32 of shape (batch, *event).
 

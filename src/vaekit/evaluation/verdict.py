@@ -1,7 +1,7 @@
 """What the numbers of an evaluation mean: one verdict, with a plain sentence and its number for each finding."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,6 +141,55 @@ def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
         rows: those of metrics.jsonl.
     """
     points = np.array([*_held_out(rows)], dtype=float).reshape(-1, 2)
+    trend = _trend(points)
+    if trend is None or trend.direction <= 0:
+        return None
+    return (
+        f"training was still improving at its end: the held-out ELBO rose by {trend.slope:.2g} nats per epoch over the "
+        f"last {trend.epochs:.3g} epochs; train longer (--resume --epochs {2 * max(1, round(points[-1, 0]))})"
+    )
+
+
+def course(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say in one sentence how a training went: from where to where the loss fell, and what the held-out loss does.
+
+    Args:
+        rows: of metrics.jsonl.
+
+    Returns:
+        the sentence, or None if there are fewer than two rows.
+    """
+    losses = [row["train"]["loss"] for row in rows if "loss" in row["train"]]
+    if len(losses) < 2:
+        return None
+    first, last = (f"{loss:,.1f}" for loss in (losses[0], losses[-1]))
+    went = "fell" if losses[-1] < losses[0] else "rose"
+    held_out = "validation" if "validation" in rows[-1] else "test"
+    points = np.array([*_held_out(rows)], dtype=float).reshape(-1, 2)
+    trend = _trend(points)
+    if not len(points) or went == "rose":
+        return f"the loss {went} from {first} to {last}"
+    if trend is None:
+        what = "follows"
+    elif trend.direction > 0:
+        what = "is still improving: train longer for more"
+    elif trend.direction < 0:
+        what = f"has become worse since epoch {points[points[:, 1].argmax(), 0]:.3g}: fewer epochs or early_stopping"
+    else:
+        what = "follows and has settled"
+    return f"the loss fell from {first} to {last}, and {held_out} {what}"
+
+
+class _Trend(NamedTuple):
+    """Where the held-out ELBO is going: 1 up, -1 down, 0 neither beyond its noise; by how much, over which epochs."""
+
+    direction: int
+    slope: float
+    epochs: float
+
+
+def _trend(points: np.ndarray) -> _Trend | None:
+    """Fit a line to the last quarter of points (epoch, held-out ELBO), (n, 2); None if they are too few."""
     if len(points) < LEAST_ROWS:
         return None
     epoch, elbo = points[-max(LEAST_ROWS, len(points) // 4) :].T
@@ -150,12 +199,8 @@ def improving(rows: Sequence[Mapping[str, Any]]) -> str | None:
         return None
     slope = float(centered @ elbo) / spread
     noise = float(np.sqrt(np.square(elbo - elbo.mean() - slope * centered).sum() / (len(elbo) - 2) / spread))
-    if slope <= STEADY * noise or slope * epoch[-1] / 10 <= WORTHWHILE:
-        return None
-    return (
-        f"training was still improving at its end: the held-out ELBO rose by {slope:.2g} nats per epoch over the last "
-        f"{epoch[-1] - epoch[0]:.3g} epochs; train longer (--resume --epochs {2 * max(1, round(epoch[-1]))})"
-    )
+    shown = abs(slope) > STEADY * noise and abs(slope) * epoch[-1] / 10 > WORTHWHILE
+    return _Trend(int(np.sign(slope)) * shown, slope, float(epoch[-1] - epoch[0]))
 
 
 def _held_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]:

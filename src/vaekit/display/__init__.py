@@ -1,0 +1,43 @@
+"""What is shown of trainings, results and messages: on a terminal, in a log file, in a notebook, or as JSON."""
+
+from vaekit.display.messages import (
+    Output,
+    any_encoding,
+    discard,
+    emit,
+    listing,
+    messages,
+    options,
+    print_written,
+    say,
+    sheet_width,
+    table,
+)
+from vaekit.display.numbers import comparison, evaluation, quality, run, runs, seeds
+from vaekit.display.progress import doing, follow, terms, tracked
+from vaekit.summary import headline
+
+__all__ = [
+    "Output",
+    "any_encoding",
+    "comparison",
+    "discard",
+    "doing",
+    "emit",
+    "evaluation",
+    "follow",
+    "headline",
+    "listing",
+    "messages",
+    "options",
+    "print_written",
+    "quality",
+    "run",
+    "runs",
+    "say",
+    "seeds",
+    "sheet_width",
+    "table",
+    "terms",
+    "tracked",
+]

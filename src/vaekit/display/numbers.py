@@ -1,0 +1,135 @@
+"""How evaluations, comparisons and runs are printed: as tables, each number with its standard error."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vaekit.display.messages import listing, say, table
+from vaekit.display.progress import terms, whole
+from vaekit.summary import number, remarks, tables
+
+
+def evaluation(found: Mapping[str, Any]) -> None:
+    """Print an evaluation: each number with its standard error, what it was measured on, and what it means."""
+    for rows in tables(found):
+        table(rows, tuple(rows[0]))
+    if "samples" in found:
+        quality(found["samples"])
+    say(*remarks(found))
+
+
+def quality(found: Mapping[str, Any]) -> None:
+    """Print what a classifier makes of samples, beside what they are to be compared with."""
+    accuracy = found["classifier"]["accuracy"]
+    rows = [
+        {
+            f"by a classifier of {100 * accuracy['value']:.2f} % accuracy": name,
+            "inception score": "{value:.2f} ± {standard_deviation:.2f}".format_map(row["inception_score"]),
+            "Fréchet distance": _pair(row["frechet_distance"], 2),
+            f"legible (p > {found['legible_above']})": _pair(row["legibility"], 3),
+            "of the right class": _pair(row["agreement"], 3),
+        }
+        for name, row in found["table"].items()
+    ]
+    table(rows, tuple(rows[0]))
+    ratio = found["distance_ratio"]
+    say(f"samples lie {_pair(ratio, 3)} times as far from their nearest training image as held-out images")
+
+
+def comparison(found: Mapping[str, Any]) -> None:
+    """Print runs side by side."""
+    rows = []
+    for row in found["rows"]:
+        difference = row.get("difference")
+        rows.append(
+            {
+                "run": row["run"],
+                "d": str(row["latent_dim"]),
+                "seed": str(row["seed"]),
+                "log-evidence": _pair(row["log_evidence"], 2),
+                "ELBO": _pair(row["elbo"], 2),
+                "reconstruction": _pair(row["reconstruction"], 2),
+                "KL": _pair(row["kl"], 2),
+                "difference to the first": f"{_pair(difference, 3)}: {difference['verdict']}" if difference else "",
+            }
+        )
+    table(rows, tuple(rows[0]))
+    say(f"{found['split']} images, binarization {found['binarization']}; differences are paired, image by image")
+    if any(len(each["seeds"]) > 1 for each in found["configurations"]):
+        print()
+        seeds(found["configurations"])
+    if "seeds" in found:
+        say(found["seeds"])
+    for row in found["rows"]:
+        if "note" in row:
+            say(f"note on {row['run']}: {row['note']}")
+
+
+def seeds(configurations: Sequence[Mapping[str, Any]]) -> None:
+    """Print the log-evidence of configurations over their seeds."""
+    rows = []
+    for each in configurations:
+        difference, deviation = each.get("difference"), each["standard_deviation"]
+        spread = "" if deviation is None else f" ± {deviation:.2f}"
+        verdict = difference and difference["verdict"]
+        rows.append(
+            {
+                "configuration": f"{each['configuration']}: {', '.join(each['runs'])}",
+                "seeds": str(len(each["seeds"])),
+                "log-evidence ± s.d. over seeds": f"{each['mean']:.2f}{spread}",
+                "difference to the first": f"{_pair(difference, 3)}: {verdict}" if verdict else "",
+            }
+        )
+    table(rows, tuple(rows[0]))
+
+
+def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
+    if estimate is None:
+        return ""
+    return f"{number(estimate['value'], digits)} ± {number(estimate['standard_error'], digits)}"
+
+
+def run(facts: Mapping[str, Any]) -> None:
+    """Print what a run is."""
+    shown = {name: value for name, value in facts.items() if name not in ("last", "evaluations")}
+    last = facts["last"]
+    if last:
+        shown["trained"] = (
+            f"{whole(last['epoch'], last['step']):g} epochs, {last['step']} steps, {last['seconds']:.1f} s"
+        )
+        shown["last"] = terms(last["train"], last)
+    listing(shown)
+    for found in facts["evaluations"]:
+        say("")
+        evaluation(found)
+
+
+def runs(found: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of runs."""
+    rows = []
+    for facts in found:
+        last = facts["last"] or {}
+        held_out = last.get("validation") or last.get("test") or {}
+        rows.append(
+            {
+                "run": facts["run"],
+                "data": f"{facts['data']} ({facts['binarization']}, {facts['split']})",
+                "model": f"{facts['network']} d={facts['latent_dim']} {facts['likelihood']}",
+                "epochs": f"{whole(last['epoch'], last['step']) if last else 0:g}",
+                "held-out ELBO": f"{held_out['elbo']:.2f}" if "elbo" in held_out else "",
+                "log-evidence": _evidence(facts["evaluations"]),
+            }
+        )
+    if rows:
+        table(rows, tuple(rows[0]))
+    else:
+        say("no runs here yet")
+
+
+def _evidence(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """The last log-evidence that was measured of the weights there are, or else an older one, marked."""
+    measured = [found for found in reversed(evaluations) if "log_evidence" in found]
+    measured.sort(key=lambda found: "stale" in found)
+    if not measured:
+        return ""
+    value = _pair(measured[0]["log_evidence"], 2)
+    return f"{value}, {measured[0]['stale']}" if "stale" in measured[0] else value

@@ -1,0 +1,62 @@
+"""An evaluation as tables and sentences, for whoever shows it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vaekit.labels import BITS, NATS, SHARES, label
+
+
+def headline(found: Mapping[str, Any]) -> float | None:
+    """Return the one number of an evaluation that is printed when quiet."""
+    return next((found[key]["value"] for key in (*NATS, *SHARES) if key in found), None)
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[list[dict[str, str]]]:
+    """Give the numbers of an evaluation as rows of tables, one table for each unit."""
+    things = noun(found)
+    for heading, labels in ((f"nats per {things[:-1]}", NATS), ("bits", BITS), ("accuracy of codes", SHARES)):
+        rows = [
+            {
+                heading: named.name,
+                "value": number(found[key]["value"], 3),
+                "±": number(found[key]["standard_error"], 3),
+                "draws": str(found[key]["samples"]),
+                things: str(found[key].get("images", found["images"])),
+            }
+            for key, named in labels.items()
+            if key in found
+        ]
+        if rows:
+            yield rows
+
+
+def remarks(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what an evaluation was measured on, what its numbers mean, and what is left out."""
+    if "stale" in found:
+        yield f"{found['stale']}, not numbers of this model as it is now; to measure it: {found['command']}"
+    yield f"{found['images']} {found['split']} {noun(found)}, binarization {found['binarization']}"
+    if effective := found.get("effective_samples"):
+        yield f"{number(effective['value'], 1)} of {effective['samples']} draws are effective"
+    if "note" in found:
+        yield f"note: {found['note']}"
+    yield from found.get("findings", ())
+    for reason, measures in left_out(found).items():
+        yield f"left out: {measures} ({reason})"
+
+
+def noun(found: Mapping[str, Any]) -> str:
+    """Return what an evaluation calls the examples it measured; those of the first version are all called images."""
+    return found.get("noun", "images")
+
+
+def left_out(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an evaluation does not have: by reason, the names of the measures."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in found.get("left_out", {}).items():
+        grouped.setdefault(reason, []).append(label(name))
+    return {reason: ", ".join(names) for reason, names in grouped.items()}
+
+
+def number(value: float | None, digits: int) -> str:
+    """Write a number to so many digits; None is one that cannot be known, such as the error of a single example."""
+    return "unknown" if value is None else f"{value:.{digits}f}"
