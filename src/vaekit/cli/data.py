@@ -1,7 +1,9 @@
 """Verbs that look at data."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -44,28 +46,49 @@ def data_check(
     image_size: Int | None = None,
     label: str | None = None,
     ignore: Annotated[list[str] | None, Parameter(negative=())] = None,
+    out: Path | None = None,
     data_root: DataRoot = None,
     output: Output = LOUD,
 ) -> None:
-    """Look at data before training: shape, range, classes, duplicates, and which likelihoods fit.
+    """Look at data before training: what they are, what is odd, what vaekit would choose, and the command to type.
 
     Args:
         name: A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file.
         split: How to split the data; their own way if left out.
-        image_size: Height and width to which an image folder is cropped and resized.
+        image_size: Height and width to which an image folder is cropped and resized, or of images in rows of pixels.
         label: Column of a table that holds the labels; an empty word for none.
         ignore: Column of a table that is left out; repeat it for more.
+        out: An .html file for a page with examples and histograms, or a folder for the page and its pictures.
     """
-    from vaekit.data import check
-    from vaekit.likelihoods import SUPPORTS
+    from vaekit.datasheet import datasheet, summary
 
     with display.messages(output):
-        facts = check(
-            name, data_root, split=split, image_size=image_size, label=label, ignore=ignore or (),
-            likelihoods=SUPPORTS,
+        found = datasheet(
+            name, split=split, image_size=image_size, label=label, ignore=ignore or (), data_root=data_root, out=out,
             progress=partial(display.tracked, silent=output.silent, description="decoding"),
         )  # fmt: skip
-    display.emit(facts, output, lambda: display.listing(facts))
+    display.emit(found, output, lambda: _sheet(found, summary(found)), found.get("path", found["command"]))
+
+
+def _sheet(found: Mapping[str, Any], summary: Mapping[str, str]) -> None:
+    """Print a data sheet."""
+    display.say(found["source"])
+    display.say(*(f"  {name:<11} {text}" for name, text in summary.items()))
+    display.say(*(f"  note        {note}" for note in found["notes"]), "")
+    fits = [
+        {"likelihood": kind, "fits": "yes" if verdict["fits"] else "no", "why": verdict["why"]}
+        for kind, verdict in found["likelihoods"].items()
+    ]
+    display.table(fits, ("likelihood", "fits", "why"))
+    display.say("")
+    chosen = [
+        {"vaekit would choose": choice["path"], "value": choice["value"], "because": choice["reason"]}
+        for choice in found["chosen"]
+    ]
+    display.table(chosen, ("vaekit would choose", "value", "because"))
+    display.say("", "to train on these data:", f"    {found['command']}")
+    if "path" in found:
+        display.say(found["path"])
 
 
 @data_app.command(name="classifier")

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from vaekit.arguments import Place
-from vaekit.data.data import PARTS, Split
+from vaekit.data.arrays import side_of_images
+from vaekit.data.columns import listed
+from vaekit.data.data import PARTS, Data, Split
 from vaekit.data.decoding import Progress
 from vaekit.data.raw import Raw
 from vaekit.data.source import Source, assemble, defaults, to_name
@@ -18,6 +21,10 @@ from vaekit.data.space import Space, Support
 
 BLOCK = 2**20
 """bytes of stored examples that are looked at together"""
+DARK_ON_LIGHT = 0.6
+"""mean pixel above which images are called dark on light"""
+FEW = 200
+"""training examples below which a note says so"""
 VALUES: Mapping[Support, str] = {
     "binary": "bits (0 or 1)",
     "byte": "8-bit levels",
@@ -25,7 +32,7 @@ VALUES: Mapping[Support, str] = {
     "real": "reals of any size",
 }
 
-_GREY = "on grey levels its value bounds the likelihood of their random bits and is no density of the levels"
+_GREY = "on gray levels its value bounds the likelihood of their random bits and is not a density of the levels"
 _DISCRETE = "a density of discrete values grows without bound as its scale shrinks, so keep the scale bounded below"
 
 CAVEATS: Mapping[tuple[str, Support], str] = {
@@ -69,19 +76,24 @@ def check(
     """
     source = Source(name=to_name(name), split=split, image_size=image_size, label=label, ignore=tuple(ignore))
     raw = source.read(root, progress)
-    data = assemble(source, raw)
+    return facts(raw, assemble(source, raw), likelihoods or {})
+
+
+def facts(raw: Raw, data: Data, likelihoods: Mapping[str, Collection[Support]]) -> dict[str, Any]:
+    """Describe data that have been read, as `check` does."""
     space = data.space
     parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
-    return {
-        "source": source.name,
+    found = {
+        "source": space.source,
         "shape": [sum(space.sizes.values()), *space.event_shape],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
         "range": [float(raw.x.min()), float(raw.x.max())] if space.scale else _range(space, parts),
+        "mean": space.mean,
         "support": space.support,
         "values": VALUES[space.support],
         "columns": space.columns and list(space.columns),
         **(_of_table(raw, data.train) if raw.columns else {}),
-        "binarization": defaults(source.name).binarization,
+        "binarization": defaults(space.source).binarization,
         "split": space.split,
         "sizes": space.sizes,
         "classes": _classes(space, parts),
@@ -89,8 +101,32 @@ def check(
         "constant": int(_constant(data.train).sum()),
         "duplicates": _duplicates(parts),
         "digest": space.digest,
-        "likelihoods": {key: _verdict(key, accepted, space) for key, accepted in (likelihoods or {}).items()},
+        "likelihoods": {key: _verdict(key, accepted, space) for key, accepted in likelihoods.items()},
     }
+    return found | {"notes": list(_notes(raw, found))}
+
+
+def _notes(raw: Raw, found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is odd about data, and what to do about it."""
+    if side := side_of_images(raw.x):
+        yield f"the {side**2} columns look like images of {side}×{side}: --image-size {side} reads them as images"
+    if (found["mean"] or 0) > DARK_ON_LIGHT:
+        yield (
+            f"the images are dark on light (mean pixel {found['mean']:.2f} of 1): a model trained on them expects that "
+            "of later images too; the named sets are light on dark"
+        )
+    for parts, count in found["duplicates"].items():
+        if count and "&" in parts:
+            yield f"{count:,} examples are in both {parts.replace(' & ', ' and ')}: numbers on them flatter a model"
+        elif count:
+            yield f"{count:,} examples of the {parts} part repeat an earlier one"
+    if found["constant"]:
+        what = "columns" if raw.columns or len(raw.x.shape) == 2 else "pixels"
+        names = f": {listed(found['constant_columns'])}" if found.get("constant_columns") else ""
+        total = prod(found["shape"][1:])
+        yield f"{found['constant']:,} of {total:,} {what} never vary over the training examples{names}"
+    if found["sizes"]["train"] < FEW:
+        yield f"{found['sizes']['train']:,} training examples are few: the model will learn them by heart"
 
 
 def _of_table(raw: Raw, train: Split) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from vaekit.plots.codes import kl_per_unit, scatter
 from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
 from vaekit.plots.growth import growth
-from vaekit.plots.images import gaussian_quantiles, interpolations, manifold, pairs, samples
+from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples
 from vaekit.plots.plane import rate_distortion
 from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
-from vaekit.plots.tables import agreement, marginals
+from vaekit.plots.tables import agreement, histograms, marginals
 
 __all__ = [
     "INK",
@@ -26,8 +26,10 @@ __all__ = [
     "curves",
     "gaussian_quantiles",
     "growth",
+    "histograms",
     "interpolations",
     "kl_per_unit",
+    "levels",
     "manifold",
     "marginals",
     "pairs",

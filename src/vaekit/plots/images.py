@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 
 from vaekit.plots.fonts import legible, letters
-from vaekit.plots.style import DPI, WIDTH, Array, Figure, drawn, place, sheet, short
+from vaekit.plots.style import DPI, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 LETTER = 0.053  # inches that a letter of a row's or column's label takes
 
@@ -67,6 +67,19 @@ def interpolations(
     strips = np.concatenate([first[:, None], between, last[:, None]], axis=1)
     columns = ["original", *ticks, "original"]
     return _grid(strips, title, note, columns=columns, column_breaks=(1, len(columns) - 1))
+
+
+@drawn
+def levels(values: Array, *, title: str, note: str = "") -> Figure:
+    """Draw a histogram of the values of all pixels, each bar the share of pixels on a logarithmic axis."""
+    figure = sheet(1.9, title, note)
+    axes = place(figure, 0.5, 0.42, WIDTH - 0.6, 1.4)
+    shares, edges = np.histogram(values, bins=32)
+    axes.bar(edges[:-1], shares / max(1, shares.sum()), np.diff(edges), align="edge", color=SERIES[0])
+    axes.set(xlabel="value of a pixel", ylabel="share of pixels", yscale="log")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+    figure.set_label(f"{title}: a histogram from {number(edges[0])} to {number(edges[-1])}.")
+    return figure
 
 
 def _grid(

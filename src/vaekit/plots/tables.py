@@ -44,6 +44,18 @@ def marginals(data: Array, drawn: Array, columns: Sequence[str], *, title: str, 
     return figure
 
 
+@drawn
+def histograms(data: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
+    """Draw a histogram of each column of the data (N, D)."""
+    figure, panels = _panels(columns, title, note)
+    for k, axes in enumerate(panels):
+        axes.hist(data[:, k], bins=24, color=SERIES[0])
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+    figure.set_label(f"{title}: histograms of {len(panels)} columns.")
+    return figure
+
+
 def _panels(columns: Sequence[str], title: str, note: str) -> tuple[Figure, list[Axes]]:
     """Square panels, three a row, each under the name of its column."""
     shown = columns[:PANELS]

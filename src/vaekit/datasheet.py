@@ -1,0 +1,144 @@
+"""The data sheet: what data are, what is odd about them, what vaekit would choose, and the command to train."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from vaekit.arguments import Place, to_path
+from vaekit.choices import suggested
+from vaekit.data import Data, Source
+from vaekit.data.check import facts
+from vaekit.data.decoding import Progress
+from vaekit.data.source import assemble, to_name
+from vaekit.errors import InputError, command
+from vaekit.files import write
+from vaekit.likelihoods import SUPPORTS
+from vaekit.pages import embedded, render
+from vaekit.plots import Figure, histograms, levels, samples, save
+
+EXAMPLES = 16
+LOOKED_AT = 1000
+"""examples whose values are drawn as a histogram"""
+CELLS = 8
+"""columns of a table whose first rows are shown"""
+
+
+def datasheet(
+    name: Place,
+    *,
+    split: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    label: str | None = None,
+    ignore: Sequence[str] = (),
+    data_root: Place | None = None,
+    out: Place | None = None,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """Look at data before training: ``vaekit.data.check``, what would be chosen for them, and the command to train.
+
+    Args:
+        name: a named set or the path of own data.
+        split, image_size, label, ignore: fields of ``Source``.
+        data_root: folder of named sets.
+        out: an .html file for a page with pictures, or a folder for the page and its pictures.
+        progress: wraps the list of files while an image folder is decoded.
+
+    Raises:
+        InputError: if the data are refused, or the page cannot be written.
+    """
+    source = Source(name=to_name(name), split=split, image_size=image_size, label=label, ignore=tuple(ignore))
+    raw = source.read(data_root, progress)
+    data = assemble(source, raw)
+    found = facts(raw, data, SUPPORTS)
+    found["chosen"] = [choice._asdict() for choice in suggested(data.space)]
+    found["command"] = command("train", *_words(source, data_root))
+    if out is not None:
+        typed = command("train", *_words(replace(source, name=data.space.title), None))  # a page may be passed on
+        found["path"] = str(_write(to_path(out, "out"), data, found | {"command": typed}))
+    return found
+
+
+def _words(source: Source, data_root: Place | None) -> list[str]:
+    words = [source.name]
+    if source.image_size:
+        size = source.image_size
+        words += ["--image-size", str(size)] if isinstance(size, int) else ["--set", f"data.image_size={list(size)}"]
+    words += [] if source.label is None else ["--label", source.label]
+    words += [word for name in source.ignore for word in ("--ignore", name)]
+    words += ["--set", f"data.split={source.split}"] if source.split else []
+    return words + (["--data-root", str(data_root)] if data_root else [])
+
+
+def _write(out: Path, data: Data, found: Mapping[str, Any]) -> Path:
+    """Write the page to a file, or with its pictures to a folder."""
+    page = out if out.suffix.lower() in (".html", ".htm") else out / "data.html"
+    try:
+        with TemporaryDirectory() as scratch:
+            folder = Path(scratch) if page == out else out
+            folder.mkdir(parents=True, exist_ok=True)
+            figures = [(figure, embedded(save(figure, folder, key))) for key, figure in _figures(data).items()]
+        rows = _rows(data) if data.space.columns else []
+        html = render("data", name=data.space.title, found=found, summary=summary(found), figures=figures, rows=rows)
+        write(page.resolve(), html)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another place (--out)") from None
+    return page
+
+
+def _figures(data: Data) -> dict[str, Figure]:
+    """Draw training examples spread over all, and the values of many."""
+    space, rows = data.space, torch.linspace(0, len(data.train) - 1, min(LOOKED_AT, len(data.train))).long()
+    values = space.restore(data.train.batch(rows))
+    note = f"of {len(rows):,} training examples"
+    if len(space.event_shape) == 1:
+        names = space.columns or [f"column {i + 1}" for i in range(space.event_shape[0])]
+        return {"values": histograms(values, names, title="The values of each column", note=note)}
+    few = torch.linspace(0, len(data.train) - 1, min(EXAMPLES, len(data.train))).long()
+    images = data.train.batch(few).numpy()
+    if space.support == "real":
+        images = (images - images.min()) / max(float(images.max() - images.min()), 1e-12)
+    return {
+        "examples": samples(images, title="Examples", note="training images spread over all"),
+        "values": levels(values, title="The values of the pixels", note=note),
+    }
+
+
+def _rows(data: Data) -> list[Sequence[str]]:
+    """The first cells of the first rows of a table, under the names of the columns."""
+    columns = (data.space.columns or ())[:CELLS]
+    values = data.space.restore(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))))
+    return [columns, *([f"{value:.5g}" for value in row[: len(columns)]] for row in values)]
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, str]:
+    """Say what data are, in a few lines of a name and a text."""
+    n, *shape = found["shape"]
+    low, high = (f"{value:,.6g}" for value in found["range"])
+    facts = {
+        "examples": f"{n:,} {_kind(shape)}",
+        "values": f"{found['values']}, from {low} to {high}" + (", standardized by column" if found["columns"] else ""),
+        "parts": ", ".join(f"{count:,} {part}" for part, count in found["sizes"].items())
+        + f" (split {found['split']})",
+        "classes": _classes(found["classes"] or {}),
+        "labels": f"column {found['label_column']!r}" if found.get("label_column") else "",
+        "left out": "; ".join(f"{name!r} ({why})" for name, why in found.get("left_out", {}).items()),
+        "mean pixel": "" if found["mean"] is None else f"{found['mean']:.3f} of 1",
+        "digest": found["digest"][:16],
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _kind(shape: Sequence[int]) -> str:
+    if len(shape) == 1:
+        return f"rows of {shape[0]:,} columns"
+    return f"{'gray' if shape[0] == 1 else 'color'} images of {shape[1]}×{shape[2]}"
+
+
+def _classes(counts: Mapping[str, int], most: int = 12) -> str:
+    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:most])
+    more = f", and {len(counts) - most} more" if len(counts) > most else ""
+    return f"{len(counts)}: {shown}{more}" if counts else ""
