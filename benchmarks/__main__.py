@@ -17,21 +17,21 @@ from benchmarks.rows import ROWS, Settings
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="vaekit beside its peers")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare vaekit with its peers.")
     parser.add_argument("--rows", default=",".join(ROWS), help="some of %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="turns that each runner takes (default %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="see whether all runs: the numbers mean nothing")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per runner (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="check that everything runs; the numbers mean nothing")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--data-root", type=Path, help="folder of MNIST's files")
+    parser.add_argument("--data-root", type=Path, help="folder with the files of MNIST")
     kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--results", type=Path, help="a folder of your own to store the rows in as well")
+    kept.add_argument("--results", type=Path, help="folder of your own in which to store the rows as well")
     kept.add_argument("--publish", action="store_true", help="store in benchmarks/results, write docs/benchmarks.md")
     chosen = parser.parse_args()
     if chosen.publish and chosen.quick:
         parser.error("the numbers of --quick mean nothing: do not publish them")
     chosen.rows = chosen.rows.split(",")
     if unknown := set(chosen.rows) - set(ROWS):
-        parser.error(f"there is no row {unknown.pop()!r}: choose of {', '.join(ROWS)}")
+        parser.error(f"row {unknown.pop()!r} is unknown: choose from {', '.join(ROWS)}")
     return chosen
 
 
@@ -57,7 +57,7 @@ def main() -> None:
                 continue
             result["rows"][name] = {
                 "date": datetime.date.today().isoformat(),
-                "command": line,  # without the folder of data, which is this machine's
+                "command": line,  # without the data folder, which belongs to this machine
                 "versions": machine.versions(),
                 "tables": tables,
             }

@@ -1,4 +1,4 @@
-"""The arrays that all runners read: MNIST as float32, its grey levels and one fixed draw of bits."""
+"""The arrays that all runners read: MNIST as float32, its gray levels and one fixed draw of bits."""
 
 from pathlib import Path
 

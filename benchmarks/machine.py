@@ -13,14 +13,14 @@ PACKAGES = ("torch", "vaekit", "pythae", "pyro-ppl", "keras", "jax", "numpy")
 
 
 def kind(device: str) -> str:
-    """A name for the kind of machine: cpu-2-cores, cuda-nvidia-h200."""
+    """Return a name for the kind of machine: cpu-2-cores, cuda-nvidia-h200."""
     if device == "cpu":
         return f"cpu-{os.cpu_count()}-cores"
     return "cuda-" + re.sub("[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()).strip("-")
 
 
 def describe(device: str) -> dict[str, str]:
-    """Processor, cores, vector instructions, memory, and the GPU if it is measured."""
+    """Return processor, cores, vector instructions, memory, and the GPU if it is measured."""
     cpus = Path("/proc/cpuinfo")  # of Linux
     text = cpus.read_text(encoding="utf-8") if cpus.exists() else ""
     facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", text, re.MULTILINE))
@@ -36,7 +36,7 @@ def describe(device: str) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that are here."""
+    """Return the versions of Python and of the installed packages."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -1,6 +1,6 @@
-"""Train from a map larger than the memory allowed, and as fast as from memory.
+"""Train from a memory map larger than the allowed memory, as fast as from memory.
 
-The numbers are printed; only --publish puts them in the place of the published ones.
+The numbers are printed; only --publish replaces the published ones.
 
 Usage: python -m benchmarks.memory_map [--gigabytes 10] [--folder FOLDER] [--rounds 7] [--publish]
 """
@@ -31,7 +31,7 @@ from vaekit.model import VAE, Model
 SHAPE = (1, 64, 64)
 BATCH, STEPS = 100, 25
 KEPT = 50_000  # images of the comparison in memory
-ALLOWED = 512 * 2**20  # bytes that the process may take beyond what it has at its start and the map itself
+ALLOWED = 512 * 2**20  # bytes that the process may use beyond what it has at the start and the map itself
 
 
 def generate(path: Path, images: int) -> None:
@@ -53,8 +53,8 @@ def memory(field: str) -> int:
 
 
 def forget(path: Path, split: Split) -> None:
-    """Drop the file's pages from memory, so that they come from the disk again."""
-    assert split.large  # else its memory is no map, and to drop it would be to destroy it
+    """Drop the file's pages from memory, so that they are read from disk again."""
+    assert split.large  # otherwise its memory is not a map, and dropping it would destroy it
     advise, x = madvise(), split.x
     assert advise
     start = x.data_ptr() - x.data_ptr() % mmap.PAGESIZE
@@ -69,14 +69,14 @@ def some_rows(images: int) -> Iterator[Tensor]:
 
 
 class Trainer:
-    """A VAE of one hidden layer and its optimiser."""
+    """A VAE with one hidden layer, and its optimizer."""
 
     def __init__(self) -> None:
         self.vae: VAE = Model().build(SHAPE)
         self.optimizer = torch.optim.Adam(self.vae.parameters(), fused=True)
 
     def seconds(self, split: Split, batches: Iterator[Tensor]) -> float:
-        """Time a step, after three to begin with."""
+        """Time a step, after three warm-up steps."""
         for step in range(3 + STEPS):
             if step == 3:
                 began = time.perf_counter()
@@ -88,7 +88,7 @@ class Trainer:
 
 
 def measure(path: Path, rounds: int) -> dict[str, object]:
-    """Load and train under a limit of address space, which no copy of the data fits in."""
+    """Load and train under a limit on the address space that leaves no room for a copy of the data."""
     trainer, noise = Trainer(), torch.ones(KEPT, *SHAPE, dtype=torch.uint8)
     trainer.seconds(Split(noise, levels=255, dynamic=True), Split(noise).stream(some_rows(KEPT)))
     before = memory("RssAnon")
@@ -135,9 +135,11 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
 
 def main() -> None:
     """Generate the map, measure, store, and remove the map."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory_map", description="training from a large map")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.memory_map", description="Time training from a large memory map."
+    )
     parser.add_argument("--gigabytes", type=float, default=10)
-    parser.add_argument("--folder", type=Path, help="where the map is generated; a disk, not memory")
+    parser.add_argument("--folder", type=Path, help="where the map is generated: on a disk, not in memory")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--publish", action="store_true", help="store in benchmarks/results, write docs/benchmarks.md")
     chosen = parser.parse_args()

@@ -27,7 +27,7 @@ def mlp() -> Parts:
 
 
 def aragam() -> Parts:
-    """vaekit's preset of that name; the decoder ends in the mean of a Gaussian."""
+    """vaekit's preset of the same name; the decoder ends in the mean of a Gaussian."""
     encoder = nn.Sequential(
         *(nn.Conv2d(1, 32, 3, 1, 1), nn.LeakyReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.LeakyReLU()),
         *(nn.Conv2d(64, 64, 3, 2, 1), nn.LeakyReLU(), nn.Conv2d(64, 64, 3, 1, 1)),
@@ -43,7 +43,7 @@ def aragam() -> Parts:
 
 
 def ncsu() -> Parts:
-    """vaekit's preset of that name."""
+    """vaekit's preset of the same name."""
     encoder = nn.Sequential(
         *(nn.Conv2d(1, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU()),
         *(nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU()),
@@ -66,13 +66,13 @@ OPTIMIZERS: dict[str, tuple[str, float, dict[str, float]]] = {
     "aragam": ("Adam", 5e-4, {}),
     "ncsu": ("RMSprop", 1e-3, {"alpha": 0.9, "eps": 1e-7}),
 }
-"""torch's class, the learning rate and what else the preset sets"""
+"""torch's class, the learning rate, and whatever else the preset sets"""
 CONSTANT = {"mlp": 0.0, "aragam": 392 * math.log(2 * math.pi), "ncsu": 0.0}
-"""what −log p(x | z) has beyond the loss: 784/2 · log 2π for a Gaussian of unit scale"""
+"""difference of −log p(x | z) and the loss: 784/2 · log 2π for a Gaussian of unit scale"""
 
 
 class VAE(nn.Module):
-    """A VAE as one would write it by hand; calling it gives the loss, nats an image."""
+    """A VAE as one would write it by hand; calling it returns the loss in nats per image."""
 
     def __init__(self, net: str) -> None:
         super().__init__()
@@ -86,14 +86,14 @@ class VAE(nn.Module):
         return self.distortion(self.decoder(z), x).sum() / len(x) + kl.sum() / len(x)
 
     def distortion(self, output: Tensor, x: Tensor) -> Tensor:
-        """−log p(x | z) of each pixel, without the Gaussian's constant."""
+        """Return −log p(x | z) of each pixel, without the Gaussian's constant."""
         if self.net == "aragam":
             return 0.5 * (output - x).square()
         return F.binary_cross_entropy_with_logits(output, x, reduction="none")
 
 
 def arrays(parameters: Iterable[Tensor]) -> list[np.ndarray]:
-    """Weights in their order, encoder first."""
+    """Return the weights in their order, encoder first."""
     return [parameter.detach().float().cpu().numpy() for parameter in parameters]
 
 
@@ -112,7 +112,7 @@ def load(path: str, parameters: Iterable[Tensor]) -> None:
 
 
 def training_gflop(net: str, images: int) -> float:
-    """Arithmetic of forward and backward pass over so many images: products and convolutions only."""
+    """Count the arithmetic of a forward and backward pass over some images: products and convolutions only."""
     vae, x = VAE(net), torch.zeros(10, 1, 28, 28)
     with FlopCounterMode(display=False) as counter:
         vae(x).backward()

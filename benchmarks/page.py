@@ -11,10 +11,9 @@ RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
 Generated from `benchmarks/results/`. `make bench` runs vaekit and its peers in turn on the same machine, with the same
-data, network and batch, and keeps medians with the smallest and largest round; `--publish` stores them. A ratio says
-how many times faster (or smaller) a runner is than the baseline in the same round: the median over the rounds, and the
-range.
-What each row does, and what is fair and what is not, is in [benchmarks/README.md](../benchmarks/README.md).
+data, network and batch, and keeps medians along with the smallest and largest round; `--publish` stores them. A ratio
+says how many times faster (or smaller) a runner is than the baseline in the same round: the median over the rounds, and
+the range. [benchmarks/README.md](../benchmarks/README.md) describes the rows, what is fair and what is not.
 """
 
 ROWS = {
@@ -38,18 +37,18 @@ EXTRA = {
 }
 MAP = "memory-map"
 KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
-"""kinds of machine that the page speaks of even before anything was run there"""
+"""kinds of machine that the page lists even before anything has been run there"""
 
 Result = Mapping[str, Any]
 
 
 def stored() -> dict[str, Result]:
-    """All stored results, by the name of their file: kinds of machines, and memory-map."""
+    """Return all stored results, by the name of their file: kinds of machines, and memory-map."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def text(results: Mapping[str, Result]) -> str:
-    """The page."""
+    """Write the page."""
     kinds = dict.fromkeys([*KINDS, *results])
     kinds.pop(MAP, None)
     sections = [line for kind in kinds for line in section(kind, results.get(kind))]
@@ -57,7 +56,7 @@ def text(results: Mapping[str, Result]) -> str:
 
 
 def memory_map(result: Result | None) -> Iterator[str]:
-    """Training from a memory map larger than the memory allowed: benchmarks/memory_map.py."""
+    """Write about training from a memory map larger than the allowed memory: benchmarks/memory_map.py."""
     yield "## Training from a memory map\n"
     if result is None:
         yield "Not run.\n"
@@ -65,15 +64,15 @@ def memory_map(result: Result | None) -> Iterator[str]:
     numbers = result["numbers"]
     grown = numbers["anonymous_bytes_in_training"] - numbers["anonymous_bytes_at_start"]
     yield f"`{result['command']}`: {result['what']}, a file of {numbers['file_bytes'] / 1e9:.0f} GB.\n"
-    yield f"Memory grew by {grown / 2**20:.0f} MiB in training.\n"
-    yield "| images from | images/s | beside memory |\n|---|--:|--:|"
+    yield f"Memory grew by {grown / 2**20:.0f} MiB during training.\n"
+    yield "| images from | images/s | relative to memory |\n|---|--:|--:|"
     for name, speed in numbers["images_per_second"].items():
         yield f"| {name} | {speed:,} | {numbers['speed_beside_memory'][name]:.1%} |"
     yield ""
 
 
 def section(kind: str, result: Result | None) -> Iterator[str]:
-    """All rows on one kind of machine."""
+    """Write all rows on one kind of machine."""
     yield f"## {kind}\n"
     if result is None:
         yield "Not run.\n"
@@ -91,7 +90,7 @@ def section(kind: str, result: Result | None) -> Iterator[str]:
 
 
 def tables(result: Result, name: str) -> Iterator[str]:
-    """The tables of a row."""
+    """Write the tables of a row."""
     for table in result["rows"][name]["tables"]:
         yield f"{table['title'][0].upper()}{table['title'][1:]}:\n"
         yield from grid(table, ceilings(result))
@@ -99,7 +98,7 @@ def tables(result: Result, name: str) -> Iterator[str]:
 
 
 def ceilings(result: Result) -> dict[str, float]:
-    """The fastest product of each precision, GFLOP/s, if it was measured."""
+    """Return the fastest product of each precision in GFLOP/s, if it was measured."""
     found: dict[str, float] = {}
     for table in result["rows"].get("gemm", {}).get("tables", []):
         for name, line in table["lines"].items():
@@ -109,7 +108,7 @@ def ceilings(result: Result) -> dict[str, float]:
 
 
 def grid(table: Mapping[str, Any], ceiling: Mapping[str, float]) -> Iterator[str]:
-    """One table in Markdown."""
+    """Write one table in Markdown."""
     lines = table["lines"].values()
     baselines = dict.fromkeys(name for line in lines for name in line.get("ratios", {}))
     extra = [name for name in EXTRA if any(name in line for line in lines)]
@@ -129,7 +128,7 @@ def cells(
     extra: Sequence[str],
     ceiling: Mapping[str, float],
 ) -> Iterator[str]:
-    """The cells of one runner."""
+    """Write the cells of one runner."""
     yield name
     if "not_run" in line:
         yield f"not run: {line['not_run']}"
@@ -155,7 +154,7 @@ def pad(found: Iterable[str], length: int) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Three digits.
+    """Write a number to three digits.
 
     Example:
         >>> number(0.01234), number(1234.5), number(-109.87)

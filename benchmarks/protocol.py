@@ -1,4 +1,4 @@
-"""How the driver and a runner talk: lines of JSON, so that one runner works while the others wait for a line."""
+"""How the driver and a runner talk: by lines of JSON, so that one runner works while the others wait for a line."""
 
 import json
 import os
@@ -22,12 +22,12 @@ class Job:
 
     Attributes:
         task: train, evidence, use, ...: the name of a class of the runner.
-        variant: which of the runner's ways to do it.
+        variant: which of the runner's ways of doing it.
         net, binarization: which network on which data.
-        folder, root: of the arrays, and of the files that they were made of.
-        batch, steps, seed: images a step, steps a round, and the seed of weights and order.
-        images, samples, weights: of an evidence: how many images, draws an image, and an .npz of weights.
-        epochs: of a training to its end.
+        folder, root: of the arrays, and of the files that they were made from.
+        batch, steps, seed: images per step, steps per round, and the seed of weights and order.
+        images, samples, weights: of an evidence: how many images, draws per image, and an .npz of weights.
+        epochs: of a complete training.
         device: cpu or cuda.
     """
 
@@ -47,14 +47,14 @@ class Job:
     device: str = "cpu"
 
     def file(self, part: str) -> Path:
-        """The images of a part as float32 in [0, 1], (N, 1, 28, 28)."""
+        """Read the images of a part as float32 in [0, 1], (N, 1, 28, 28)."""
         return Path(self.folder) / f"{self.binarization}-{part}.npy"
 
 
 def serve(*tasks: Callable[[Job], Any]) -> None:
     """Do the job named by the first argument, one call for each line ``[method, *arguments]`` on standard input."""
     replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no reply
+    os.dup2(2, 1)  # what libraries print is not a reply
     job = Job(**json.loads(sys.argv[1]))
     work = next(task for task in tasks if task.__name__.lower() == job.task)(job)
     replies.write("{}\n")
@@ -67,7 +67,7 @@ def serve(*tasks: Callable[[Job], Any]) -> None:
 
 
 def peak_memory() -> float:
-    """The largest resident memory of this process so far, in MiB; ru_maxrss would begin with that of its parent."""
+    """Return this process's peak resident memory so far in MiB; ru_maxrss would start with that of its parent."""
     (line,) = (
         line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
     )
@@ -75,7 +75,7 @@ def peak_memory() -> float:
 
 
 def seconds(call: Callable[[], object], times: int) -> float:
-    """Median duration of a call."""
+    """Return the median duration of a call."""
     durations = []
     for _ in range(times):
         began = time.perf_counter()
@@ -85,11 +85,11 @@ def seconds(call: Callable[[], object], times: int) -> float:
 
 
 class NotRunError(Exception):
-    """A runner is not installed, or failed; the message says why."""
+    """A runner that is not installed, or that failed; the message says why."""
 
 
 class Runner:
-    """The driver's end of a runner's process, which finds no code that an earlier one has compiled."""
+    """The driver's end of a runner's process, which cannot reuse code that an earlier one compiled."""
 
     def __init__(self, module: str, job: Job) -> None:
         threads = {name: str(os.cpu_count()) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -112,7 +112,7 @@ class Runner:
             raise
 
     def ask(self, method: str, *arguments: object) -> dict[str, Any]:
-        """Let the runner call one of its methods; returns its reply, with its duration in seconds."""
+        """Have the runner call one of its methods; return its reply, with its duration in seconds."""
         assert self.process.stdin
         with suppress(BrokenPipeError):  # the reply says why
             self.process.stdin.write(json.dumps([method, *arguments]) + "\n")
@@ -129,7 +129,7 @@ class Runner:
         raise NotRunError(last[0] if last else f"exit status {self.process.returncode}")
 
     def close(self) -> None:
-        """End the process and wait for its end."""
+        """End the process and wait for it."""
         assert self.process.stdin
         assert self.process.stdout
         with suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""The rows of the benchmark: each lets its runners take turns and gives the tables that come of it."""
+"""The rows of the benchmark: each lets its runners take turns and returns the resulting tables."""
 
 import statistics
 import sys
@@ -68,17 +68,17 @@ def race(runners: dict[str, tuple[str, str]], job: Job, rounds: int) -> Replies:
 
 
 def progress(what: str, duration: float | None = None) -> None:
-    """Say on standard error what was done."""
+    """Print what was done to standard error."""
     print(f"  {what}" + ("" if duration is None else f": {duration:.3g} s"), file=sys.stderr)
 
 
 def pick(replies: Replies, value: Callable[[dict[str, Any]], float]) -> dict[str, list[float] | str]:
-    """One number of each reply."""
+    """Return one number of each reply."""
     return {name: kept if isinstance(kept, str) else [value(reply) for reply in kept] for name, kept in replies.items()}
 
 
 def last(replies: Replies, *names: str) -> dict[str, dict[str, float]]:
-    """Some numbers of each runner's last reply."""
+    """Return some numbers of each runner's last reply."""
     kept = {name: found for name, found in replies.items() if not isinstance(found, str)}
     return {name: {key: found[-1][key] for key in names} for name, found in kept.items()}
 
@@ -86,13 +86,13 @@ def last(replies: Replies, *names: str) -> dict[str, dict[str, float]]:
 def training(
     net: str, batch: int, steps: int, runners: dict[str, tuple[str, str]]
 ) -> Callable[[Settings], list[Table]]:
-    """A row that times steps of training."""
+    """Make a row that times training steps."""
 
     def row(settings: Settings) -> list[Table]:
         job = replace(settings.job, task="train", net=net, batch=batch, steps=2 if settings.quick else steps)
         replies = race(runners, job, settings.rounds)
         per_epoch, extra = net == "mlp", last(replies, "loss")
-        scale, unit = (EPOCH / batch, "s an epoch") if per_epoch else (1000, "ms a step")
+        scale, unit = (EPOCH / batch, "s per epoch") if per_epoch else (1000, "ms per step")
         gflop = nets.training_gflop(net, EPOCH if per_epoch else batch)
         values = pick(replies, lambda reply: reply["seconds"] / reply["steps"] * scale)
         title = f"training {net}, batch {batch}"
@@ -106,7 +106,7 @@ def training(
 
 
 def bound(settings: Settings) -> list[Table]:
-    """Seconds of training until the bound on the test images reaches −110, on one fixed draw of bits."""
+    """Time training until the bound on the test images reaches −110, on one fixed draw of bits."""
     job = replace(settings.job, task="train", binarization="static", steps=2 if settings.quick else 300, epochs=10)
     goal = -540.0 if settings.quick else BOUND
     found, extra = dict[str, list[float] | str](), dict[str, dict[str, float]]()
@@ -123,7 +123,7 @@ def bound(settings: Settings) -> list[Table]:
 
 
 def reach(goal: float, runner: Runner, judge: Runner, job: Job) -> tuple[float, dict[str, float]]:
-    """Train until the bound passes the goal; between the last two judgements it is taken to grow evenly."""
+    """Train until the bound passes the goal; between the last two measurements it is taken to grow evenly."""
     weights = str(Path(job.folder) / "candidate.npz")
     spent, steps, before, elbo = 0.0, 0, 0.0, -float("inf")
     with closing(runner):
@@ -138,7 +138,7 @@ def reach(goal: float, runner: Runner, judge: Runner, job: Job) -> tuple[float, 
 
 
 def evidence(settings: Settings) -> list[Table]:
-    """5000-sample evidence of 1,000 images, timed on 100 of them; everyone has the same trained weights."""
+    """Time the 5000-sample evidence of 1,000 images on 100 of them; everyone has the same trained weights."""
     job = replace(settings.job, binarization="static", steps=2 if settings.quick else 600, variant="eager")
     weights = str(Path(job.folder) / "trained.npz")
     trainer = Runner("plain", job)
@@ -155,7 +155,7 @@ def evidence(settings: Settings) -> list[Table]:
 
 
 def use(settings: Settings) -> list[Table]:
-    """Encode and decode one image, and 10,000."""
+    """Time encoding and decoding one image, and 10,000."""
     trainer = Runner("plain", replace(settings.job, task="train", variant="eager"))
     weights = str(Path(settings.job.folder) / "initial.npz")
     trainer.ask("save", weights)
@@ -170,7 +170,7 @@ def use(settings: Settings) -> list[Table]:
 
 
 def startup(settings: Settings) -> list[Table]:
-    """Commands and imports, and the time from starting a process to the end of its first step, caches empty."""
+    """Time commands, imports, and a process from its start to the end of its first step, with empty caches."""
     job = replace(settings.job, task="train", epochs=10)
     rounds = 1 if settings.quick else min(settings.rounds, 3)
     commands = {name: partial(command_seconds, name) for name in COMMANDS}
@@ -198,7 +198,7 @@ def in_turn(calls: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
 
 
 def first_step(module: str, job: Job) -> float:
-    """Seconds until a fresh process has taken a step."""
+    """Return the seconds until a fresh process has taken a step."""
     began = time.perf_counter()
     with closing(Runner(module, job)) as runner:
         runner.ask("round")
@@ -206,7 +206,7 @@ def first_step(module: str, job: Job) -> float:
 
 
 def gemm(settings: Settings) -> list[Table]:
-    """The speed of matrix products."""
+    """Measure the speed of matrix products."""
     replies = race({"gemm": ("gemm", "")}, replace(settings.job, task="gemm"), settings.rounds)["gemm"]
     if isinstance(replies, str):
         raise NotRunError(replies)
@@ -223,7 +223,7 @@ def gemm(settings: Settings) -> list[Table]:
 
 
 def accuracy(settings: Settings) -> list[Table]:
-    """Test ELBO of vaekit's ways to train, after equal epochs, over seeds; all weights judged by one evaluator."""
+    """Measure the test ELBO of vaekit's ways to train after equal epochs, over seeds, by one evaluator."""
     epochs, seeds = (0.01, 2) if settings.quick else (3, 3)
     job = replace(settings.job, task="finish", binarization="static", epochs=epochs)
     judge = Runner("judge", replace(job, task="judge"))
@@ -240,7 +240,7 @@ def accuracy(settings: Settings) -> list[Table]:
     judge.close()
     extra = {name: {"standard_error": statistics.stdev(found) / len(found) ** 0.5} for name, found in values.items()}
     title = f"test ELBO after {epochs:g} epochs, {seeds} seeds"
-    return [table(title, "nats an image", values, larger_is_better=True, extra=extra)]
+    return [table(title, "nats per image", values, larger_is_better=True, extra=extra)]
 
 
 ROWS: dict[str, Callable[[Settings], list[Table]]] = {

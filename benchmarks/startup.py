@@ -1,4 +1,4 @@
-"""Commands and imports, timed from start to end of a process."""
+"""Commands and imports, timed from the start to the end of a process."""
 
 import subprocess
 import sys

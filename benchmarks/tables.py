@@ -1,4 +1,4 @@
-"""A table of results: one line a runner, with median, spread and ratios to plain torch and to pythae."""
+"""A table of results: one line per runner, with median, spread and ratios to plain torch and to pythae."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ Line = dict[str, Any]
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest of some values."""
+    """Return the median, smallest and largest of some values."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
@@ -24,7 +24,7 @@ def ratios(lines: Mapping[str, Line], larger_is_better: bool) -> None:
 
 
 def table(title: str, unit: str, values: Mapping[str, Sequence[float] | str], **facts: Any) -> dict[str, Any]:
-    """A table as it is stored.
+    """Make a table as it is stored.
 
     Args:
         title, unit: of the values.

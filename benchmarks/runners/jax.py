@@ -23,7 +23,7 @@ def initial(key):
 
 
 def loss(weights, x, key):
-    """The negative bound, nats an image."""
+    """Return the negative bound in nats per image."""
     (w1, b1), (w2, b2), (w3, b3), (w4, b4) = weights
     loc, log_scale = jnp.split(jnp.tanh(x @ w1 + b1) @ w2 + b2, 2, -1)
     z = loc + jnp.exp(log_scale) * jax.random.normal(key, loc.shape)
@@ -34,7 +34,7 @@ def loss(weights, x, key):
 
 @partial(jax.jit, donate_argnums=0)
 def scan(state, x, order):
-    """One step of Adam a row of ``order``."""
+    """Take one step of Adam per row of ``order``."""
 
     def step(state, rows):
         weights, first, second, count, key = state
@@ -54,7 +54,7 @@ def scan(state, x, order):
 class Train:
     def __init__(self, job: Job) -> None:
         if job.device == "cuda" and jax.default_backend() != "gpu":
-            raise RuntimeError("JAX sees no GPU here")
+            raise RuntimeError("JAX does not find a GPU")
         self.job = job
         self.x = jnp.asarray(np.load(job.file("train")).reshape(-1, 784))
         self.random, self.rows = np.random.default_rng(job.seed), np.empty(0, np.int64)

@@ -8,7 +8,7 @@ from benchmarks.protocol import Job, serve
 
 
 class Judge:
-    """The bound on the test images, with one draw an image, the same for everyone."""
+    """The bound on the test images, with one draw per image, the same for everyone."""
 
     def __init__(self, job: Job) -> None:
         self.vae = nets.VAE(job.net)

@@ -38,7 +38,7 @@ def dense(inputs: int, outputs: int, activation: str | None = None) -> keras.lay
 
 
 def distortion(x, logits):
-    """Cross-entropy of an image, nats."""
+    """Return the cross-entropy of an image in nats."""
     return ops.sum(keras.ops.binary_crossentropy(x, logits, from_logits=True), axis=-1)
 
 

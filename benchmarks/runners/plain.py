@@ -25,7 +25,7 @@ class Train:
         self.batches = self.epochs()
 
     def epochs(self):
-        """Batches of random order, without end."""
+        """Yield batches in random order, endlessly."""
         while True:
             for rows in torch.randperm(len(self.x)).split(self.job.batch):
                 if len(rows) == self.job.batch:
@@ -64,7 +64,7 @@ class Evidence(Trained):
         return {"log_evidence": torch.stack(values).mean().item(), "images": len(values), "samples": self.job.samples}
 
     def log_evidence(self, x: torch.Tensor) -> torch.Tensor:
-        """log (1/K) Σ_k p(x | z_k) p(z_k) / q(z_k | x)."""
+        """Return log (1/K) Σ_k p(x | z_k) p(z_k) / q(z_k | x)."""
         loc, log_scale = self.vae.encoder(x).chunk(2, -1)
         noise = torch.randn(self.job.samples, loc.shape[-1], device=x.device)
         z = loc + log_scale.exp() * noise

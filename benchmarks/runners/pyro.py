@@ -16,7 +16,7 @@ class Work:
 
     def __init__(self, job: Job) -> None:
         pyro.set_rng_seed(job.seed)
-        pyro.enable_validation(False)  # grey levels are no Bernoulli's values
+        pyro.enable_validation(False)  # gray levels are not values of a Bernoulli
         pyro.clear_param_store()
         self.job = job
         self.vae = nets.VAE("mlp").to(job.device)
@@ -37,7 +37,7 @@ class Work:
 
 
 class Train(Work):
-    """One step of SVI a batch."""
+    """One step of SVI per batch."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -46,7 +46,7 @@ class Train(Work):
         self.batches = self.epochs()
 
     def epochs(self):
-        """Batches of random order, without end."""
+        """Yield batches in random order, endlessly."""
         while True:
             for rows in torch.randperm(len(self.x)).split(self.job.batch):
                 yield self.x[rows.to(self.x.device)]
