@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from vaekit import plots
+from vaekit.pages import COLORS
 from vaekit.plots.images import _grid, _pixels
 from vaekit.plots.style import CLASSES, SERIES
 
@@ -59,7 +60,7 @@ def test_the_untrained_model_does_not_squash_the_curves():
     low, high = figure.axes[0].get_ylim()
     assert 140 < low < 150
     assert 182 < high < 190
-    assert figure.axes[0].get_title(loc="right") == "off scale: the first values, up to 542.0"
+    assert figure.axes[0].get_title(loc="right") == "off scale: up to 542.0"
     assert {"train 150.0", "test 152.0"} <= set(texts(figure))
     assert "train 150.0, test 152.0" in figure.get_label()
 
@@ -95,8 +96,8 @@ def test_many_curves_have_a_colour_each_and_a_label():
     assert np.diff(heights).min() > 0.08
 
 
-def oklab(colours, transform):
-    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])
+def oklab(colors, transform):
+    rgb = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colors])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ np.array(transform).T
     to_cones = [
         [0.41222147, 0.53633254, 0.05144599],
@@ -120,12 +121,104 @@ EYES = {  # G. Machado et al., A physiologically-based model for simulation of c
 
 
 @pytest.mark.parametrize("eyes", EYES)
-@pytest.mark.parametrize(("colours", "distance"), [(CLASSES, 0.117), (SERIES, 0.117)], ids=["classes", "series"])
-def test_no_two_colours_look_alike_to_any_eyes(eyes, colours, distance):
-    lab = oklab(colours, EYES[eyes])
+@pytest.mark.parametrize(("colors", "distance"), [(CLASSES, 0.09), (SERIES, 0.117)], ids=["classes", "series"])
+def test_no_two_colors_look_alike_to_any_eyes(eyes, colors, distance):
+    lab = oklab(colors, EYES[eyes])
     between = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
-    assert between[np.triu_indices(len(colours), 1)].min() > distance
-    assert ((lab[:, 0] > 0.4) & (lab[:, 0] < 0.9)).all() or eyes != "normal"
+    assert between[np.triu_indices(len(colors), 1)].min() > distance
+
+
+def luminance(color):
+    levels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(a, b):
+    """The contrast ratio of WCAG 2.2."""
+    bright, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("page", COLORS["paper"], ids=["light", "dark"])
+def test_every_color_stands_out_on_the_light_page_and_on_the_dark_one(page):
+    for color in (*SERIES, *CLASSES, *plots.ramp([str(k) for k in range(12)]).values()):
+        assert contrast(color, page) >= 3, color
+    kind = COLORS["paper"].index(page)
+    assert all(contrast(COLORS[name][kind], page) >= 4.5 for name in ("ink", "muted"))
+
+
+def test_ordered_names_lie_along_one_ramp():
+    lab = oklab(list(plots.ramp([f"d = {d}" for d in (2, 3, 4, 5, 10, 30)]).values()), EYES["normal"])
+    assert (np.diff(lab[:, 0]) > 0).all()  # so that the order survives in gray
+    steps = np.linalg.norm(np.diff(lab, axis=0), axis=1)
+    assert steps.max() < 2 * steps.min()
+
+
+def test_a_published_line_has_the_hue_of_its_method_and_dashes():
+    series = {name: np.arange(3.0) + k for k, name in enumerate(("AEVB", "w–s", "AEVB paper", "w–s paper"))}
+    published = {"AEVB paper": "AEVB", "w–s paper": "w–s"}
+    axes = plots.curves(np.arange(3.0), {"bound": series}, title="t", published=published).axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    hues, styles = [line.get_color() for line in lines], [line.get_linestyle() for line in lines]
+    assert hues[:2] == hues[2:] != hues[1::-1]
+    assert styles == ["-", "-", "--", "--"]
+
+
+def test_known_errors_are_bars_of_two_standard_errors():
+    values, errors = np.array([np.nan, -140.0, np.nan]), np.array([np.nan, 1.5, np.nan])
+    figure = plots.curves(
+        np.arange(3.0), {"evidence": {"AEVB": values}}, title="t", errors={"evidence": {"AEVB": errors}}
+    )
+    (bars,) = figure.axes[0].containers
+    (segment,) = (segment for segment in bars.lines[2][0].get_segments() if len(segment))
+    assert segment.tolist() == [[1.0, -143.0], [1.0, -137.0]]
+    assert figure.axes[0].get_ylim()[0] < -143
+
+
+def test_one_low_value_does_not_squeeze_a_panel_but_each_end_is_shown():
+    epochs = np.linspace(0.1, 2, 20)
+    rising = -100 - 60 * np.exp(-2 * epochs)
+    far = rising - 30
+    far[0] = -412
+    axes = plots.curves(epochs, {"bound": {"a": rising, "b": far}}, title="t").axes[0]
+    assert axes.get_ylim()[0] > -250
+    assert axes.get_title(loc="right") == "off scale: down to −412.0"
+    apart = {"a": rising, "b": rising, "c": rising, "d": rising, "e": np.full(20, -900.0)}
+    assert plots.curves(epochs, {"bound": apart}, title="t").axes[0].get_ylim()[0] < -900
+
+
+def test_a_figure_is_large_enough_for_slides_and_comes_as_pdf_on_request(tmp_path, random):
+    figure = plots.samples(random.random((9, 1, 28, 28)), title="samples")
+    path = plots.save(figure, tmp_path, "samples", ("pdf", "png"))
+    first = path.read_bytes()
+    assert (path.name, first[:5]) == ("samples.pdf", b"%PDF-")
+    assert imread(tmp_path / "samples.png").shape[1] >= 1600
+    assert plots.save(figure, tmp_path, "samples", ("pdf",)).read_bytes() == first
+
+
+def test_each_unit_has_a_row_beside_the_image_it_starts_from():
+    images = np.linspace(0, 1, 6).reshape(2, 3, 1, 1, 1) * np.ones((2, 3, 1, 4, 4))
+    figure = plots.traversals(
+        images, np.ones((1, 4, 4)), names=["z[3]", "z[0]"], ticks=["−3", "", "3"], title="traversals"
+    )
+    axes = figure.axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["image", "−3", "", "3"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["z[3]", "z[0]"]
+    row = np.asarray(axes.get_images()[0].get_array())[-1]
+    assert row[row[:, 3] > 0, 0].reshape(4, 4)[:, 0].tolist() == [255, 153, 204, 255]
+
+
+def test_columns_answer_to_a_unit_by_lines_named_at_their_ends():
+    z = np.linspace(-3, 3, 5)
+    slopes = np.array([0.1, -1.0, 2.0, 0.0, 0.5, -0.2, 0.3])
+    figure = plots.responses(z, z[None, :, None] * slopes, list("abcdefg"), names=["z[1]"], title="responses")
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.texts] == ["c", "e", "g", "f", "b"]  # the five that move most, as they end
+    colors = {t.get_text(): line.get_color() for t, line in zip(axes.texts, axes.lines, strict=True)}
+    assert colors["c"] == colors["e"] != colors["b"] == colors["f"]
+    heights = [t.get_position()[1] for t in axes.texts]
+    assert np.diff(heights).max() < -0.1
+    assert "z[1]: c" in figure.get_label()
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -136,18 +229,18 @@ def test_codes_are_drawn_in_one_to_three_dimensions(tmp_path, random, dimensions
     names = [f"z[{k}]" for k in range(dimensions)]
     figure = plots.scatter(random.normal(size=(n, dimensions)), labels, axes_labels=names, title="codes")
     plots.save(figure, tmp_path, "codes")
-    assert len(figure.axes) == (2 if dimensions == 3 else 1)
-    assert bool(figure.legends) == labelled
+    assert len(figure.axes) == 1
+    assert bool(figure.legends) == (labelled and dimensions != 2)  # on a plane the classes are named where they lie
     assert f"{n} points over z[0]" in figure.get_label()
 
 
-def test_ten_classes_get_colours_and_the_rest_is_grey(random):
+def test_ten_classes_get_colors_and_the_rest_is_grey(random):
     labels = np.concatenate([np.full(40, k) for k in range(10)] + [np.arange(10, 60)])
     points = random.normal(size=(len(labels), 2))
     classes = [f"class {k}" for k in range(60)]
     figure = plots.scatter(points, labels, classes, axes_labels=["a", "b"], title="codes")
     names = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert names == [*classes[:10], "50 other classes"]
+    assert names == ["50 other classes"]
     assert set(classes[:10]) <= set(texts(figure))
 
 
@@ -238,16 +331,18 @@ def test_long_names_of_columns_take_two_lines():
     assert names[:3] == ["T-shirt\ntop", "Ankle\nboot", "Bag"]
 
 
-def test_units_are_sorted_and_idle_ones_are_grey():
+def test_units_are_sorted_and_idle_ones_are_open_circles():
     kl = np.array([0.5, 1e-5, 2.0, 0.005])
-    figure = plots.kl_per_unit(kl, threshold=0.01, title="units")
+    figure = plots.kl_per_unit(kl, [2, 0], threshold=0.01, title="units")
     axes = figure.axes[0]
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["2", "0", "3", "1"]
-    tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
-    assert np.allclose(tops, [2.0, 0.5, 0.005, 0.001])
-    assert len({bar.get_facecolor() for bar in axes.patches[:2]}) == 1
-    assert axes.patches[0].get_facecolor() != axes.patches[3].get_facecolor()
-    assert "2 are above 0.01 nats" in figure.get_label()
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["z[2]", "z[0]", "z[3]", "z[1]"]
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[0] == 0
+    used, idle = (points for points in axes.collections if hasattr(points, "get_sizes"))
+    assert np.allclose(used.get_offsets(), [[0, 2.0], [1, 0.5]])
+    assert np.allclose(idle.get_offsets(), [[2, 0.005], [3, 1e-5]])
+    assert not np.allclose(used.get_facecolor(), idle.get_facecolor())
+    assert "2 are used" in figure.get_label()
 
 
 def test_tables_show_twelve_columns_and_say_so(tmp_path, random):
@@ -263,17 +358,16 @@ def test_tables_show_twelve_columns_and_say_so(tmp_path, random):
     assert "constant" in texts(plots.agreement(x, x, names, title="agreement"))
 
 
-def test_growth_of_the_evidence_is_drawn_beside_other_estimates(tmp_path):
-    counts, values = np.array([1.0, 10.0, 100.0]), np.array([-104.0, -101.0, -99.0])
-    figure = plots.growth(counts, values, np.full(3, 0.2), others={"ELBO": (-104.0, 0.2)}, title="growth")
+def test_growth_of_the_evidence_is_a_paired_gain_with_its_error(tmp_path):
+    counts, gains = np.array([1.0, 10.0, 100.0]), np.array([0.0, 3.0, 5.0])
+    figure = plots.growth(counts, gains, np.array([0, 0.1, 0.2]), annealed=(6.0, 0.3), title="growth")
     axes = figure.axes[0]
     assert axes.get_xscale() == "log"
     assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "10", "100"]
-    assert texts(figure)[-2:] == ["importance −99.0", "ELBO −104.0"]
-    low, high = axes.get_ylim()
-    assert low < -104.4
-    assert high > -98.6
-    assert "K = 100: −99.0" in figure.get_label()
+    assert texts(figure)[-2:] == ["importance\n+5 ± 0.2", "annealed\n+6 ± 0.3"]
+    heights = np.concatenate([segment[:, 1] for segment in axes.containers[0].lines[2][0].get_segments()])
+    assert np.allclose(sorted(heights), [0, 0, 2.8, 3.2, 4.6, 5.4])
+    assert "K = 100: +5" in figure.get_label()
     plots.save(figure, tmp_path, "growth")
 
 

@@ -11,12 +11,14 @@ import torch
 
 from vaekit import evaluate
 from vaekit.data import Source
-from vaekit.errors import RunError
+from vaekit.drawings import Subject, drawings, pictures, traversals
+from vaekit.drawings.codes import components
+from vaekit.errors import InputError, RunError
 from vaekit.experiment import Experiment
 from vaekit.reports import _duration, _estimate, figures, report
 from vaekit.run import WEIGHTS, Run
 
-IMAGES = ["losses", "latents-2d", "manifold", "reconstructions", "interpolations", "samples", "kl-per-unit"]
+IMAGES = ["losses", "latents-2d", "manifold", "reconstructions", "interpolations", "samples"]
 
 
 def row(epoch, loss, **more):
@@ -88,11 +90,86 @@ def test_every_figure_of_an_image_model_is_drawn(digits, said):
 
 @pytest.mark.parametrize(
     ("latent_dim", "latents"),
-    [(1, ["latents-1d"]), (3, ["latents-2d", "latents-3d"]), (5, ["latents-2d", "latents-3d"])],
+    [(1, ["latents-1d"]), (3, ["latents-2d", "latents-3d"]), (5, ["latents-2d", "latents-pca"])],
 )
 def test_latents_of_any_number_are_drawn(tmp_path, latent_dim, latents):
     run = make(tmp_path / "run", Source(name="digits"), **{"model.latent_dim": latent_dim})
-    assert names(figures(run)) == ["losses", *latents, *IMAGES[2:]]
+    one_of = ["manifold"] if latent_dim < 3 else ["traversals"]
+    kl = ["kl-per-unit"] if latent_dim > 2 else []
+    assert names(figures(run)) == ["losses", *latents, *one_of, *IMAGES[3:], *kl]
+
+
+@pytest.fixture
+def leaning(tmp_path):
+    """A model of digits: unit 0 brightens, unit 2 brightens half as much, units 1 and 3 are idle."""
+    changes = {"model.latent_dim": 4, "model.network.hidden": []}
+    run = make(tmp_path / "run", Source(name="digits"), **changes)
+    weights = {k: torch.zeros_like(v) for k, v in run.experiment.model.build((1, 8, 8)).state_dict().items()}
+    weights["posterior.head.weight"][0, :32], weights["posterior.head.weight"][2, 32:] = 0.1, 0.05
+    weights["likelihood.network.0.weight"][:, 0], weights["likelihood.network.0.weight"][:, 2] = 1.0, 0.5
+    run.save(WEIGHTS, weights)
+    return run
+
+
+def test_traversals_move_one_unit_and_leave_the_idle_ones_out(leaning):
+    subject = Subject(leaning, leaning.vae(), leaning.data().fixed("test"))
+    assert subject.used == [0, 2]
+    drawing = traversals(subject)
+    axes = drawing.figure.axes[0]
+    assert [t.get_text()[:4] for t in axes.get_yticklabels()] == ["z[0]", "z[2]"]
+    cells = np.asarray(axes.get_images()[0].get_array())
+    rows = [row[row[:, 3] > 0, 0].reshape(14, 8)[1:, 0] / 255 for row in (cells[0], cells[-1])]
+    z = subject.codes[0]
+    for row, moved, other in zip(rows, (1.0, 0.5), (0.5 * z[2], z[0]), strict=True):
+        expected = 1 / (1 + np.exp(-(moved * np.linspace(-3, 3, 13) + other)))
+        assert np.allclose(row, expected, atol=1 / 255)
+    assert any(
+        "left out: 2 idle units, which change nothing" in " ".join(t.get_text().split()) for t in drawing.figure.texts
+    )
+
+
+def test_components_are_the_directions_in_which_the_codes_spread_most(leaning):
+    subject = Subject(leaning, leaning.vae(), leaning.data().fixed("test"))
+    axes = components(subject).figure.axes[0]
+    covariance = np.cov(subject.codes.T)
+    shares = np.sort(np.linalg.eigvalsh(covariance))[::-1] / np.trace(covariance)
+    assert axes.get_xlabel() == f"component 1 ({100 * shares[0]:.0f} % of the variance)"
+    points = axes.collections[0].get_offsets()
+    assert np.allclose(np.var(points, axis=0, ddof=1), shares[:2] * np.trace(covariance), rtol=1e-4)
+
+
+def test_interpolations_name_the_classes_of_both_ends(digits):
+    subject = Subject(digits, digits.vae(), digits.data().fixed("test"))
+    strips = next(drawing for drawing in pictures(subject) if drawing.name == "interpolations")
+    names = [t.get_text() for t in strips.figure.axes[0].get_yticklabels()]
+    assert names == ["0 → 3", "1 → 4", "2 → 5", "3 → 6", "4 → 7", "5 → 8"]
+
+
+def test_the_axes_of_a_manifold_say_that_they_are_quantiles(digits):
+    subject = Subject(digits, digits.vae(), digits.data().fixed("test"))
+    axes = next(pictures(subject)).figure.axes[0]
+    assert axes.get_xlabel().startswith("z[0] (KL ")
+    assert axes.get_xlabel().endswith("at quantiles of the prior")
+
+
+def test_the_growth_of_the_evidence_is_paired(digits):
+    found = evaluate(digits, samples=20, images=50)
+    bounds = digits.measured(found["per_image"])
+    first, last = (bounds[f"log_evidence_at_{k}"][:50].double() for k in (1, 20))
+    paired, error = (last - first).mean(), (last - first).std() / 50**0.5
+    axes = next(drawing for drawing in drawings(digits, None, None, print) if drawing.name == "evidence").figure.axes[0]
+    bars = axes.containers[0]
+    assert np.allclose(bars.lines[0].get_ydata()[[0, -1]], [0, paired], atol=1e-4)
+    low, high = bars.lines[2][0].get_segments()[-1][:, 1]
+    assert np.isclose(high - low, 4 * error, rtol=1e-3)
+
+
+def test_pdf_is_drawn_on_request_and_other_formats_are_refused(digits):
+    paths = figures(digits, format="pdf")
+    assert {path.suffix for path in paths} == {".pdf"}
+    assert all(path.with_suffix(suffix).is_file() for path in paths for suffix in (".svg", ".png", ".pdf"))
+    with pytest.raises(InputError, match="format 'jpeg' is unknown; choose from pdf, png, svg"):
+        figures(digits, format="jpeg")
 
 
 def test_drawing_again_gives_the_same_bytes_and_no_other_random_numbers(digits):
@@ -119,7 +196,7 @@ def test_a_table_has_its_own_figures(tmp_path):
     np.savetxt(tmp_path / "table.csv", x, delimiter=",", header="a,b,c,<b>d</b>", comments="")
     run = make(tmp_path / "run", Source(name=str(tmp_path / "table.csv")), **{"model.likelihood": "gaussian"})
     page = Page(report(run))
-    assert list(page.images) == ["losses", "latents-2d", "reconstructions", "samples", "kl-per-unit"]
+    assert list(page.images) == ["losses", "latents-2d", "traversals", "reconstructions", "samples"]
     assert "table.csv" in page.text
 
 
@@ -131,7 +208,7 @@ def test_own_images_without_labels_are_drawn(tmp_path, shape):
     page = Page(report(run))
     left = set(IMAGES) - set(page.images)
     assert left == (set() if shape[0] > 10 else {"interpolations"})
-    assert "in one colour, since the data have no labels" in page.text
+    assert "in one color, since the data have no labels" in page.text
 
 
 def test_images_of_real_numbers_are_drawn_in_their_own_range(tmp_path):

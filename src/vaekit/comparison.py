@@ -9,6 +9,7 @@ from scipy.stats import t as student_t
 from torch import Tensor
 
 from vaekit.arguments import Place, to_path
+from vaekit.drawings import example, named
 from vaekit.errors import InputError, command, shown
 from vaekit.estimates import mean_over_images, plain
 from vaekit.evaluations import evaluations
@@ -200,9 +201,7 @@ def curves_of(runs: Sequence[Run]) -> Figure:
 
     panels = {title: {name: values(name, term) for name in rows} for term, title in PANELS.items()}
     space = runs[0].space
-    return curves(
-        np.array(epochs), panels, title="Runs compared", note=f"{space.source}, {space.binarization} binarization"
-    )
+    return curves(np.array(epochs), panels, title="Runs compared", note=named(space))
 
 
 def plane_of(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]], split: str) -> Figure:
@@ -212,7 +211,7 @@ def plane_of(runs: Sequence[Run], rows: Sequence[Mapping[str, Any]], split: str)
         for name in ("kl", "reconstruction")
     )
     space = runs[0].space
-    note = f"{space.source}, {space.binarization} binarization, {split} images; bars: two standard errors"
+    note = f"{named(space)}, {split} {example(space)}s; bars: two standard errors"
     return rate_distortion(_names(runs), rates, distortions, title="Rate and distortion", note=note)
 
 

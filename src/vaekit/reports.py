@@ -12,12 +12,12 @@ import torch
 
 from vaekit.arguments import Place
 from vaekit.drawings import Drawing, drawings, named
-from vaekit.errors import command
+from vaekit.errors import InputError, command, nearest
 from vaekit.evaluations import evaluations
 from vaekit.labels import LABELS, label
 from vaekit.notebook import Pictures
 from vaekit.pages import embedded, render
-from vaekit.plots import save
+from vaekit.plots import ALWAYS, FORMATS, save
 from vaekit.run import REPORT, Run
 from vaekit.subject import Track
 
@@ -27,23 +27,34 @@ VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]",
 
 
 def figures(
-    run: Run | Place, data_root: Place | None = None, data: Place | None = None, *, track: Track = iter
+    run: Run | Place,
+    data_root: Place | None = None,
+    data: Place | None = None,
+    *,
+    format: str = "svg",
+    track: Track = iter,
 ) -> list[Path]:
     """Draw all figures that apply to a run and save them, as .svg and .png, in its folder ``figures``.
 
-    What cannot be drawn, for want of data, latents or a prior, is left out and logged in a line.
+    What cannot be drawn because data, latents or a prior are missing is left out and logged in a line.
 
     Args:
         run: the run, or the path of its folder.
         data_root: folder of named sets.
         data: where the run's data are if they have moved.
+        format: of the files that are returned: svg, png or pdf; .pdf is written on request only.
         track: wraps the figures, to show progress.
 
     Returns:
-        the .svg files; a notebook shows the figures.
+        a file for each figure; a notebook shows the figures.
+
+    Raises:
+        InputError: if the format is unknown.
     """
+    if format not in FORMATS:
+        raise InputError(f"format {format!r} is unknown; {nearest(format, FORMATS)}")
     run = Run.of(run)
-    return Pictures(_saved(run, drawing) for drawing in track(drawings(run, data_root, data, _log)))
+    return Pictures(_saved(run, drawing, format) for drawing in track(drawings(run, data_root, data, _log)))
 
 
 def _log(line: str, details: str = "") -> None:
@@ -87,9 +98,9 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     return run.path / REPORT
 
 
-def _saved(run: Run, drawing: Drawing) -> Path:
+def _saved(run: Run, drawing: Drawing, format: str = ALWAYS[0]) -> Path:
     with run.writing("figures") as folder:
-        return save(drawing.figure, folder, drawing.name)
+        return save(drawing.figure, folder, drawing.name, dict.fromkeys((format, *ALWAYS)))
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:

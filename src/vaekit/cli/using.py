@@ -157,10 +157,21 @@ def sample(
 
 
 @app.command
-def figures(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
-    """Draw all figures of a run, as .svg and .png, into its folder figures."""
+def figures(
+    run: RunFolder,
+    *,
+    format: str = "svg",
+    data_root: DataRoot = None,
+    data: Data = None,
+    output: Output = LOUD,
+) -> None:
+    """Draw all figures of a run as .svg and .png files in its folder figures.
+
+    Args:
+        format: The files to print: svg, png, or pdf, which is written on request only.
+    """
     with display.messages(output), display.doing("drawing figures", output.silent) as track:
-        paths = vaekit.figures(run, data_root, data, track=track)
+        paths = vaekit.figures(run, data_root, data, format=format, track=track)
     display.emit([str(path) for path in paths], output, lambda: display.say(*paths), *paths)
 
 

@@ -9,12 +9,14 @@ from vaekit.plots.codes import kl_per_unit, scatter
 from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
 from vaekit.plots.growth import growth
-from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples
+from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples, traversals
 from vaekit.plots.plane import rate_distortion
-from vaekit.plots.style import INK, MUTED, PAPER, RULE, Figure, save
-from vaekit.plots.tables import agreement, histograms, marginals
+from vaekit.plots.style import ALWAYS, FORMATS, INK, MUTED, PAPER, RULE, Figure, ramp, save, short
+from vaekit.plots.tables import agreement, histograms, marginals, responses
 
 __all__ = [
+    "ALWAYS",
+    "FORMATS",
     "INK",
     "MUTED",
     "PAPER",
@@ -33,8 +35,12 @@ __all__ = [
     "manifold",
     "marginals",
     "pairs",
+    "ramp",
     "rate_distortion",
+    "responses",
     "samples",
     "save",
     "scatter",
+    "short",
+    "traversals",
 ]

@@ -30,8 +30,8 @@ def class_counts(
     figure = sheet(below + 1.75, title, note)
     axes = place(figure, 0.62, below, width, 1.65)
     bar = 0.8 / len(counts)
-    for k, (name, colour) in enumerate(palette(list(counts)).items()):
-        axes.bar(np.arange(n) + (k - (len(counts) - 1) / 2) * bar, counts[name], bar, color=colour, label=name)
+    for k, (name, color) in enumerate(palette(list(counts)).items()):
+        axes.bar(np.arange(n) + (k - (len(counts) - 1) / 2) * bar, counts[name], bar, color=color, label=name)
     shown = np.arange(0, n, -(-n // 40))
     axes.set_xticks(shown, [names[k] for k in shown], rotation=0 if upright else 90)
     axes.tick_params(axis="x", length=0)

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from vaekit.plots.fonts import letters
 from vaekit.plots.style import INK, PAPER, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
-# One hue that only darkens, so that every eye reads it alike, and a root scale, on which one per cent is no white.
+# One hue that only darkens, so that every eye reads it alike, and a root scale, on which one percent is not white.
 SHADES = LinearSegmentedColormap.from_list("shades", [PAPER, "#9cc6e8", "#2f7ec0", "#0f2f52"])
 SCALE = PowerNorm(0.5, 0, 100)
 WRITTEN = 14  # classes up to which every cell has room for its numbers
@@ -18,7 +18,7 @@ LETTER = 0.056  # inches that a letter of a class's name takes
 
 @drawn
 def confusion(counts: Array, classes: Sequence[str] | None = None, *, title: str, note: str = "") -> Figure:
-    """Draw a confusion matrix: in each cell the per cent of its row, and under it the count.
+    """Draw a confusion matrix: in each cell the percentage of its row, and the count below.
 
     Args:
         counts: (K, K) images by class of the input (rows) and class of the reconstruction (columns).
@@ -55,14 +55,14 @@ def confusion(counts: Array, classes: Sequence[str] | None = None, *, title: str
 
 
 def _write(axes: Axes, counts: Array, shares: Array, points: float) -> None:
-    """Write per cent and count into every cell that is not empty; a cell has a side of so many points."""
+    """Write percentage and count into every cell that is not empty; ``points`` is the side of a cell."""
     size = float(np.clip(0.24 * points, 4.5, 9))
     for i, j in np.argwhere(counts):
-        colour = PAPER if shares[i, j] > 20 else INK
+        color = PAPER if shares[i, j] > 20 else INK
         share = f"{shares[i, j]:.1f}" if shares[i, j] < 99.95 else "100"
-        axes.text(j + 0.5, i + 0.4, share, ha="center", va="center", fontsize=size, color=colour)
+        axes.text(j + 0.5, i + 0.4, share, ha="center", va="center", fontsize=size, color=color)
         count = f"{counts[i, j]:,}"
-        axes.text(j + 0.5, i + 0.74, count, ha="center", va="center", fontsize=0.7 * size, color=colour)
+        axes.text(j + 0.5, i + 0.74, count, ha="center", va="center", fontsize=0.7 * size, color=color)
 
 
 def _sentence(counts: Array, shares: Array, names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import MUTED, WIDTH, Array, Figure, drawn, number, palette, place, sheet, short
+from vaekit.plots.style import MUTED, WIDTH, Array, Figure, drawn, number, palette, place, ramp, sheet, short
 
 PANEL, GAP = 1.25, 0.32  # inches
 
@@ -19,21 +19,30 @@ def curves(
     title: str,
     note: str = "",
     xlabel: str = "epoch",
-    ylabel: str = "nats per example",
+    ylabel: str = "nats per image",
+    published: Mapping[str, str] | None = None,
+    ordered: bool = False,
+    errors: Mapping[str, Mapping[str, Array]] | None = None,
 ) -> Figure:
-    """Draw one panel a quantity, one line a split, over a range that the first moments of training do not squash.
+    """Draw a panel for each quantity with a line for each split, over a range that no few values squash.
 
     Args:
         epochs: (rows,) when each row was measured, rising; 0 is the untrained model.
         panels: panel title → split → (rows,) values in nats; NaN where a row has none.
         title, note: what stands above.
         xlabel, ylabel: of the axes, where the rows are not counted in epochs or the values are not in nats.
+        published: line → the line whose hue it shares, dashed; a line of a paper beside the same method here.
+        ordered: draw the lines in the colors of one ramp, from the first to the last.
+        errors: panel title → line → (rows,) standard errors, of which two are drawn as bars.
     """
+    published, errors = published or {}, errors or {}
     figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
     ends: dict[str, dict[str, float]] = {}
     for k, (name, series) in enumerate(reversed(list(panels.items()))):
         axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.95, PANEL)
-        low, high, hidden = _visible_range(epochs, list(series.values()))
+        bars = {split: 2 * each for split, each in errors.get(name, {}).items()}
+        ends_of_bars = [series[split] + sign * bar for split, bar in bars.items() for sign in (-1, 1)]
+        low, high, hidden = _visible_range(epochs, [*series.values(), *ends_of_bars])
         axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel=ylabel)
         axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
         axes.grid(axis="y")
@@ -42,14 +51,17 @@ def curves(
         axes.tick_params(labelbottom=k == 0)
         axes.set_xlabel(xlabel if k == 0 else "")
         known = {split: np.isfinite(values) for split, values in series.items()}
-        colours = palette(list(series))
+        styles = _styles(list(series), published, ordered)
         for split, values in series.items():
             points = known[split].sum()
-            line: dict[str, Any] = {"color": colours[split], "linewidth": 1.3, "markersize": 2.2 if points > 1 else 5}
-            line["marker"] = "o" if points <= 20 else ""
+            line: dict[str, Any] = styles[split] | {"linewidth": 1.3, "markersize": 2.2 if points > 1 else 5}
+            line["marker"] = "o" if points <= 20 and split not in published else ""
             axes.plot(epochs[known[split]], values[known[split]], **line)
+            if split in bars:
+                each = (epochs, values, bars[split])
+                axes.errorbar(*each, linestyle="", color=line["color"], elinewidth=1, capsize=2.5)
         ends[name] = {split: float(values[known[split]][-1]) for split, values in series.items() if known[split].any()}
-        _end_labels(axes, ends[name], colours)
+        _end_labels(axes, ends[name], styles)
     last = "; ".join(
         f"{name}: " + ", ".join(f"{split} {number(value)}" for split, value in ends[name].items()) for name in panels
     )
@@ -57,24 +69,41 @@ def curves(
     return figure
 
 
+def _styles(lines: Sequence[str], published: Mapping[str, str], ordered: bool) -> dict[str, dict[str, Any]]:
+    """Give each line its color, and dashes to the published ones, which have the color of another."""
+    colors = (ramp if ordered else palette)([line for line in lines if line not in published])
+    return {
+        line: {"color": colors[published.get(line, line)], "linestyle": "--" if line in published else "-"}
+        for line in lines
+    }
+
+
 def _visible_range(epochs: Array, series: Sequence[Array]) -> tuple[float, float, str]:
-    """The range of all that came after the first 5 % of the training, and a line on what lies outside of it."""
+    """Choose the range that shows most, and say what lies outside of it.
+
+    It holds where each line ends, and what came after the first 5 % of the training, but for values that lie three
+    interquartile ranges from the others.
+    """
     values = np.concatenate(series)
     settled = np.tile(epochs >= max(0.05 * epochs[-1], np.nextafter(0, 1)), len(series))
     finite = np.isfinite(values)
     shown = values[finite & settled] if (finite & settled).any() else values[finite]
     if not shown.size:
         return 0.0, 1.0, "no finite values"
+    lower, upper = np.quantile(shown, [0.25, 0.75])
+    near = (shown >= lower - 3 * (upper - lower)) & (shown <= upper + 3 * (upper - lower))
+    last = [each[np.isfinite(each)][-1] for each in series if np.isfinite(each).any()]
+    shown = np.concatenate([shown[near], last])
     pad = 0.06 * float(np.ptp(shown)) or 0.05 * abs(float(shown[0])) or 1.0
     low, high = float(shown.min()) - pad, float(shown.max()) + pad
     outside = values[finite & ((values < low) | (values > high))]
     if not outside.size:
         return low, high, ""
     extreme = float(outside[np.abs(outside - (low + high) / 2).argmax()])
-    return low, high, f"off scale: the first values, {'up' if extreme > high else 'down'} to {number(extreme)}"
+    return low, high, f"off scale: {'up' if extreme > high else 'down'} to {number(extreme)}"
 
 
-def _end_labels(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str]) -> None:
+def _end_labels(axes: Axes, ends: Mapping[str, float], styles: Mapping[str, Mapping[str, Any]]) -> None:
     """Write each line's last value beside its end, moved apart where two would overlap."""
     low, high = axes.get_ylim()
     ceiling, gap = 1.0, min(0.14, 1 / len(ends)) if ends else 0.0
@@ -83,5 +112,8 @@ def _end_labels(axes: Axes, ends: Mapping[str, float], colours: Mapping[str, str
         height = max(min(inside, ceiling), below * gap)  # room for those below
         ceiling = height - gap
         text = f"{short(split, 14)} {number(value)}"
-        axes.plot([1.02, 1.04], [height] * 2, color=colours[split], transform=axes.transAxes, clip_on=False)
-        axes.text(1.055, height, text, fontsize=7, va="center", transform=axes.transAxes)
+        style = dict(styles[split])
+        if style["linestyle"] == "--":
+            style["linestyle"] = (0, (2.2, 1.2))
+        axes.plot([1.015, 1.05], [height] * 2, transform=axes.transAxes, clip_on=False, linewidth=1.3, **style)
+        axes.text(1.065, height, text, fontsize=7, va="center", transform=axes.transAxes)

@@ -1,40 +1,53 @@
 """The figure of how an estimate of the evidence grows with its draws."""
 
-from typing import Any
+import numpy as np
 
-from vaekit.plots.style import MUTED, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet
+from vaekit.plots.style import SERIES, WIDTH, Array, Figure, drawn, number, place, sheet
 
 
 @drawn
 def growth(
     counts: Array,
-    values: Array,
+    gains: Array,
     errors: Array,
     *,
-    others: dict[str, tuple[float, float]] | None = None,
+    annealed: tuple[float, float] | None = None,
     title: str,
     note: str = "",
+    ylabel: str = "nats gained per image",
 ) -> Figure:
-    """Draw the importance bound over the number of draws, with two standard errors.
+    """Draw what more draws add to the importance bound, as paired differences with two standard errors.
 
     Args:
-        counts, values, errors: (k,) draws K, bounds in nats per example and their standard errors.
-        others: name → (value, standard error) of estimates to be drawn as levels beside it.
+        counts: (k,) draws K, rising.
+        gains, errors: (k,) mean over the examples of the bound at K less that at the first K, and its standard error;
+            0 of the first.
+        annealed: the same of the annealed estimate, drawn as a level.
         title, note: what stands above.
+        ylabel: of the vertical axis.
     """
     figure = sheet(2.1, title, note)
     axes = place(figure, 0.66, 0.46, WIDTH - 2.05, 1.55)
-    axes.errorbar(counts, values, 2 * errors, color=SERIES[0], marker="o", markersize=3, linewidth=1.3, capsize=2)
-    axes.set(xscale="log", xlabel="draws K of each example", ylabel="nats per example")
+    axes.errorbar(counts, gains, 2 * errors, color=SERIES[0], marker="o", markersize=3, linewidth=1.3, capsize=2.5)
+    axes.set(xscale="log", xlabel="draws K per example", ylabel=ylabel)
     axes.set_xticks(counts, [f"{int(k):,}" for k in counts])
     axes.minorticks_off()
     axes.grid(axis="y")
-    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "fontsize": 7, "va": "center"}
-    axes.annotate(f"importance {number(float(values[-1]))}", (1.03, values[-1]), color=SERIES[0], **beside)
-    for (name, (value, error)), colour in zip((others or {}).items(), (SERIES[1], SERIES[2], MUTED), strict=False):
-        axes.axhline(value, color=colour, linewidth=1, linestyle="--")
-        axes.axhspan(value - 2 * error, value + 2 * error, color=colour, alpha=0.12, linewidth=0)
-        axes.annotate(f"{name} {number(value)}", (1.03, value), color=colour, **beside)
-    pairs = ", ".join(f"K = {int(k):,}: {number(float(v))}" for k, v in zip(counts, values, strict=True))
-    figure.set_label(f"Importance bound on the log-evidence, in nats per example. {pairs}.")
+    levels = {"importance": (float(gains[-1]), float(errors[-1]))} | ({"annealed": annealed} if annealed else {})
+    if annealed:
+        value, error = annealed
+        axes.axhline(value, color=SERIES[1], linewidth=1, linestyle="--")
+        axes.axhspan(value - 2 * error, value + 2 * error, color=SERIES[1], alpha=0.12, linewidth=0)
+    low, high = axes.get_ylim()
+    height = -np.inf
+    for name, (value, error) in sorted(levels.items(), key=lambda level: level[1]):
+        height = max((value - low) / (high - low), height + 0.24)
+        text = f"{name}\n{_signed(value)} ± {number(error)}"
+        axes.text(1.03, height, text, transform=axes.transAxes, fontsize=7, va="center", linespacing=1.2)
+    steps = ", ".join(f"K = {int(k):,}: {_signed(v)}" for k, v in zip(counts, gains, strict=True))
+    figure.set_label(f"What more draws add to the bound on the log-evidence, in nats, over the first: {steps}.")
     return figure
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(float(value))

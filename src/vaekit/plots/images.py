@@ -1,6 +1,7 @@
-"""Figures made of images, which are arrays (..., C, H, W) in [0, 1], grey or of three colours, of any size."""
+"""Figures made of images, which are arrays (..., C, H, W) in [0, 1], gray or of three colors, of any size."""
 
 from collections.abc import Sequence
+from math import ceil
 from statistics import NormalDist
 
 import numpy as np
@@ -54,7 +55,14 @@ def pairs(
 
 @drawn
 def interpolations(
-    first: Array, between: Array, last: Array, *, ticks: Sequence[str], title: str, note: str = ""
+    first: Array,
+    between: Array,
+    last: Array,
+    *,
+    ticks: Sequence[str],
+    names: Sequence[str] = (),
+    title: str,
+    note: str = "",
 ) -> Figure:
     """Draw strips: an original, the images decoded on the way, the other original.
 
@@ -66,7 +74,25 @@ def interpolations(
     """
     strips = np.concatenate([first[:, None], between, last[:, None]], axis=1)
     columns = ["original", *ticks, "original"]
-    return _grid(strips, title, note, columns=columns, column_breaks=(1, len(columns) - 1))
+    return _grid(strips, title, note, names, columns, column_breaks=(1, len(columns) - 1))
+
+
+@drawn
+def traversals(
+    images: Array, original: Array, *, names: Sequence[str], ticks: Sequence[str], title: str, note: str = ""
+) -> Figure:
+    """Draw a row of decoded images for each latent unit, beside the image whose code the other units keep.
+
+    Args:
+        images: (units, steps, C, H, W).
+        original: (C, H, W), the image.
+        names: of the units.
+        ticks: of the steps; an empty one has no label.
+        title, note: what stands above.
+    """
+    first = np.broadcast_to(original, (len(images), 1, *original.shape))
+    strips = np.concatenate([first, images], axis=1)
+    return _grid(strips, title, note, names, ["image", *ticks], column_breaks=(1,))
 
 
 @drawn
@@ -105,13 +131,15 @@ def _grid(
         for j, left in enumerate(lefts):
             bitmap[top : top + high, left : left + wide] = pixels[i, j]
 
-    margin = 0.1 + LETTER * max(map(len, rows), default=0) + (0.2 if ylabel else 0)
+    rows = [legible(name) for name in rows]
+    longest = max((letters(line) for name in rows for line in name.splitlines()), default=0)
+    margin = 0.1 + LETTER * longest + (0.2 if ylabel else 0)
     scale = min((WIDTH - margin - 0.1) / width, 6.5 / height)
     columns = _fitted(columns, max(3, int((wide + 2 * gap) * scale / LETTER)))
     lines = 0.11 * max((name.count("\n") + 1 for name in columns), default=0)
     above, below = (0.04, 0.33 + lines) if xlabel else (0.09 + lines, 0.08)
-    # A pixel of an image is a whole number of pixels of the file, so that none looks wider than its neighbour.
-    dpi = max(1, round(DPI * scale)) / scale
+    # A pixel of an image is a whole number of pixels of the file, so that none looks wider than its neighbor.
+    dpi = max(1, ceil(DPI * scale)) / scale
     figure = sheet(height * scale + above + below, title, note, dpi)
     axes = place(figure, margin, below, width * scale, height * scale)
     axes.imshow(bitmap, interpolation="nearest", aspect="auto")
@@ -131,15 +159,15 @@ def _starts(n: int, size: int, gap: int, breaks: Sequence[int]) -> tuple[list[in
 
 
 def _pixels(images: Array) -> Array:
-    """Bytes (rows, columns, H, W, RGBA), averaged down to 800 pixels a row, or to 600 in colour, which weigh more."""
+    """Bytes (rows, columns, H, W, RGBA), averaged down to 800 pixels a row, or to 600 in color, which weigh more."""
     images = np.asarray(images, dtype=np.float32)
-    colour = images.shape[2] >= 3
-    factor = -(-images.shape[1] * images.shape[4] // (600 if colour else 800))
+    color = images.shape[2] >= 3
+    factor = -(-images.shape[1] * images.shape[4] // (600 if color else 800))
     if factor > 1:
         h, w = (max(1, size // factor) for size in images.shape[3:])
         cut = images[..., : h * factor, : w * factor]
         images = cut.reshape(*cut.shape[:3], h, -1, w, factor).mean((4, 6))
-    rgb = images[:, :, :3] if colour else images[:, :, :1].repeat(3, axis=2)
+    rgb = images[:, :, :3] if color else images[:, :, :1].repeat(3, axis=2)
     rgba = np.concatenate([rgb, np.ones_like(rgb[:, :, :1])], axis=2)
     return (np.nan_to_num(rgba).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 1, 3, 4, 2)
 

@@ -1,4 +1,4 @@
-"""Figures of tables: one small panel for each of the first twelve columns."""
+"""Figures of tables: a small panel for each of the first twelve columns, or for each latent unit."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def marginals(data: Array, drawn: Array, columns: Sequence[str], *, title: str, 
         edges = np.histogram_bin_edges(data[:, k], bins=24).tolist()
         axes.hist(data[:, k], bins=edges, density=True, color=RULE, label="data")
         drawing = np.histogram(drawn[:, k], bins=edges, density=True)[0]
-        axes.stairs(drawing, edges, color=SERIES[1], linewidth=1.1, label="draws of the model")
+        axes.stairs(drawing, edges, color=SERIES[1], linewidth=1.1, label="samples of the model")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=2)
@@ -53,6 +53,60 @@ def histograms(data: Array, columns: Sequence[str], *, title: str, note: str = "
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     figure.set_label(f"{title}: histograms of {len(panels)} columns.")
+    return figure
+
+
+@drawn
+def responses(
+    z: Array,
+    responses: Array,
+    columns: Sequence[str],
+    *,
+    names: Sequence[str],
+    title: str,
+    note: str = "",
+    xlabel: str = "unit",
+) -> Figure:
+    """Draw how the decoded columns answer to each latent unit: the five that move most, rising or falling.
+
+    Args:
+        z: (steps,) values of a unit, rising.
+        responses: (units, steps, D) decoded columns less their values in the middle, in standard deviations.
+        columns: names of the D columns.
+        names: of the units.
+        title, note: what stands above.
+        xlabel: of the lowest panels.
+    """
+    across = min(2, len(responses))
+    down = -(-len(responses) // across)
+    figure = sheet(down * (1.2 + 0.42) + 0.3, title, note)
+    cell, room = WIDTH / 2, 1.1
+    extent = 1.06 * max(float(np.abs(responses).max()), 0.1)
+    for k, (name, lines) in enumerate(zip(names, responses, strict=True)):
+        row = down - 1 - k // across
+        axes = place(figure, 0.42 + k % across * cell, 0.46 + row * (1.2 + 0.42), cell - 0.42 - room, 1.2)
+        axes.set_title(name, loc="left", fontsize=7.5, pad=3)
+        axes.set(xlim=(z[0], z[-1]), ylim=(-extent, extent))
+        axes.grid(axis="y")
+        axes.locator_params(nbins=5)
+        lowest = k + across >= len(responses)
+        axes.tick_params(labelbottom=lowest)
+        axes.set_xlabel(xlabel if lowest else "")
+        change = lines[-1] - lines[0]
+        most = sorted(np.argsort(-np.ptp(lines, axis=0), kind="stable")[:5], key=lambda j: -lines[-1, j])
+        gap, height = 0.15, 1.0 + 0.15
+        for place_below, j in zip(range(len(most) - 1, -1, -1), most, strict=True):
+            color = SERIES[0] if change[j] > 0 else SERIES[1]
+            axes.plot(z, lines[:, j], color=color, linewidth=1.1)
+            end = float(np.clip((lines[-1, j] + extent) / (2 * extent), 0, 1))
+            height = max(min(end, height - gap), place_below * gap)
+            axes.text(1.04, height, short(columns[j], 20), transform=axes.transAxes, fontsize=6.3, va="center")
+    figure.supylabel("change (standard deviations of the column)", fontsize=7.5, x=0.06 / WIDTH)
+    moved = "; ".join(
+        f"{name}: {short(columns[int(np.ptp(lines, axis=0).argmax())], 24)}"
+        for name, lines in zip(names, responses, strict=True)
+    )
+    figure.set_label(f"Lines of the columns that move most with each latent unit. Most of all: {moved}.")
     return figure
 
 

@@ -182,5 +182,7 @@ def draw_curves(lab: Lab) -> Iterator[Drawing]:
         for quantity in ("total", "reconstruction", "KL")
     }
     note = f"{named(first.space)}; sum of squared errors plus KL, held-out images"
-    figure = plots.curves(epochs, panels, title="Losses by number of latents", note=note)
-    yield Drawing("losses", figure, "Total, reconstruction and KL over the training, one line a number of latents.")
+    figure = plots.curves(epochs, panels, title="Losses by number of latents", note=note, ordered=True)
+    yield Drawing(
+        "losses", figure, "Total, reconstruction and KL over the training, a line for each number of latents."
+    )

@@ -135,10 +135,11 @@ class Figure2:
                 heights = [printed(2, self.data, d, name, "test", n) for n in images]
                 series[f"{SHORT[algorithm]} paper"] = np.array(heights, dtype=float)
             panels[f"{d} latents"] = series
-        note = f"{named(first.space)}; held-out images, beside the paper's test curves; w–s: wake–sleep"
+        note = f"{named(first.space)}; held-out images; dashed: the paper's test curves; w–s: wake–sleep"
         figure = plots.curves(
-            images / 1e6, panels, title="Lower bound", note=note, xlabel="millions of training images"
-        )
+            images / 1e6, panels, title="Lower bound", note=note, xlabel="millions of training images",
+            published={f"{SHORT[name]} paper": f"{SHORT[name]} Adagrad" for name in ALGORITHM},
+        )  # fmt: skip
         yield Drawing("lower-bound", figure, "Lower bound against millions of training images, ours and the paper's.")
 
 

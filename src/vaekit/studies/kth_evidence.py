@@ -147,12 +147,20 @@ def draw(lab: Lab) -> Iterator[Drawing]:
     ours = lab.scale.epochs * MANY
     x = np.unique([*np.linspace(0.5e6, max(1e7, ours), 40), ours])
     panels: dict[str, dict[str, np.ndarray]] = {}
+    errors: dict[str, dict[str, np.ndarray]] = {}
     for images in SPLITS:
-        series = panels.setdefault(f"{images:,} training images", {})
+        title = f"{images:,} training images"
+        series, bars = panels.setdefault(title, {}), errors.setdefault(title, {})
         for name, curve in ALGORITHM.items():
-            value = numbers[label(images, name), key].value
-            series[SHORT[name]] = np.where(x == ours, value, np.nan)
+            found = numbers[label(images, name), key]
+            series[SHORT[name]], bars[SHORT[name]] = (
+                np.where(x == ours, number, np.nan) for number in (found.value, found.standard_error)
+            )
             series[f"{SHORT[name]} paper"] = np.array([printed(3, "mnist", images, curve, TEST, n) for n in x], float)
-    note = "points: here; curves: the paper's; test images; w–s: wake–sleep, MCEM: Monte Carlo EM"
-    figure = plots.curves(x / 1e6, panels, title="Log-evidence", note=note, xlabel="millions of training images")
+    note = "points with two standard errors: here; dashed: the paper's curves; test images; w–s: wake–sleep, "
+    note += "MCEM: Monte Carlo EM"
+    figure = plots.curves(
+        x / 1e6, panels, title="Log-evidence", note=note, xlabel="millions of training images",
+        published={f"{SHORT[name]} paper": SHORT[name] for name in ALGORITHM}, errors=errors,
+    )  # fmt: skip
     yield Drawing("log-evidence", figure, "Log-evidence by the paper's estimator after training, beside its curves.")

@@ -143,7 +143,7 @@ def draw_losses(lab: Lab) -> Iterator[Drawing]:
         "held out": np.array([held_out(row)["loss"] / pixels for row in rows]),
     }
     panels, note = {"Training and held-out images": series}, named(run.space)
-    figure = plots.curves(epochs, panels, title="The notebook's loss", note=note, ylabel="loss a pixel")
+    figure = plots.curves(epochs, panels, title="The notebook's loss", note=note, ylabel="loss per pixel")
     yield Drawing("losses", figure, "Training and held-out loss as the notebook has it, a mean over pixels.")
 
 

@@ -1,0 +1,36 @@
+"""Figures that only tables have, column by column: reconstructions, and samples beside the data."""
+
+from collections.abc import Iterator
+
+from vaekit import plots
+from vaekit.drawings.subject import Drawing, Subject
+
+
+def tables(subject: Subject) -> Iterator[Drawing]:
+    """Draw the reconstruction of each column against its true value."""
+    space = subject.run.space
+    x = subject.split.batch(subject.rows[:2000])
+    figure = plots.agreement(
+        space.restore(x),
+        space.restore(subject.vae.reconstruct(x)),
+        subject.columns,
+        title="Reconstructed against true values",
+        note=subject.note,
+    )
+    caption = "Test rows in the file's units; R² is the part of the variance that is explained, 1 at best."
+    yield Drawing("reconstructions", figure, caption)
+
+
+def marginals(subject: Subject) -> Drawing:
+    """Draw each column's histogram over the test rows and over samples of the model."""
+    space = subject.run.space
+    x = subject.split.batch(subject.rows)
+    figure = plots.marginals(
+        space.restore(x),
+        space.restore(subject.sampled(2000, noise=True)),
+        subject.columns,
+        title="Test rows and samples of the model",
+        note=subject.note,
+    )
+    caption = "Histograms of the test rows and of 2,000 samples of x, with the noise of p(x | z)."
+    return Drawing("samples", figure, caption)
