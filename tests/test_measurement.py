@@ -194,7 +194,7 @@ def test_likelihoods_that_are_no_density_of_the_data_say_so(run: Run, tmp_path: 
         pass
     grey = load(tmp_path / "grey")
     found = evaluate(grey, metrics=["evidence"], samples=2, images=20)
-    assert "Bernoulli on grey values is no density" in found["note"]
+    assert "Bernoulli on gray values is not a density" in found["note"]
     rows = compare([run, grey])["rows"]
     assert [row.get("note") for row in rows] == [None, found["note"]]
     assert rows[1]["difference"]["verdict"] == "not comparable, see the notes"

@@ -23,6 +23,7 @@ _HOMES = {
     "load": "verbs",
     "evaluate": "measurement",
     "Annealing": "evaluation.annealing",
+    "per_image": "evaluations",
     "compare": "comparison",
     "reproduce": "studies.running",
     "encode": "verbs",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import t as student_t
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from vaekit.arguments import Place, to_path
 from vaekit.drawings import example, named
 from vaekit.errors import InputError, command, shown
 from vaekit.estimates import mean_over_images, plain
-from vaekit.evaluations import evaluations
+from vaekit.evaluations import evaluations, numbers
 from vaekit.plots import Figure, curves, rate_distortion, save
 from vaekit.run import Run
 
@@ -115,13 +114,13 @@ def _measured(run: Run, split: str) -> tuple[dict[str, Any], Tensor]:
         why = f"was {of_split[-1]['stale']}" if of_split else "is missing"
         again = of_split[-1]["command"] if of_split else command("evaluate", run.path, "--split", split)
         raise InputError(f"the log-evidence of {split} images of {run.path} {why}: run {again} first")
-    values = run.measured(found["per_image"]).get("log_evidence", torch.empty(0))
-    if len(values) < found["images"]:
+    values = numbers(run, found, "log_evidence", split)
+    if values is None:
         raise InputError(
             f"{run.path} lacks the log-evidence of each image, {found['per_image']}: "
             f"copy the folder measured along, or run {found['command']} again"
         )
-    return found, values[: found["images"]]
+    return found, values
 
 
 def _configuration(run: Run, first: Run) -> str:

@@ -15,6 +15,7 @@ from vaekit.errors import InputError, command, nearest
 from vaekit.estimates import plain
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.verdict import verdict
+from vaekit.evaluation.words import words
 from vaekit.evaluations import SEED, trained
 from vaekit.measures import DENSITIES, GROUPS
 from vaekit.model import VAE
@@ -23,16 +24,16 @@ from vaekit.subject import Subject, Track
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
 WORTHWHILE = 5_000_000
-"""decoded draws from which compiled densities save more than the seconds that compiling takes"""
+"""number of decoded draws from which compiled densities save more time than compiling takes"""
 ANNEALING = Annealing()
 
 NO_DENSITY = {
-    "bernoulli": "a Bernoulli on grey values is no density: its log-evidence is a lower bound on the expected "
+    "bernoulli": "a Bernoulli on gray values is not a density: its log-evidence is a lower bound on the expected "
     "log-evidence of the image binarized at random",
-    "gaussian": "a Gaussian on bits is a density on discrete data: its log-evidence is no log-probability, and grows "
-    "without bound as the scale shrinks",
+    "gaussian": "a Gaussian on bits is a density on discrete data: its log-evidence is not a log-probability, and "
+    "grows without bound as the scale shrinks",
 }
-"""what to know of a likelihood on data on which it does not sum or integrate to 1"""
+"""what to know about a likelihood on data on which it does not sum or integrate to 1"""
 
 
 def evaluate(
@@ -50,36 +51,38 @@ def evaluate(
     data: Place | None = None,
     track: Track = iter,
 ) -> dict[str, Any]:
-    """Measure a run on a split; what is found is kept in results.json.
+    """Measure a run on a split, and keep the numbers in results.json.
 
     All draws are seeded: the same call gives the same numbers, and the numbers of an image do not depend on how many
-    images follow it. A measurement that was interrupted goes on where it stopped.
+    images follow it. A measurement that was interrupted continues where it stopped. ``per_image`` returns the numbers
+    of each image.
 
     Args:
         run: the run, or the path of its folder.
-        metrics: which groups, one or several: evidence, ais (annealed importance sampling, its bracket on simulated
+        metrics: one or several groups: evidence, ais (annealed importance sampling, its bracket on simulated
             images, and for up to five latents the AEVB paper's estimator), samples (quality by a classifier), latents.
         split: train, validation or test.
         samples: K, posterior draws per image; 1000 if None, 5000 with ``full``.
-        images: the first so many images of the split; 1000 if None, all with ``full``.
+        images: how many of the first images of the split; 1000 if None, all with ``full``.
         full: all groups, on all images.
         annealing: the settings of annealed importance sampling.
-        precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; all else is in fp32.
+        precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; the rest is in fp32.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
         data: where the run's data are if they have moved.
         track: wraps the batches, to show progress.
 
     Returns:
-        numbers by name, each with value, standard_error (None of a single image) and samples (and images where they
-        are fewer), in nats per image unless they say otherwise; split, binarization, images, noun (images or
-        examples), command; ``weights``, the SHA-256 of the weights that were measured; ``findings``, what the numbers
-        mean, in sentences; ``left_out``, by name, why a measure does not apply; and a note where the likelihood is not
-        a density of such data.
+        numbers by name, each with value, standard_error (None for a single image) and samples (and images where they
+        are fewer), in nats per image unless ``labels`` says otherwise; ``words``, by name, whether a number is good,
+        where that can be said; split, binarization, images, noun (images or examples), command; ``weights``, the
+        SHA-256 of the weights that were measured; ``files``, those of the run that keep the numbers of each image;
+        ``findings``, what the numbers mean, in sentences; ``left_out``, by name, why a measure does not apply;
+        and a note where the likelihood is not a density on such data.
 
     Raises:
         InputError: if a group, the split or the precision is unknown, a count is not positive, the data do not fit, or
-            no measure that was asked for applies.
+            none of the measures asked for applies.
     """
     wanted = list(GROUPS) if full else _groups(metrics)
     devices.refuse_unknown(precision)
@@ -101,18 +104,18 @@ def evaluate(
     found = _measured(subject, wanted)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     found["noun"] = run.space.noun
-    found |= {"command": _command(subject, wanted), "weights": weights}
+    found |= {"command": _command(subject, wanted), "weights": weights, "files": subject.files}
     likelihood = run.experiment.model.likelihood
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
         found["note"] = NO_DENSITY[likelihood.kind]
     found = plain(found)
-    found["findings"] = verdict(found, run.metrics())
+    found |= {"findings": verdict(found, run.metrics()), "words": words(found)}
     run.add_evaluation(found)
     return found
 
 
 def _groups(metrics: str | Sequence[str]) -> list[str]:
-    """The groups asked for, each once; a single word, or several with commas between them, stands for a list."""
+    """Return the groups asked for, each once; a word, or several separated by commas, stands for a list."""
     words = metrics.split(",") if isinstance(metrics, str) else list(metrics)
     for word in words:
         if word not in GROUPS:
@@ -121,7 +124,7 @@ def _groups(metrics: str | Sequence[str]) -> list[str]:
 
 
 def _measured(subject: Subject, wanted: Sequence[str]) -> dict[str, Any]:
-    """All numbers of some groups, and why those that do not apply are left out.
+    """Return all numbers of some groups, and why those that do not apply are left out.
 
     Raises:
         InputError: if none applies.
@@ -133,8 +136,11 @@ def _measured(subject: Subject, wanted: Sequence[str]) -> dict[str, Any]:
             for name, measure in GROUPS[group].items():
                 autocast = devices.autocast(subject.device, subject.precision if group in DENSITIES else "fp32")
                 with devices.isolated(subject.device), devices.seeded(SEED, subject.device), autocast:
+                    if reason := measure.misfit(subject):
+                        left_out[name] = reason
+                        continue
                     try:
-                        found |= measure(subject)
+                        found |= measure.run(subject)
                     except (InputError, NotImplementedError) as error:
                         left_out[name] = str(error)
     if not found and left_out:
@@ -143,22 +149,24 @@ def _measured(subject: Subject, wanted: Sequence[str]) -> dict[str, Any]:
 
 
 def _command(subject: Subject, wanted: Sequence[str]) -> str:
-    """The command that measures the same again."""
-    words = ["evaluate", subject.run.path, "--split", subject.split]
+    """Write the command that measures the same again."""
+    typed = ["evaluate", subject.run.path, "--split", subject.split]
     if subject.full:
-        words.append("--full")
+        typed.append("--full")
     else:
-        words += ["--metrics", ",".join(wanted), "--samples", subject.samples, "--images", subject.images]
+        typed += ["--metrics", ",".join(wanted), "--samples", subject.samples, "--images", subject.images]
     if "ais" in wanted:
         for name, value in _changed(subject.annealing).items():
-            words += ["--annealing", f"{name}={value}"]
+            typed += ["--annealing", f"{name}={value}"]
+    if subject.place is not None:
+        typed += ["--data", subject.place]
     if subject.precision != "fp32":
-        words += ["--precision", subject.precision]
-    return command(*words)
+        typed += ["--precision", subject.precision]
+    return command(*typed)
 
 
 def compile_densities(vae: VAE) -> None:
-    """Replace log p(x | z) of a model by compiled code, which takes half the time, and rounds a little otherwise."""
+    """Replace log p(x | z) of a model by compiled code, which takes half the time and rounds slightly differently."""
     eager = vae.log_likelihood
     quick = Compiled(eager, "densities")
 
@@ -172,5 +180,5 @@ def compile_densities(vae: VAE) -> None:
 
 
 def _changed(annealing: Annealing) -> Mapping[str, Any]:
-    """The settings that are not the defaults."""
+    """Return the settings that differ from the defaults."""
     return {name: value for name, value in asdict(annealing).items() if value != getattr(ANNEALING, name)}

@@ -1,15 +1,14 @@
-"""The measures of an evaluation, in the groups that are asked for: each a function from a subject to its numbers."""
+"""The measures of an evaluation, in the groups that can be asked for: what each needs, and how it is taken."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vaekit import evaluations
-from vaekit.errors import InputError
 from vaekit.estimates import mean_over_images
 from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
@@ -24,24 +23,49 @@ from vaekit.evaluation.samples import LEGIBLE
 from vaekit.evaluation.verdict import units
 from vaekit.subject import CODES_BATCH, Subject
 
-Measure = Callable[[Subject], dict[str, Any]]
-
 SLOW_IMAGES = 100
-"""images of the measures that cost thousands of decodings each, unless ``full``"""
+"""how many images are measured by what takes thousands of decodings each, unless ``full``"""
 AGGREGATE_IMAGES = 10_000
+"""how many images at most stand for all in what compares each code with every other"""
+
+
+class Measure(NamedTuple):
+    """A measure: the function from a subject to numbers by name, and a trait that the model must have."""
+
+    run: Callable[[Subject], dict[str, Any]]
+    needs: str | None = None
+
+    def misfit(self, subject: Subject) -> str | None:
+        """Say why the measure does not apply, if it does not."""
+        if self.needs is None:
+            return None
+        has, reason = TRAITS[self.needs]
+        return None if has(subject) else reason
+
+
+def _has_encoder(subject: Subject) -> bool:
+    """Whether q(z | x) is a density that depends on x: neither a point nor the prior."""
+    return subject.run.experiment.model.posterior.kind not in ("delta", "standard_normal")
+
+
+TRAITS: Mapping[str, tuple[Callable[[Subject], bool], str]] = {
+    "encoder": (_has_encoder, "the model has no encoder with a density"),
+}
+"""what a measure may need: whether a model has it, and what to say if not"""
 
 
 def _estimate(values: Tensor, samples: int) -> dict[str, Any]:
-    """The mean over images as it is written to results.json."""
+    """Average over images, as it is written to results.json."""
     return mean_over_images(values, samples)._asdict() | {"images": len(values)}
 
 
 def _importance(subject: Subject, images: int) -> dict[str, Tensor]:
-    """Bound and evidence of the first images, (images,) each."""
+    """Return bound and evidence of the first images, (images,) each, and their bits where they are a code's length."""
     samples = subject.samples
-    return subject.per_image(
+    values = subject.per_image(
         "importance", {"samples": samples}, images, lambda x: evidence.evidence(subject.vae, x, samples)
     )
+    return values | evaluations.bits(subject.run, values)
 
 
 def _evidence(subject: Subject) -> dict[str, Any]:
@@ -49,7 +73,7 @@ def _evidence(subject: Subject) -> dict[str, Any]:
     growth = {name: values.pop(name) for name in list(values) if name.startswith(evidence.AT)}
     found: dict[str, Any] = {name: _estimate(value, subject.samples) for name, value in values.items()}
     if subject.run.experiment.model.likelihood.kind == "bernoulli":
-        # What a report of 2021 at KTH calls marginal likelihood: without the KL it is no evidence and no bound.
+        # What a report of 2021 at KTH calls marginal likelihood: without the KL it is neither evidence nor a bound.
         found["kth_marginal_likelihood"] = _estimate(-values["reconstruction"], subject.samples)
     if growth:
         counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
@@ -111,7 +135,6 @@ def _samples(subject: Subject) -> dict[str, Any]:
 
 
 def _latents(subject: Subject) -> dict[str, Any]:
-    _refuse_fixed_posterior(subject)
     used = usage(subject.vae, subject.batches(subject.part, subject.images))
     labels = subject.part.labels
     numbers = (used.kl.tolist(), used.variance.tolist(), used.expected_variance.tolist())
@@ -128,7 +151,6 @@ def _latents(subject: Subject) -> dict[str, Any]:
 
 
 def _information(subject: Subject) -> dict[str, Any]:
-    _refuse_fixed_posterior(subject)
     images = min(subject.images, AGGREGATE_IMAGES)
     whole = min(-(-images // CODES_BATCH) * CODES_BATCH, len(subject.part))
     carried = information(subject.vae, subject.batches(subject.part, whole), images)
@@ -139,15 +161,12 @@ def _information(subject: Subject) -> dict[str, Any]:
 
 
 def _amortization(subject: Subject) -> dict[str, Any]:
-    _refuse_fixed_posterior(subject)
-    gap = subject.per_image(
-        "amortization", {}, _slow_images(subject), lambda x: {"gap": amortization_gap(subject.vae, x)}
-    )["gap"]
-    return {"amortization_gap": _estimate(gap, 500)}
+    name, images = "amortization_gap", _slow_images(subject)
+    gaps = subject.per_image(name, {}, images, lambda x: {name: amortization_gap(subject.vae, x)})
+    return {name: _estimate(gaps[name], 500)}
 
 
 def _probes(subject: Subject) -> dict[str, Any]:
-    _refuse_fixed_posterior(subject)
     train, test = subject.data.fixed("train"), subject.part
     if train.labels is None or test.labels is None or subject.split == "train":
         return {}
@@ -160,24 +179,18 @@ def _probes(subject: Subject) -> dict[str, Any]:
     return {name: each._asdict() | {"images": len(codes[1])} for name, each in probes.items()}
 
 
-def _refuse_fixed_posterior(subject: Subject) -> None:
-    """Refuse a posterior that is a point, or the prior whatever x is: no encoder is there to be judged."""
-    if subject.run.experiment.model.posterior.kind in ("delta", "standard_normal"):
-        raise InputError("the model has no encoder with a density")
-
-
 GROUPS: Mapping[str, Mapping[str, Measure]] = {
-    "evidence": {"log_evidence": _evidence},
-    "ais": {"ais": _ais, "simulated_gap": _simulated, "harmonic": _harmonic},
-    "samples": {"samples": _samples},
+    "evidence": {"log_evidence": Measure(_evidence)},
+    "ais": {"ais": Measure(_ais), "simulated_gap": Measure(_simulated), "harmonic": Measure(_harmonic)},
+    "samples": {"samples": Measure(_samples)},
     "latents": {
-        "latents": _latents,
-        "mutual_information": _information,
-        "amortization_gap": _amortization,
-        "linear_probe": _probes,
+        "latents": Measure(_latents, needs="encoder"),
+        "mutual_information": Measure(_information, needs="encoder"),
+        "amortization_gap": Measure(_amortization, needs="encoder"),
+        "linear_probe": Measure(_probes, needs="encoder"),
     },
 }
-"""by group: the measures, each under the name of its first number"""
+"""by group: the measures, each under the name of its first number; what numbers are called is in ``labels``"""
 
 DENSITIES = ("evidence", "ais")
-"""those that decode draws by the million, whose arithmetic may be less precise"""
+"""the groups that decode draws by the million, whose arithmetic may be less precise"""

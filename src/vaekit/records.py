@@ -129,6 +129,7 @@ class Evaluation(TypedDict, total=False):
     reconstruction: Estimate
     kl: Estimate
     effective_samples: Estimate
+    bits_per_dim: Estimate
     kth_marginal_likelihood: Estimate
     convergence: list[Estimate]
     per_image: Measured
@@ -154,6 +155,8 @@ class Evaluation(TypedDict, total=False):
     note: Annotated[Text, Field(min_length=1)]
     weights: str | None
     findings: list[Annotated[Text, Field(min_length=1)]]
+    words: dict[Text, Text]
+    files: dict[Text, Measured]
     left_out: dict[Text, Text]
 
 

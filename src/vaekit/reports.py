@@ -107,7 +107,8 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """An evaluation with its numbers written to two digits of their standard errors."""
     known = [key for key in LABELS if key in evaluation]
     others = [k for k, v in evaluation.items() if k not in LABELS and isinstance(v, dict) and "standard_error" in v]
-    rows = [(*LABELS.get(key, (key, "")), *_estimate(**evaluation[key])) for key in known + others]
+    words = evaluation.get("words", {})
+    rows = [(*LABELS.get(key, (key, "")), *_estimate(**evaluation[key]), words.get(key, "")) for key in known + others]
     fewer = {
         label(key): evaluation[key]["images"]
         for key in known + others

@@ -1,8 +1,8 @@
-"""What is measured: a run's model on the first images of a split, image by image, each measured once."""
+"""What is measured: a run's model on the first images of a split, each image once."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,7 +24,11 @@ SECONDS_BETWEEN_SAVES = 20.0
 
 @dataclass(frozen=True)
 class Subject:
-    """A run's model, the digest of its weights, the split, of which the first images are measured, and how."""
+    """A run's model, the digest of its weights, the split whose first images are measured, and how.
+
+    Attributes:
+        files: where the numbers of each image are kept, by measure, as they are taken.
+    """
 
     run: Run
     vae: VAE
@@ -40,33 +44,34 @@ class Subject:
     data_root: Place | None
     place: Place | None
     track: Track
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def part(self) -> Split:
-        """The split, its bits fixed."""
+        """The split, with its bits fixed."""
         return self.data.fixed(self.split)
 
     def batches(self, part: Split, images: int, size: int = CODES_BATCH) -> Iterable[Tensor]:
-        """The first images of a split, in batches."""
+        """Yield the first images of a split, in batches."""
         return (part.batch(rows) for rows in torch.arange(min(images, len(part))).split(size))
 
     def file(self, name: str, settings: Mapping[str, Any]) -> str:
-        """Where numbers of each image are kept: a name that changes with weights, data, split and settings."""
+        """Name the file that keeps the numbers of each image, after weights, data, split and settings."""
         facts = evaluations.facts_of(self.run, self.split, self.precision)
         return evaluations.numbers_file(name, {**facts, **settings}, self.weights)
 
     def per_image(
         self, name: str, settings: Mapping[str, Any], images: int, measure: Callable[[Tensor], Mapping[str, Tensor]]
     ) -> dict[str, Tensor]:
-        """Measure images in whole batches, each by a seed of its own, and keep what is found in the run.
+        """Measure images in whole batches, each with a seed of its own, and keep the numbers in the run.
 
-        So the numbers of an image do not depend on how many follow it, an interrupted measurement goes on where it
+        So the numbers of an image do not depend on how many follow it, an interrupted measurement continues where it
         stopped, more images cost only themselves, and runs are compared image by image.
 
         Returns:
-            numbers of the first ``images``, (images,) each, in the order of their names.
+            numbers of the first ``images``, (images,) each, sorted by their names.
         """
-        file, batch = self.file(name, settings), evaluations.BATCH
+        file, batch = self.files.setdefault(name, self.file(name, settings)), evaluations.BATCH
         last = min(-(-images // batch) * batch, len(self.part))
         kept = self.run.measured(file)
         have = min((len(values) for values in kept.values()), default=0)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vaekit.labels import BITS, NATS, SHARES, label
+from vaekit.labels import BITS, COUNTS, NATS, SHARES, label
 
 
 def headline(found: Mapping[str, Any]) -> float | None:
@@ -12,9 +12,10 @@ def headline(found: Mapping[str, Any]) -> float | None:
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[list[dict[str, str]]]:
-    """Give the numbers of an evaluation as rows of tables, one table for each unit."""
-    things = noun(found)
-    for heading, labels in ((f"nats per {things[:-1]}", NATS), ("bits", BITS), ("accuracy of codes", SHARES)):
+    """Give the numbers of an evaluation as rows of tables, one table for each unit, with a word on what is good."""
+    things, words = noun(found), found.get("words", {})
+    units = {f"nats per {things[:-1]}": NATS, "bits": BITS, "accuracy of codes": SHARES, "importance weights": COUNTS}
+    for heading, labels in units.items():
         rows = [
             {
                 heading: named.name,
@@ -22,6 +23,7 @@ def tables(found: Mapping[str, Any]) -> Iterator[list[dict[str, str]]]:
                 "±": number(found[key]["standard_error"], 3),
                 "draws": str(found[key]["samples"]),
                 things: str(found[key].get("images", found["images"])),
+                "": words.get(key, ""),
             }
             for key, named in labels.items()
             if key in found
@@ -35,8 +37,6 @@ def remarks(found: Mapping[str, Any]) -> Iterator[str]:
     if "stale" in found:
         yield f"{found['stale']}, not numbers of this model as it is now; to measure it: {found['command']}"
     yield f"{found['images']} {found['split']} {noun(found)}, binarization {found['binarization']}"
-    if effective := found.get("effective_samples"):
-        yield f"{number(effective['value'], 1)} of {effective['samples']} draws are effective"
     if "note" in found:
         yield f"note: {found['note']}"
     yield from found.get("findings", ())

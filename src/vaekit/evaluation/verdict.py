@@ -75,7 +75,7 @@ def _latents(found: Mapping[str, Any]) -> str | None:
     if not usage:
         return None
     numbers = (usage["kl_per_unit"], usage["variance_of_means"], usage["expected_variance"])
-    probe, mutual, chance = found.get("linear_probe"), _value(found, "mutual_information"), usage.get("chance")
+    probe, mutual, chance = found.get("linear_probe"), value_of(found, "mutual_information"), usage.get("chance")
     if used_units(*numbers) or probe is None or mutual is None or chance is None:
         return units(*numbers)
     if probe["value"] - chance <= STEADY * (probe["standard_error"] or 0.0):
@@ -87,7 +87,7 @@ def _latents(found: Mapping[str, Any]) -> str | None:
 
 
 def _samples(found: Mapping[str, Any]) -> str | None:
-    aggregate, mutual = _value(found, "aggregate_kl"), _value(found, "mutual_information")
+    aggregate, mutual = value_of(found, "aggregate_kl"), value_of(found, "mutual_information")
     usage = found.get("latents")
     if aggregate is None or mutual is None or not usage:
         return None
@@ -108,24 +108,34 @@ def _draws(found: Mapping[str, Any]) -> str | None:
     effective = found.get("effective_samples")
     if not effective or effective["value"] is None or effective["value"] >= FEW_DRAWS:
         return None
-    more = max(1000, 10 * effective["samples"])
     return (
         f"only {effective['value']:.1f} of {effective['samples']:,} draws are effective, too few for the log-evidence: "
-        f"use --samples {more} or --ais"
+        f"use --samples {more_draws(effective['samples'])} or --ais"
     )
 
 
+def more_draws(samples: int) -> int:
+    """Return how many draws to use where so many were too few."""
+    return max(1000, 10 * samples)
+
+
 def _bound(found: Mapping[str, Any]) -> str | None:
-    elbo, evidence, more = (_value(found, key) for key in ("elbo", "log_evidence", "ais_minus_importance"))
-    if more is not None and more > max(LOOSE, 2 * (found["ais_minus_importance"]["standard_error"] or 0.0)):
+    elbo, evidence, more = (value_of(found, key) for key in ("elbo", "log_evidence", "ais_minus_importance"))
+    if more is not None and falls_short(found):
         return f"the importance bound is loose: annealing finds {more:.1f} nats more; quote the annealed log-evidence"
     if elbo is not None and evidence is not None and evidence - elbo > LOOSE:
         return f"the ELBO is a loose bound: it lies {evidence - elbo:.1f} nats below the log-evidence"
     return None
 
 
+def falls_short(found: Mapping[str, Any]) -> bool:
+    """Whether annealing finds so much more than the importance bound that this is neither noise nor small."""
+    more = found["ais_minus_importance"]
+    return bool(more["value"] > max(LOOSE, 2 * (more["standard_error"] or 0.0)))
+
+
 def _encoder(found: Mapping[str, Any]) -> str | None:
-    gap = _value(found, "amortization_gap")
+    gap = value_of(found, "amortization_gap")
     if gap is None or gap <= LOOSE:
         return None
     return f"the encoder loses {gap:.1f} nats per example (amortization gap): a larger one may recover them"
@@ -211,6 +221,6 @@ def _held_out(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]
             yield row["epoch"], elbo
 
 
-def _value(found: Mapping[str, Any], name: str) -> float | None:
+def value_of(found: Mapping[str, Any], name: str) -> float | None:
     estimate = found.get(name)
     return estimate["value"] if estimate else None
