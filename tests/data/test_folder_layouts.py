@@ -62,7 +62,7 @@ def test_official_parts_are_kept_and_classes_are_on_the_other_level(tmp_path, la
     assert part(data.test) == expected(4, 3) | expected(5, 3)
     assert data.test.labels.tolist() == [0] * 3 + [1] * 3
     assert f"{tmp_path}: the folders are the split: 12 train, 4 validation, 6 test" in said.text
-    with pytest.raises(InputError, match=r"'0.8/0.1/0.1' is no split .* end in the official test part of 6"):
+    with pytest.raises(InputError, match=r"'0.8/0.1/0.1' is not a split .* end in the official test part of 6"):
         load(tmp_path, split="0.8/0.1/0.1")
 
 
@@ -267,4 +267,4 @@ def test_too_little_memory_for_images_of_files_names_their_size(tmp_path):
     with pytest.raises(
         InputError, match=r"GiB: choose a smaller image_size \(--image-size\), a smaller model.latent_dim"
     ):
-        check(choose(str(tmp_path / "p"), batch_size=10**13), space, torch.device("cpu"))
+        check(choose(str(tmp_path / "p"), hidden=[10**12]), space, torch.device("cpu"))

@@ -225,7 +225,7 @@ def test_empty_and_imageless_folders_are_refused(tmp_path):
 def test_one_single_image_can_be_encoded_but_not_trained_on(tmp_path, caplog):
     caplog.set_level("INFO", logger="vaekit")
     Image.fromarray(GREY[0]).save(tmp_path / "0.png")
-    with pytest.raises(InputError, match="holds one single example"):
+    with pytest.raises(InputError, match="holds a single example"):
         load(tmp_path)
     assert np.array_equal(pixels(tmp_path)[0, 0], GREY[0])
     assert np.array_equal(read_input(str(tmp_path / "0.png"))[0][0, 0], GREY[0])

@@ -146,7 +146,7 @@ def test_unscaled_levels_are_refused_with_the_scale_that_fits(tmp_path, values, 
     [
         (
             GREY * 254,
-            r"run from \S+ to 25\S+ and are not scaled; if they are grey levels, divide them by 255 \(8 bits\)",
+            r"run from \S+ to 25\S+ and are not scaled; if they are gray levels, divide them by 255 \(8 bits\)",
         ),
         (GREY * 3000, r"divide them by 4095 \(12 bits\)"),
         (SIGNED, r"run from -\S+ to \S+ and are not scaled$"),

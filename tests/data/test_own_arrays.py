@@ -192,8 +192,8 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
     [
         ({"a": LEVELS, "b": LEVELS}, r"holds the arrays a, b: name the examples x"),
         ({"x": LEVELS, "labels": np.arange(7)}, r"examples of shape \(30, 6, 5\) and labels of shape \(7,\)"),
-        ({"x": LEVELS, "labels": np.linspace(0, 1, 30)}, "labels are one whole number or word an example"),
-        ({"x": LEVELS, "labels": np.eye(30)}, "labels are one whole number or word an example"),
+        ({"x": LEVELS, "labels": np.linspace(0, 1, 30)}, "labels are one whole number or word per example"),
+        ({"x": LEVELS, "labels": np.eye(30)}, "labels are one whole number or word per example"),
         ({"train": LEVELS, "test": LEVELS[:, :3]}, "parts of unlike shapes"),
     ],
 )

@@ -167,3 +167,11 @@ def test_long_cells_take_no_time(table, cell):
     with pytest.raises(InputError, match="line 2"):
         read_input(table(f'a,b\n"{cell}",x\n'))
     assert time.process_time() - began < 5
+
+
+def test_all_problems_of_a_file_are_in_one_answer(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3\n4,\n5,x\n6,7,8\n")
+    with pytest.raises(InputError) as found:
+        Source(name=str(tmp_path / "t.csv")).load()
+    for part in ("line 3 has 1 cells", "1 more lines", "line 4, column 'b'", "line 5, column 'b'"):
+        assert part in str(found.value)

@@ -48,10 +48,10 @@ def test_the_seed_alone_decides():
         ("80%/20%", {}, "is not of the form"),
         ("-1/101", {}, "is not of the form"),
         ("0.8/0.1", {}, "add up to 0.9, not to 1"),
-        ("0.8/20", {}, "is no split of photos"),
+        ("0.8/20", {}, "is not a split of photos"),
         ("90/20", {}, "does not fit the 100 examples of photos: choose from 0.8/0.1/0.1, 0.9/0.1, or sizes"),
         ("100/0", {}, "leaves a part of the 100 examples of photos empty"),
-        ("0.9/0.1", {"test": 10}, "is no split of photos"),
+        ("0.9/0.1", {"test": 10}, "is not a split of photos"),
         ("85/15", {"test": 10, "splits": ("90/10",)}, "choose from 90/10, or sizes that add up to 100 and end in the"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_wrong_split_names_the_right_ones(split, facts, sentence):
 
 
 def test_too_few_examples():
-    with pytest.raises(InputError, match="one single example"):
+    with pytest.raises(InputError, match="a single example"):
         partition(raw(1), "0.8/0.1/0.1", 0, "photos")
     with pytest.raises(InputError, match="leaves a part of the 4 examples of photos empty: add examples"):
         partition(raw(4), "0.8/0.1/0.1", 0, "photos")

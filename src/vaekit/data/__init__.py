@@ -1,4 +1,4 @@
-"""Data: named sets, image folders, arrays and tables, split and binarised."""
+"""Data: named sets, image folders, arrays and tables, split and binarized."""
 
 from vaekit.data.check import check
 from vaekit.data.data import Data, Split

@@ -86,7 +86,7 @@ def arranged(raw: Raw, source: str) -> Raw:
     elif x.ndim == 4 and x.shape[1] not in CHANNELS:
         if x.shape[-1] not in CHANNELS:
             raise InputError(
-                f"{source} has shape {x.shape}, in which neither the second nor the last axis is of 1 (grey) or "
+                f"{source} has shape {x.shape}, in which neither the second nor the last axis is of 1 (gray) or "
                 "3 (RGB) channels: keep one or three of them"
             )
         x = np.moveaxis(x, -1, 1)
@@ -158,16 +158,16 @@ def _support(x: np.ndarray, low: float, high: float, source: str) -> Support:
     if low >= -rounding(x) and high <= 1 + rounding(x):
         return "binary" if whole(x) else "unit"
     if x.ndim == 2:
-        # Whole numbers are grey levels in rows only if they are stored as bytes.
+        # Whole numbers are gray levels in rows only if they are stored as bytes.
         return "byte" if x.dtype == np.uint8 else "real"
     if low >= 0 and whole(x):
         if high <= LEVELS:
             return "byte"
         raise InputError(
-            f"{source} has images of whole numbers from {low:.9g} to {high:.9g}, but grey levels have 8 bits: "
+            f"{source} has images of whole numbers from {low:.9g} to {high:.9g}, but gray levels have 8 bits: "
             f"{scale_that_fits(high)} and save them as float32"
         )
-    hint = "" if low < 0 else f"; if they are grey levels, {scale_that_fits(high)}"
+    hint = "" if low < 0 else f"; if they are gray levels, {scale_that_fits(high)}"
     log.info("the pixels of %s run from %.9g to %.9g and are not scaled%s", source, low, high, hint)
     return "real"
 

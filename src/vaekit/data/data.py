@@ -24,8 +24,8 @@ class Split:
         x: Stored examples (N, *event), uint8 or float32; `batch` turns them into what a model reads.
         labels: Class numbers of this part's examples, if there are any.
         levels: What stored values are divided by: 255 for 8-bit levels, else 1.
-        dynamic: Whether every batch draws its bits anew, x ~ Bernoulli(stored grey level).
-        threshold: Whether grey levels from ½ on are read as 1 and the others as 0.
+        dynamic: Whether every batch draws its bits anew, x ~ Bernoulli(stored gray level).
+        threshold: Whether gray levels from ½ on are read as 1 and the others as 0.
         index: The rows of `x` that belong to this part; None if all do. A memory map is shared between parts.
         device: Where batches go.
     """
@@ -46,7 +46,7 @@ class Split:
         return self.seen(self.stored(rows))
 
     def stored(self, rows: Tensor) -> Tensor:
-        """Give examples as they are stored, before scaling and binarisation."""
+        """Give examples as they are stored, before scaling and binarization."""
         rows = rows.to(self.x.device)
         if self.index is not None:
             rows = self.index[rows]
@@ -65,7 +65,7 @@ class Split:
     def seen(self, stored: Tensor) -> Tensor:
         """Give the model's view of stored examples, float32.
 
-        A dynamically binarised part draws from torch's global random state.
+        A dynamically binarized part draws from torch's global random state.
         """
         if self.dynamic:
             return draw_batch(stored)
@@ -85,7 +85,7 @@ class Split:
         return replace(self, x=x, index=index, labels=labels, device=device)
 
     def fixed(self, seed: tuple[int, ...], images: int | None = None) -> "Split":
-        """Draw the bits of a dynamically binarised part once, the same for the same seed on every device.
+        """Draw the bits of a dynamically binarized part once, the same for the same seed on every device.
 
         Args:
             seed: The bits of the first images do not depend on how many follow.
@@ -107,18 +107,18 @@ def drawing_seed(seed: int, name: str) -> tuple[int, int]:
     return seed, 1 + PARTS.index(name)
 
 
-def draw_bits(grey: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw b ~ Bernoulli(grey) for every pixel, as uint8; grey levels are k of 255 if 8-bit."""
-    if grey.dtype == np.uint8:
+def draw_bits(gray: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Draw b ~ Bernoulli(gray) for every pixel, as uint8; gray levels are k of 255 if 8-bit."""
+    if gray.dtype == np.uint8:
         # A level u uniform over 0..254 lies below k with probability k/255 exactly.
-        return (random.integers(0, 255, grey.shape, dtype=np.uint8) < grey).view(np.uint8)
-    return (random.random(grey.shape, dtype=np.float32) < grey).view(np.uint8)
+        return (random.integers(0, 255, gray.shape, dtype=np.uint8) < gray).view(np.uint8)
+    return (random.random(gray.shape, dtype=np.float32) < gray).view(np.uint8)
 
 
-def draw_batch(grey: Tensor) -> Tensor:
-    """Draw b ~ Bernoulli(grey) from torch's global random state, as float32; for levels as `draw_bits`."""
-    uniform = draw_levels(grey.shape, grey.device) if grey.dtype == torch.uint8 else torch.rand_like(grey)
-    return (uniform < grey).float()
+def draw_batch(gray: Tensor) -> Tensor:
+    """Draw b ~ Bernoulli(gray) from torch's global random state, as float32; for levels as `draw_bits`."""
+    uniform = draw_levels(gray.shape, gray.device) if gray.dtype == torch.uint8 else torch.rand_like(gray)
+    return (uniform < gray).float()
 
 
 def draw_levels(shape: torch.Size, device: torch.device) -> Tensor:
@@ -136,7 +136,7 @@ def draw_levels(shape: torch.Size, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set in its splits; with dynamic binarisation only `train` is drawn anew batch by batch."""
+    """A data set in its splits; with dynamic binarization only `train` is drawn anew batch by batch."""
 
     space: Space
     train: Split
@@ -150,7 +150,7 @@ class Data:
         return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))
 
     def fixed(self, name: str, images: int | None = None) -> Split:
-        """Give a split for evaluation: under dynamic binarisation, with the bits fixed by the data's own seed.
+        """Give a split for evaluation: under dynamic binarization, with the bits fixed by the data's own seed.
 
         Runs with different training seeds are so compared on the same bits. Drawing those of a whole training set
         takes time; where only the first `images` are looked at, bits need be drawn for no more.

@@ -135,7 +135,7 @@ def _transfer(url: str, target: str, caller: pooch.Pooch) -> None:
 
 
 def available(root: Place | None = None) -> Iterator[dict[str, str | None]]:
-    """List the named sets: what they are, how they are split and binarised by default, and where they were found."""
+    """List the named sets: what they are, how they are split and binarized by default, and where they were found."""
     for name, named in NAMED.items():
         found = locate(name, root)
         version, paths = found or (named.versions[0], [])

@@ -60,7 +60,7 @@ def read_folder(
     """Read a folder of images as 8-bit levels, decoding it when its content is seen for the first time.
 
     Sub-folders are classes, or the parts of an official split (train, validation, test) with classes below or above.
-    Grey images only make one channel, any color makes three; see `decode` for the rest. Every frame of a file is an
+    Gray images only make one channel, any color makes three; see `decode` for the rest. Every frame of a file is an
     image. Links are followed. Hidden files and runs of vaekit are left out; other files that cannot be read as images
     are skipped, counted and named.
 
@@ -338,8 +338,8 @@ def _shape(
             "images of %s are %d×%d, which takes much time and memory: image_size (--image-size) %d resizes them",
             folder, height, width, smallest,
         )  # fmt: skip
-    grey = all(header.grey for header in headers.values())
-    return channels or (1 if grey else 3), height, width
+    gray = all(header.gray for header in headers.values())
+    return channels or (1 if gray else 3), height, width
 
 
 def _require_room(target: Path, size: int, folder: Path) -> None:

@@ -28,12 +28,12 @@ UNREADABLE = {".heic": "HEIC", ".heif": "HEIF", ".avif": "AVIF", ".jxl": "JPEG X
 class Header(NamedTuple):
     """What is known of one frame of a file: its number, and its height and width when upright.
 
-    Grey levels of 16 bits are `deep`; of colors of 16 bits Pillow reads the upper 8 only, so they are `coarse`.
+    Gray levels of 16 bits are `deep`; of colors of 16 bits Pillow reads the upper 8 only, so they are `coarse`.
     """
 
     frame: int
     size: Size
-    grey: bool
+    gray: bool
     deep: bool
     coarse: bool
 
@@ -111,7 +111,7 @@ def decode(path: Path, frames: Sequence[int], size: Size, channels: int, depth: 
     """Decode frames of an image, each to uint8 (C, H, W), or say what is wrong with it.
 
     They are turned as the EXIF data say; 16-bit levels of `depth` bits become 8-bit; what is transparent becomes white;
-    other modes become grey or RGB; if the size differs, the middle is cropped to the shape of `size` and resized.
+    other modes become gray or RGB; if the size differs, the middle is cropped to the shape of `size` and resized.
     """
     try:
         with _open(path) as opened:
@@ -181,7 +181,7 @@ def read_image(
         if depth is None and headers[0].deep:
             depth = depth_of(highest(path, frames))
             log.info("%s has 16-bit levels, read as %d bits", path, depth)
-        channels = channels or (1 if all(header.grey for header in headers) else 3)
+        channels = channels or (1 if all(header.gray for header in headers) else 3)
         images = list(decode(path, frames, size or headers[0].size, channels, depth or 16))
     if broken := [image for image in images if isinstance(image, str)]:
         raise _unreadable(path, broken[0])

@@ -1,4 +1,4 @@
-"""What every reader returns: examples as the files hold them, before splits and binarisation."""
+"""What every reader returns: examples as the files hold them, before splits and binarization."""
 
 import hashlib
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ def coded_labels(labels: np.ndarray, source: str) -> tuple[np.ndarray, tuple[str
     if flat.ndim != 2 or flat.shape[1] != 1 or not whole:
         raise InputError(
             f"{source} has labels of type {labels.dtype} and shape {labels.shape}, but labels are one whole number "
-            "or word an example"
+            "or word per example"
         )
     values = flat[:, 0].astype(np.int64) if labels.dtype.kind in "bf" else flat[:, 0]
     names, codes = np.unique(values, return_inverse=True)

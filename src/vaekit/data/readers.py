@@ -51,19 +51,19 @@ def read_idx(files: Files) -> Raw:
 
 
 def read_frey_face(files: Files) -> Raw:
-    """Read the 28×20 frames, one a column; they are a video, so they are shuffled before they are split."""
+    """Read the 28×20 frames, one per column; they are a video, so they are shuffled before they are split."""
     return Raw(np.ascontiguousarray(_loadmat(files[0])["ff"].T).reshape(-1, 1, 28, 20), "byte")
 
 
 def read_packed_bits(files: Files) -> Raw:
-    """Read Larochelle's binarised MNIST as packed bits."""
+    """Read Larochelle's binarized MNIST as packed bits."""
     with np.load(files[0], allow_pickle=False) as arrays:
         bits = [np.unpackbits(arrays[key], axis=1, count=784) for key in ("train", "valid", "test")]
     return _binary(bits)
 
 
 def read_amat(files: Files) -> Raw:
-    """Read Larochelle's text files: a line an example, 784 digits parted by single spaces."""
+    """Read Larochelle's text files: a line per example, 784 digits parted by single spaces."""
     texts = [gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in files]
     return _binary([np.frombuffer(text, np.uint8).reshape(-1, 1568)[:, ::2] - ord("0") for text in texts])
 

@@ -69,7 +69,7 @@ def to_name(value: Any) -> str:
 
 @spec
 class Source:
-    """Where data come from and how they are split and binarised: all that is needed to load the same data again.
+    """Where data come from and how they are split and binarized: all that is needed to load the same data again.
 
     Example:
         >>> data = Source(name="digits", binarization="dynamic").load()
@@ -82,7 +82,7 @@ class Source:
     split: str | None = None
     """Such as 50k/10k/10k, 1565/200/200 or 0.8/0.1/0.1; None takes the set's own."""
     binarization: Binarization = "none"
-    """none keeps grey levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
+    """none keeps gray levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
     seed: Whole = 0
     """Seeds the split and the bits that are drawn once; the seed of training is another."""
     image_size: Count | tuple[Count, Count] | None = None
@@ -160,7 +160,7 @@ def read_input(
     Args:
         name: A named set, or the path of an image, image folder, .npy, .npz, .csv or .tsv file.
         root: A folder that is searched first for the files of a named set.
-        event_shape: Images are cropped, resized and made grey or RGB as this (C, H, W) needs.
+        event_shape: Images are cropped, resized and made gray or RGB as this (C, H, W) needs.
         columns: The columns that are taken from a table, in their order; None takes all that are data.
 
     Raises:
@@ -347,5 +347,5 @@ def _column_beyond(x: np.ndarray, bound: float) -> tuple[int, int] | None:
 def _refuse_binarization(source: Source, raw: Raw) -> None:
     if source.binarization == "none" or raw.support in ("byte", "unit"):
         return
-    what = "is binary already" if raw.support == "binary" else "holds real numbers, which have no grey levels"
+    what = "is binary already" if raw.support == "binary" else "holds real numbers, which have no gray levels"
     raise InputError(f"{source.name} {what}, so binarization {source.binarization!r} makes no sense: use none")

@@ -41,7 +41,7 @@ class Space:
     support: Support
     """Values that the model sees: 0/1, levels k/255, reals in [0, 1], or any reals."""
     binarization: Binarization
-    """How grey levels became bits; part of the data's identity, since likelihoods of unlike data do not compare."""
+    """How gray levels became bits; part of the data's identity, since likelihoods of unlike data do not compare."""
     split: str
     """The split as resolved, such as 50k/10k/10k."""
     sizes: dict[str, Whole]
@@ -83,7 +83,7 @@ class Space:
     def encode_input(self, array: npt.ArrayLike | Tensor) -> Tensor:
         """Turn raw examples into what the model reads, as float32 of shape (batch, *event).
 
-        What the values mean is decided by the array as a whole, as it is when a file is trained on: bytes are grey
+        What the values mean is decided by the array as a whole, as it is when a file is trained on: bytes are gray
         levels, and so are whole numbers of other types, if one is above 1 and the model's own data were not reals;
         other values are in the model's range, where a rounding beyond 0 or 1 is cut off.
 
@@ -112,7 +112,7 @@ class Space:
         return (self._seen(x[i : i + size], divisor) for i in range(0, len(x), size))
 
     def _divisor(self, x: np.ndarray) -> int:
-        """Give by what the values of raw examples are divided: 255 if they are grey levels, else 1.
+        """Give by what the values of raw examples are divided: 255 if they are gray levels, else 1.
 
         Raises:
             InputError: If they do not fit this space's range.

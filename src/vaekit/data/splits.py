@@ -30,7 +30,7 @@ def partition(raw: Raw, split: str, seed: int, source: str) -> dict[str, np.ndar
 def _sizes(split: str, raw: Raw, source: str) -> list[int]:
     n, parts = len(raw.x), split.lower().split("/")
     if n == 1:
-        raise InputError(f"{source} holds one single example, which cannot be split into train and test: add examples")
+        raise InputError(f"{source} holds a single example, which cannot be split into train and test: add examples")
     if not 2 <= len(parts) <= 3 or not all(re.fullmatch(r"\d+k?|0?\.\d+", part) for part in parts):
         raise InputError(f"data.split {split!r} is not of the form train/test or train/validation/test: {_known(raw)}")
     if all("." in part for part in parts) and not raw.test:
@@ -40,7 +40,7 @@ def _sizes(split: str, raw: Raw, source: str) -> list[int]:
         tail = [round(share * n) for share in shares[1:]]
         sizes = [n - sum(tail), *tail]
     elif any("." in part for part in parts):
-        raise InputError(f"data.split {split!r} is no split of {source}: {_known(raw)}")
+        raise InputError(f"data.split {split!r} is not a split of {source}: {_known(raw)}")
     else:
         sizes = [int(part.removesuffix("k")) * (1000 if part.endswith("k") else 1) for part in parts]
     if sum(sizes) != n or (raw.test and sizes[-1] != raw.test):

@@ -309,22 +309,29 @@ class Table:
         return x[:, kept] if len(kept) < len(columns) else x, [columns[k] for k in kept]
 
     def _refuse(self) -> None:
-        """Say in one sentence what is wrong with the lines and cells."""
+        """Say in one sentence all that is wrong with the lines and cells."""
+        found = [*self._about_lines(), *self._about_cells()]
+        if found:
+            raise InputError(f"{self.path} {'; also, '.join(found)}")
+        if not self.rows:
+            raise InputError(f"{self.path} has no rows of numbers: give a line for every example")
+
+    def _about_lines(self) -> Iterator[str]:
         if self.ragged:
             (line, cells), more = self.ragged[0], len(self.ragged) - 1
             others = f" (and {more} more lines have another number of cells)" if more else ""
-            raise InputError(
-                f"{self.path} line {line} has {cells} cells, but the first line has {len(self.layout.names)}{others}: "
+            yield (
+                f"line {line} has {cells} cells, but the first line has {len(self.layout.names)}{others}: "
                 "give every line as many, and quotation marks to cells that hold the separator"
             )
-        if not self.rows:
-            raise InputError(f"{self.path} has no rows of numbers: give a line for every example")
+
+    def _about_cells(self) -> Iterator[str]:
         if self.problems:
             more = self.bad.total() - len(self.problems)
             columns = listed([self.layout.names[i] for i in self.bad])
             others = f" (and {more} more such cells, in columns {columns})" if more else ""
-            raise InputError(
-                f"{self.path} {'; '.join(self.problems)}{others}: fill it, encode it as a number, or leave the column "
+            yield (
+                f"{'; '.join(self.problems)}{others}: fill it, encode it as a number, or leave the column "
                 "out (ignore); one column of words may be the labels (label)"
             )
 

@@ -9,7 +9,7 @@ from vaekit.errors import InputError
 BLOCK = 2**24
 """bytes looked at together, so that a map larger than memory is read piece by piece"""
 ROUNDING = 1e-5
-"""what interpolation and sums in single precision leave above 1 or below 0: far less than a grey level"""
+"""what interpolation and sums in single precision leave above 1 or below 0: far less than a gray level"""
 LEVELS = 255
 """the highest 8-bit level"""
 BITS = (8, 10, 12, 14, 16, 24, 32)
