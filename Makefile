@@ -1,10 +1,12 @@
-# Set-up, demo, checks and tests. Needs Python >= 3.11, make and a C compiler; everything else comes from PyPI.
+# Set-up, demo, checks and tests. Needs Python >= 3.11 and make; everything else comes from PyPI.
 
 PYTHON ?= python3
 BIN := .venv/bin
+USABLE := .venv/.usable
 READY := .venv/.ready
 BENCH := benchmarks/.venv
 DEVICE ?= cpu
+PIP := --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo check test storm docs bench clean
 
@@ -15,14 +17,18 @@ help:
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"
 	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
-	@echo "make clean  remove the virtual environment and caches"
+	@echo "make clean  remove the virtual environments and caches"
 
-$(READY): pyproject.toml constraints.txt
+$(USABLE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install $(PIP) --editable .
 	touch $@
 
-demo: $(READY)
+$(READY): $(USABLE)
+	$(BIN)/python -m pip install $(PIP) --editable '.[dev]'
+	touch $@
+
+demo: $(USABLE)
 	$(BIN)/vaekit demo
 
 check: $(READY)
@@ -44,8 +50,7 @@ docs: $(READY)
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--requirement benchmarks/requirements.txt --editable .
+	$(BENCH)/bin/python -m pip install $(PIP) --requirement benchmarks/requirements.txt --editable .
 	touch $@
 
 bench: $(BENCH)/.ready

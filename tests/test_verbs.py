@@ -347,8 +347,8 @@ def test_the_demo_is_quick_and_complete(tmp_path: Path, monkeypatch: pytest.Monk
     assert time.process_time() - began < 60
     assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) >= 3
     assert (tmp_path / "demo" / "report.html").is_file()
-    assert found["elbo"]["value"] > 5
-    assert load(tmp_path / "demo").metrics()[-1]["epoch"] == pytest.approx(400, abs=0.2)
+    assert found["log_evidence"]["value"] > -150  # two latents see all ten digits
+    assert load(tmp_path / "demo").metrics()[-1]["epoch"] == pytest.approx(200, abs=0.2)
 
 
 def test_samples_come_in_batches_of_the_same_numbers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,11 +67,11 @@ def unseen(_: str) -> AbstractContextManager[Track]:
 def demo(
     run: Place, *, follow: Callable[[Iterator[Progress]], Iterable[Progress]] = iter, doing: Doing = unseen
 ) -> dict[str, Any]:
-    """Train two latents on scikit-learn's digits into the folder ``run``, evaluate, draw and report: offline, a minute.
+    """Train a model with two latents on digits, evaluate it, draw it and write its report: offline, within a minute.
 
     Args:
-        run: a folder, new or empty.
-        follow: wraps the reports of the training, to show them.
+        run: a new or empty folder.
+        follow: wraps the training's reports, to show them.
         doing: shows what is being done after the training.
 
     Returns:
@@ -79,7 +79,10 @@ def demo(
     """
     if (to_path(run, "run") / EXPERIMENT).exists():
         raise InputError(f"{run} holds a run already: name a new folder (--run)")
-    experiment = choose("digits", latent_dim=2, epochs=400, set={"evaluate_every": 20})
+    experiment = choose(
+        "digits28", latent_dim=2, hidden=[200, 100], likelihood="bernoulli", learning_rate=0.004, epochs=200,
+        set={"evaluate_every": 20},
+    )  # fmt: skip
     for _ in follow(train(experiment, run)):
         pass
     return conclude(load(run), doing)
