@@ -265,6 +265,6 @@ def test_large_images_come_with_a_hint(tmp_path, said):
 def test_too_little_memory_for_images_of_files_names_their_size(tmp_path):
     space = load(fill(tmp_path / "p", 12)).space
     with pytest.raises(
-        InputError, match=r"GiB: choose a smaller image_size \(--image-size\), a smaller model.latent_dim"
+        InputError, match=r"GiB available: choose a smaller image_size \(--image-size\), a smaller model.latent_dim"
     ):
         check(choose(str(tmp_path / "p"), hidden=[10**12]), space, torch.device("cpu"))
