@@ -89,7 +89,7 @@ def parameters(function: Any) -> set[str]:
     ],
 )
 def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
-    assert parameters(getattr(vaekit, verb)) - {"follow", "track"} <= parameters(app[verb].default_command)
+    assert parameters(getattr(vaekit, verb)) - {"follow", "track", "doing"} <= parameters(app[verb].default_command)
 
 
 def test_train_takes_the_arguments_of_choose_and_train() -> None:

@@ -18,6 +18,7 @@ _HOMES = {
     "Run": "run",
     "choose": "choices",
     "train": "training",
+    "fit": "display.training",
     "train_stack": "stacks",
     "demo": "verbs",
     "load": "verbs",

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
+from vaekit import notebook
+
 
 class Estimate(NamedTuple):
     """A Monte Carlo estimate.
@@ -23,6 +25,9 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ± {self.standard_error:.3f}"
+
+    def _repr_html_(self) -> str:
+        return notebook.heading(str(self), f"{self.samples:,} draws")
 
 
 def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estimate:

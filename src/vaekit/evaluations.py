@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from vaekit.estimates import exact
 from vaekit.evaluation.bits import bits_per_dim, cell
 from vaekit.evaluation.verdict import verdict
 from vaekit.evaluation.words import words
+from vaekit.files import digest
 from vaekit.labels import LABELS
 from vaekit.model import VAE
 from vaekit.run import WEIGHTS, Run
@@ -136,22 +135,11 @@ def numbers_file(name: str, facts: Mapping[str, Any], weights: str) -> str:
 def trained(run: Run, device: torch.device) -> tuple[VAE, str]:
     """Return the trained model and the digest of the very weights it has, though a training may replace the file."""
     while True:
-        digest, vae = weights_digest(run), run.vae(device)
-        if weights_digest(run) == digest:
-            return vae, digest
+        weights, vae = weights_digest(run), run.vae(device)
+        if weights_digest(run) == weights:
+            return vae, weights
 
 
 def weights_digest(run: Run) -> str:
     """Return the SHA-256 of the weights file, or nothing if there is none; an unchanged file is read once."""
-    path = run.path / WEIGHTS
-    try:
-        facts = path.stat()
-        return _sha256(path.absolute(), facts.st_ino, facts.st_size, facts.st_mtime_ns)
-    except OSError:
-        return ""
-
-
-@lru_cache(1024)
-def _sha256(path: Path, *_facts: int) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return digest(run.path / WEIGHTS)

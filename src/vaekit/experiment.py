@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from vaekit import notebook
 from vaekit.data import Source
 from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest, shown
@@ -16,7 +17,7 @@ from vaekit.model import Model
 from vaekit.objectives import ELBO, ObjectiveSpec
 from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
-from vaekit.specs import Count, Whole, explain, spec
+from vaekit.specs import Count, Whole, described, explain, spec
 
 PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
 """posteriors that work with one objective only, which in turn takes no other"""
@@ -87,6 +88,15 @@ class Experiment:
             return ADAPTER.validate_json(text)
         except ValidationError as error:
             raise InputError(explain(error, Experiment)) from None
+
+    def _repr_html_(self) -> str:
+        """Show what differs from the defaults as a table, and the rest below it, folded."""
+        changed, rest = list[dict[str, str]](), list[dict[str, str]]()
+        for field in described(self):
+            row = {"field": field.path, "value": field.value, "default": field.default or "", "meaning": field.meaning}
+            (changed if field.changed else rest).append(row)
+        others = notebook.folded(f"{len(rest)} more fields at their defaults", notebook.table(rest))
+        return notebook.heading("Experiment", f"digest {self.digest[:12]}") + notebook.table(changed) + others
 
     @property
     def digest(self) -> str:

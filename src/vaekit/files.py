@@ -7,6 +7,8 @@ import secrets
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,21 @@ REMEDIES = {
     errno.ENOTDIR: "move away the file that has the name of a folder",
     errno.ELOOP: "remove the link that has the name of a file",
 }
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, or nothing if it cannot be read; an unchanged file is read once."""
+    try:
+        facts = path.stat()
+        return _sha256(path.absolute(), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    except OSError:
+        return ""
+
+
+@lru_cache(1024)
+def _sha256(path: Path, *_facts: int) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def status(path: Path) -> os.stat_result | None:

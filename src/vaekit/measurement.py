@@ -21,6 +21,7 @@ from vaekit.measures import DENSITIES, GROUPS
 from vaekit.model import VAE
 from vaekit.run import Run
 from vaekit.subject import Subject, Track
+from vaekit.summary import Evaluation
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
 WORTHWHILE = 5_000_000
@@ -111,7 +112,7 @@ def evaluate(
     found = plain(found)
     found |= {"findings": verdict(found, run.metrics()), "words": words(found)}
     run.add_evaluation(found)
-    return found
+    return Evaluation(found)
 
 
 def _groups(metrics: str | Sequence[str]) -> list[str]:

@@ -1,10 +1,8 @@
 """The report of a run: its experiment, numbers and figures on one page that needs no network and no script."""
 
-import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from vaekit.notebook import Pictures
 from vaekit.pages import embedded, render
 from vaekit.plots import ALWAYS, FORMATS, save
 from vaekit.run import REPORT, Run
+from vaekit.specs import described
 from vaekit.subject import Track
 
 log = logging.getLogger("vaekit")
@@ -90,7 +89,7 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
         evaluations=[_evaluation(e) for e in evaluations(run)],
         facts=_facts(run),
         experiment=experiment,
-        fields=list(_fields(experiment, json.loads(experiment.to_json()))),
+        fields=[(field.path, field.value, field.meaning) for field in described(experiment)],
         figures=shown,
         left_out=left_out,
     )
@@ -154,15 +153,3 @@ def _duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _fields(part: Any, tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str, str]]:
-    """Path, value and meaning of each field of an experiment; a part that comes in kinds has its kind as the value."""
-    for name, field in part.__pydantic_fields__.items():
-        value, inner = tree[name], getattr(part, name)
-        if is_dataclass(inner):
-            if "kind" in value:
-                yield f"{path}{name}", value["kind"], field.description or ""
-            yield from _fields(inner, value, f"{path}{name}.")
-        elif name != "kind":
-            yield f"{path}{name}", value if isinstance(value, str) else json.dumps(value), field.description or ""

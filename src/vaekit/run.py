@@ -12,22 +12,24 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vaekit import devices, files, records, tensorfile
+from vaekit import devices, files, notebook, records, tensorfile
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
 from vaekit.diagnosis import non_finite_weight
 from vaekit.errors import InputError
-from vaekit.experiment import Experiment
+from vaekit.experiment import Experiment, fields
 from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, replacing, status, write
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
+from vaekit.summary import Evaluation
 
 log = logging.getLogger("vaekit")
 
@@ -52,6 +54,9 @@ TRAINING_LOCK, RESULTS_LOCK = ".training.lock", ".results.lock"
 REPLACED = ".replaced"
 """the experiment of a run whose files are being removed; where it lies, they may be"""
 LATEST = "latest"
+SHOWN = ("manifold", "samples", "reconstructions", "marginals", "losses")
+"""figures that stand for a run, the most telling ones first"""
+SETS = ("train", "validation", "test")
 SECONDS_TO_WAIT = 60.0
 """for others that write results"""
 
@@ -175,6 +180,28 @@ class Run:
         """Where its data were when its training began."""
         if status(self.path / PLACES):
             yield from self._parsed(PLACES, _PLACES.validate_json).seen_from(self.path)
+
+    def _repr_html_(self) -> str:
+        """Show pictures that were drawn, the last metrics and the last evaluation of these weights."""
+        try:
+            row, weights = self.last_row() or {}, files.digest(self.path / WEIGHTS)
+            kept = [e for e in self.results().get("evaluations", []) if e.get("weights") == weights]
+            drawn = [path for name in SHOWN if is_file(path := self.path / "figures" / f"{name}.png")][:2]
+            facts = f"{self.space.title}, {self.experiment.model.latent_dim} latents, {row.get('epoch', 0):.4g} epochs"
+            metrics = notebook.table([{"last metrics": name, **row[name]} for name in SETS if name in row])
+            found = Evaluation(kept[-1])._repr_html_() if kept else metrics
+            return notebook.heading(str(self.path), facts) + notebook.Pictures(drawn)._repr_html_() + found
+        except InputError as error:
+            return notebook.heading(str(self.path)) + notebook.sentence(str(error))
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Return metrics.jsonl by columns, such as "epoch" and "train.elbo", NaN where a row has no such number.
+
+        ``pandas.DataFrame(run.history())`` and ``polars.DataFrame(run.history())`` make a table of it.
+        """
+        rows = [dict(fields(row)) for row in self.metrics()]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line that a crash cut short is left out."""

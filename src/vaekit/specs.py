@@ -1,5 +1,6 @@
 """What a spec is: a frozen value of plain fields that is written as JSON, compared, and built into a module."""
 
+import json
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
@@ -24,6 +25,8 @@ Whole = Annotated[int, Field(ge=0, lt=2**63)]
 def spec(cls: type[T]) -> type[T]:
     """Make a class a spec: frozen, keyword-only, checked on construction, refusing unknown fields.
 
+    It is shown as the call that makes it, without what is left at its default.
+
     Raises:
         InputError: on construction, naming each field that is wrong, its value and what would be right.
 
@@ -31,14 +34,14 @@ def spec(cls: type[T]) -> type[T]:
         >>> @spec
         ... class Point:
         ...     x: float = 0.0
-        >>> Point(x=1)
-        Point(x=1.0)
+        >>> Point(x=1), Point()
+        (Point(x=1.0), Point())
         >>> Point(x="left")
         Traceback (most recent call last):
         vaekit.errors.InputError: x is 'left': give a number
     """
     config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-    made = dataclass(frozen=True, kw_only=True, config=config)(cls)
+    made = dataclass(frozen=True, kw_only=True, repr=False, config=config)(cls)
     construct = made.__init__
 
     @wraps(construct)
@@ -49,6 +52,7 @@ def spec(cls: type[T]) -> type[T]:
             raise InputError(explain(error, made)) from None
 
     made.__init__ = explained  # type: ignore[method-assign]
+    made.__repr__ = _brief  # type: ignore[method-assign]
     return made  # type: ignore[return-value]
 
 
@@ -123,6 +127,50 @@ def _dotted(location: Iterable[str | int], fields: Container[tuple[str, ...]]) -
             path += "" if names in fields else f".{part}"
             names += (part,)
     return path.lstrip(".")
+
+
+def _brief(part: Any) -> str:
+    fields = type(part).__pydantic_fields__.items()
+    changed = (f"{n}={getattr(part, n)!r}" for n, f in fields if f.is_required() or getattr(part, n) != f.default)
+    return f"{type(part).__qualname__}({', '.join(changed)})"
+
+
+class Described(NamedTuple):
+    """One field of a spec as it is set.
+
+    Attributes:
+        path: its dotted path.
+        value, default: as JSON, or the kind of a part that comes in kinds; the default is None where there is none.
+        meaning: the line that documents it.
+        changed: whether the value is not the default.
+    """
+
+    path: str
+    value: str
+    default: str | None
+    meaning: str
+    changed: bool
+
+
+def described(part: Any, path: str = "") -> Iterator[Described]:
+    """Walk the fields of a spec and of its parts, in order, each with its value and meaning."""
+    for name, field in part.__pydantic_fields__.items():
+        value, default = getattr(part, name), None if field.is_required() else field.default
+        here, meaning = f"{path}.{name}".lstrip("."), field.description or ""
+        if is_dataclass(value):
+            if hasattr(value, "kind"):
+                usual = getattr(default, "kind", None)
+                yield Described(here, value.kind, usual, meaning, value.kind != usual)
+            yield from described(value, here)
+        elif name != "kind":
+            usual = None if field.is_required() else _written(default)
+            yield Described(here, _written(value), usual, meaning, field.is_required() or value != default)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.15g}"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class Option(NamedTuple):

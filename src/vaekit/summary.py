@@ -3,7 +3,27 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vaekit import notebook
 from vaekit.labels import BITS, COUNTS, NATS, SHARES, label
+
+
+class Evaluation(dict[str, Any]):
+    """What ``evaluate`` found: a dictionary that is shown as tables and sentences."""
+
+    def __repr__(self) -> str:
+        return "\n".join([*map(_columns, tables(self)), *remarks(self)])
+
+    def _repr_html_(self) -> str:
+        written = (notebook.table(rows, tuple(rows[0])[1:-1]) for rows in tables(self))
+        return "".join([*written, *map(notebook.sentence, remarks(self))])
+
+
+def _columns(rows: list[dict[str, str]]) -> str:
+    """Rows under their names: numbers to the right, the first column and the words in the last one to the left."""
+    lines = [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
+    first, *widths, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
+    numbers = ("  ".join(map(str.rjust, line[1:-1], widths)) for line in lines)
+    return "\n".join(f"{line[0]:{first}}  {n}  {line[-1]}".rstrip() for line, n in zip(lines, numbers, strict=True))
 
 
 def headline(found: Mapping[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ from vaekit.errors import InputError, nearest
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """One part of a data set: examples as they are stored, read batch by batch.
 
@@ -37,6 +37,9 @@ class Split:
     threshold: bool = False
     index: Tensor | None = None
     device: torch.device | str = "cpu"
+
+    def __repr__(self) -> str:
+        return f"<Split of {len(self):,} examples of shape {tuple(self.x.shape[1:])}, stored as {self.x.dtype}>"
 
     def __len__(self) -> int:
         return len(self.x if self.index is None else self.index)
@@ -134,7 +137,7 @@ def draw_levels(shape: torch.Size, device: torch.device) -> Tensor:
     return levels.flatten()[:size].view(shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """A data set in its splits; with dynamic binarization only `train` is drawn anew batch by batch."""
 
@@ -143,6 +146,10 @@ class Data:
     validation: Split | None
     test: Split
     seed: int = 0
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{size:,} {name}" for name, size in self.space.sizes.items())
+        return f"<Data {self.space.title}: {sizes} {self.space.noun} of {'×'.join(map(str, self.space.event_shape))}>"
 
     def to(self, device: torch.device | str) -> "Data":
         """Move every split to a device."""
