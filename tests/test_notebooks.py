@@ -60,7 +60,7 @@ def test_the_notebook_runs_and_shows(tmp_path: Path) -> None:
     lines = [line for cell in cells for line in cell.source.splitlines() if line]
     assert len(lines) <= 10
     for cell in cells:  # the words are those of the page, the length is not
-        cell.source = cell.source.replace("epochs=30", "epochs=1").replace("samples=100", "samples=2, images=20")
+        cell.source = cell.source.replace("epochs=150", "epochs=1").replace("samples=100", "samples=2, images=20")
     nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = ["".join(o.get("data", {}).get("text/html", "") for o in cell.outputs) for cell in cells]
     assert "model.latent_dim" in words(good(shown[0]))

@@ -187,7 +187,7 @@ class Run:
             row, weights = self.last_row() or {}, files.digest(self.path / WEIGHTS)
             kept = [e for e in self.results().get("evaluations", []) if e.get("weights") == weights]
             drawn = [path for name in SHOWN if is_file(path := self.path / "figures" / f"{name}.png")][:2]
-            facts = f"{self.space.title}, {self.experiment.model.latent_dim} latents, {row.get('epoch', 0):.4g} epochs"
+            facts = f"{self.space.title}, {self.experiment.model.latent_dim} latents, {row.get('epoch', 0):.3g} epochs"
             metrics = notebook.table([{"last metrics": name, **row[name]} for name in SETS if name in row])
             found = Evaluation(kept[-1])._repr_html_() if kept else metrics
             return notebook.heading(str(self.path), facts) + notebook.Pictures(drawn)._repr_html_() + found

@@ -100,8 +100,8 @@ def _picture(report: "Report", rows: Sequence[Mapping[str, Any]]) -> str:
     """A bar, the times, the terms, and how loss or ELBO went, for a notebook."""
     split = _held_out(rows[-1]) if rows else ""
     term = "elbo" if "elbo" in report.terms else "loss"
-    # The first row is of fresh weights, far off: a curve from there would hide all that follows.
-    later = rows[1:] if len(rows) > 3 else rows
+    # The first rows are far off: a curve from there would hide all that follows.
+    later = rows[1 + len(rows) // 10 :] if len(rows) > 3 else rows
     name = {"elbo": "ELBO"}.get(term, term)
     series = {
         f"{name}, {part}": [(row["epoch"], row[part][term]) for row in later if term in row.get(part, {})]
