@@ -99,7 +99,7 @@ def traversals(
 def levels(values: Array, *, title: str, note: str = "") -> Figure:
     """Draw a histogram of the values of all pixels, each bar the share of pixels on a logarithmic axis."""
     figure = sheet(1.9, title, note)
-    axes = place(figure, 0.5, 0.42, WIDTH - 0.6, 1.4)
+    axes = place(figure, 0.62, 0.42, WIDTH - 0.72, 1.4)
     shares, edges = np.histogram(values, bins=32)
     axes.bar(edges[:-1], shares / max(1, shares.sum()), np.diff(edges), align="edge", color=SERIES[0])
     axes.set(xlabel="value of a pixel", ylabel="share of pixels", yscale="log")
