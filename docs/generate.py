@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation: options.md from the specs, images/ from a run of the demo.
+"""Write what is generated: options.md and the package's options.json from the specs, images/ from the demo.
 
 Usage: python docs/generate.py [--check]
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from vaekit import demo
+from vaekit import demo, settings
 from vaekit.experiment import Experiment
 from vaekit.specs import Option, options
 
@@ -43,6 +43,12 @@ def options_page() -> str:
     return HEAD + "".join(map(row, options(Experiment)))
 
 
+def options_file() -> str:
+    """Return all options as JSON, which the command line reads without importing the specs."""
+    found = ({**option._asdict(), "location": ".".join(option.location)} for option in options(Experiment))
+    return "[\n" + ",\n".join(json.dumps(option, ensure_ascii=False) for option in found) + "\n]\n"
+
+
 def pictures() -> None:
     """Run the demo and keep some of its figures."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,12 +58,10 @@ def pictures() -> None:
 
 
 if __name__ == "__main__":
-    page = DOCS / "options.md"
+    pages = {DOCS / "options.md": options_page(), settings.FILE: options_file()}
     if "--check" in sys.argv:
-        sys.exit(
-            0
-            if page.read_text(encoding="utf-8") == options_page()
-            else "docs/options.md is out of date: run 'make docs'"
-        )
-    page.write_text(options_page(), encoding="utf-8")
+        stale = [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text]
+        sys.exit(f"{' and '.join(stale)}: out of date, run 'make docs'" if stale else 0)
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
     pictures()

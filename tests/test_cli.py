@@ -15,9 +15,12 @@ import pytest
 
 import vaekit
 from vaekit import Run, RunError
+from vaekit.choices import fields
 from vaekit.cli import main
 from vaekit.cli.app import EXAMPLES
 from vaekit.cli.command import app
+from vaekit.cli.words import MEANT
+from vaekit.experiment import Experiment
 
 TRAIN = ["train", "digits", "--latent-dim", "2", "--hidden", "12", "--no-report"]
 
@@ -47,13 +50,31 @@ class TestHelp:
         assert main([]) == 0
         assert EXAMPLES.strip() in capsys.readouterr().out
 
-    def test_examples_run(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_examples_run(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setattr("vaekit.measurement.SAMPLES", 20)
-        examples = [line.strip() for line in EXAMPLES.splitlines() if line.startswith("    vaekit ")]
-        assert len(examples) >= 6
+        verbs = sorted((name for name in app if not name.startswith("-")), key=lambda verb: verb != "train")
+        sub_verbs = [["data", name] for name in app["data"] if not name.startswith("-")]
+        texts = [EXAMPLES]
+        for words in [*([verb] for verb in verbs), *sub_verbs]:
+            assert main([*words, "--help"]) == 0
+            text = capsys.readouterr().out
+            own = [line for line in text.splitlines() if line.startswith(f"    vaekit {words[0]}")]
+            assert own, f"the help of {words} has no example of it"
+            texts.append(text)
+        examples = {
+            line.strip(): None for text in texts for line in text.splitlines() if line.startswith("    vaekit ")
+        }
+        assert len(examples) > 30
         for example in examples:
-            if example != "vaekit demo":  # which has a test of its own
-                assert main(shlex.split(example)[1:]) == 0
+            words = shlex.split(example)[1:]
+            if words[0] == "demo" or words[1:2] == ["wei"] or "fetch" in words:  # they have tests of their own
+                app.parse_args(words, exit_on_error=False, print_error=False)
+            else:
+                assert main([*words, *["--no-report"] * (words[0] == "train")]) == 0, example
+            if words[0] == "train" and "runs/second" in words:  # as the report does
+                assert main(["evaluate", "runs/second"]) == 0
         assert (folder / "samples.png").is_file()
         assert np.load(folder / "z.npy").shape == (1797, 2)
 
@@ -86,6 +107,7 @@ def parameters(function: Any) -> set[str]:
         "show",
         "runs",
         "doctor",
+        "options",
     ],
 )
 def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
@@ -107,10 +129,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits extra", ["extra", "vaekit train --help"]),
     ("train digits --epoch 3", ["--epoch", "Did you mean --epochs"]),
     ("train digits --epochs", ["--epochs", "requires an argument"]),
-    ("train digits --epochs ten", ["--epochs", "'ten'", "is no number: give one"]),
+    ("train digits --epochs ten", ["--epochs", "'ten'", "is not a number: give one"]),
     ("train digits --epochs -1", ["epochs is -1", "greater than 0"]),
     ("train digits --epochs inf", ["epochs is inf", "finite"]),
-    ("train digits --batch-size 1.5", ["--batch-size", "'1.5'", "is no whole number: give one"]),
+    ("train digits --batch-size 1.5", ["--batch-size", "'1.5'", "is not a whole number: give one"]),
     ("train digits --batch-size 0", ["batch_size is 0", "greater than 0"]),
     ("train digits --set objective.samples=99999999", ["batch_size 100", "GiB", "available", "choose a smaller"]),
     ("train digits --latent-dim 1e3", ["--latent-dim", "'1e3'", "whole number"]),
@@ -135,11 +157,14 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --config nope.json", ["nope.json", "name an experiment.json"]),
     ("train digits --config notes.txt", ["notes.txt", "no JSON"]),
     ("train digits --data-root nope", ["nope", "--data-root"]),
-    ("train digits --run runs/small", ["runs/small", "--resume, --overwrite or another --run"]),
-    ("train digits --run .", [". exists and is not a run", "another --run"]),
-    ("train digits --run notes.txt/x", ["notes.txt/x", "another --run"]),
+    (
+        "train digits --run runs/small",
+        ["runs/small", "resume it (--resume), overwrite it (--overwrite), or name another folder (--run)"],
+    ),
+    ("train digits --run .", [". exists and is not a run", "name another folder (--run)"]),
+    ("train digits --run notes.txt/x", ["notes.txt/x", "name another folder (--run)"]),
     ("train --resume --run nope", ["nope is not a run", "vaekit runs"]),
-    ("train --resume --overwrite --run runs/small", ["--resume", "--overwrite", "drop one"]),
+    ("train --resume --overwrite --run runs/small", ["--resume", "--overwrite", "leave one out"]),
     ("train --resume --run runs/small --seed -1", ["seed is -1", "greater than or equal to 0"]),
     ("evaluate", ["requires an argument", "vaekit evaluate --help"]),
     ("evaluate nope", ["nope is not a run", "vaekit runs"]),
@@ -164,6 +189,13 @@ WRONG: list[tuple[str, list[str]]] = [
     ("sample runs/small --out notes.txt/x.png", ["notes.txt/x.png", "another place (--out)"]),
     ("runs nope", ["nope is not a folder", "train one first"]),
     ("show latest", ["holds no run", "train one first"]),
+    ("generate runs/small", ["generate", "Did you mean", "sample"]),
+    ("train digits --force", ["--force", "Did you mean --overwrite?"]),
+    ("train digits --z-dim=2", ["--z-dim", "Did you mean --latent-dim?"]),
+    ("train digits --out runs/x", ["--out", "Did you mean --run?"]),
+    ("encode runs/small digits --output z.npy", ["--output", "Did you mean --out?"]),
+    ("train digits --set early_stopping=soon", ["early_stopping is 'soon'", "give a whole number"]),
+    ("options objctive", ["'objctive'", "did you mean 'objective'?"]),
     ("data list --quite", ["--quite", "Did you mean --quiet"]),
     ("data fetch mnits", ["mnits", "did you mean 'mnist'"]),
     ("data check nope.csv", ["nope.csv", "does not exist", "check the path"]),
@@ -187,6 +219,29 @@ def test_wrong_use_is_a_sentence_with_value_and_remedy(
     assert "Traceback" not in captured.err
     assert listing(folder) == before
     assert {path.name for path in folder.iterdir()} == {"runs", "notes.txt", "wide.npy", "pickled.npy"}
+
+
+def test_words_of_other_tools_are_understood_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--lr", "0.002", "--batch=90", "--likelihood", "mse", "--objective", "beta-vae", "--beta", "4"]
+    assert main([*TRAIN, *words, "--epochs", "0.1", "--run", "run"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("understood: ")]
+    assert said[0] == "understood: --lr as --learning-rate, --batch as --batch-size"
+    assert [line.partition(" (")[0] for line in said[1:]] == [
+        "understood: model.likelihood mse as gaussian",
+        "understood: objective beta-vae as elbo",
+    ]
+    found = Run(Path("run")).experiment
+    assert (found.optimizer.learning_rate, found.batch_size) == (0.002, 90)
+    assert (found.model.likelihood.kind, found.objective) == ("gaussian", vaekit.ELBO(beta=4))
+    assert main([*TRAIN, "--lr", "0.002", "--epochs", "0.1", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert vaekit.choose("digits", likelihood="bce").model.likelihood == vaekit.Bernoulli()
+
+
+def test_what_is_named_in_place_of_another_tools_option_exists() -> None:
+    verbs = [app[verb] for verb in app if not verb.startswith("-") and app[verb].default_command]
+    known = {name for verb in verbs for each in verb.assemble_argument_collection() for name in each.names}
+    assert {own.split()[0] for own in MEANT} <= known
 
 
 def test_debug_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,3 +382,53 @@ def test_the_network_is_out_of_reach_and_reached_from_one_place() -> None:
 
     assert holding(r"https?://") == {"named.py"}
     assert holding(r"urllib\.request|socket|requests") == {"fetch.py"}
+
+
+class TestOptions:
+    def test_a_filter_is_the_beginning_of_a_path_or_a_part_of_one(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["options", "objective", "--quiet"]) == 0
+        paths = capsys.readouterr().out.split()
+        assert paths[:2] == ["objective", "objective.samples"]
+        assert all(path.startswith("objective") for path in paths)
+        assert {option["path"] for option in vaekit.options("learning-rate")} == {"optimizer.learning_rate"}
+        assert len(vaekit.options()) > len(vaekit.options("objective"))
+
+    def test_one_word_for_none(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["options", "early"]) == 0
+        assert "early_stopping=none  (int | none)\n" in capsys.readouterr().out
+        words = {option["path"] for option in vaekit.options() if "none" in option["type"].split(" | ")}
+        unset = Experiment(data=vaekit.Source(name="x.csv"), ema=0.5)
+        for path in words - {"data.binarization", "data.label"}:
+            for text in ("none", "null", ""):
+                value = fields([f"{path}={text}"])[path]
+                assert value is None
+                if not path.startswith("model.network."):  # fields of a kind that is not chosen
+                    unset.replace(path, value)
+        assert fields(["data.binarization=none", "data.label=", "data.split=null"]) == {
+            "data.binarization": "none",
+            "data.label": "",
+            "data.split": None,
+        }
+
+
+class TestNames:
+    def test_a_package_offers_the_parts_of_an_experiment(self) -> None:
+        experiment = vaekit.Experiment(
+            data=vaekit.Source(name="digits"),
+            model=vaekit.Model(
+                latent_dim=2, likelihood=vaekit.Gaussian(), posterior=vaekit.posteriors.Gaussian(), network=vaekit.MLP()
+            ),
+            objective=vaekit.ELBO(beta=4),
+            optimizer=vaekit.Adam(),
+        )
+        assert experiment.objective.beta == 4
+        assert re.fullmatch(r"\d+\.\d+\.\d+", vaekit.__version__)
+        assert all(getattr(vaekit, name) is not None for name in vaekit.__all__)
+        assert set(vaekit.__all__) == set(dir(vaekit))
+
+    def test_every_verb_is_a_function(self) -> None:
+        verbs = {name for name in app if not name.startswith("-")} - {"data"}
+        assert all(callable(getattr(vaekit, verb)) for verb in verbs)
+        assert callable(vaekit.data.check)
+        assert callable(vaekit.data.fetch)
+        assert callable(vaekit.data.available)

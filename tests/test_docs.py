@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vaekit import settings
 from vaekit.cli import main
 from vaekit.presets import PRESETS
 
@@ -52,6 +53,7 @@ def test_continuous_integration_calls_what_the_readme_names():
 def test_options_page_is_what_the_specs_say():
     generate = runpy.run_path(str(ROOT / "docs/generate.py"))
     assert (ROOT / "docs/options.md").read_text() == generate["options_page"]()
+    assert settings.FILE.read_text() == generate["options_file"]()
 
 
 def test_presets_are_documented():

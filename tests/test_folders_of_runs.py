@@ -67,7 +67,7 @@ class TestBirth:
     @pytest.mark.parametrize("name", ["data.json", "results.json", "figures/mine.png", "report.html"])
     def test_files_that_no_run_left_are_not_taken_for_its_remains(self, name: str, tmp_path: Path) -> None:
         write(tmp_path / "mine" / name, b"{}")
-        with pytest.raises(InputError, match="exists and is not a run: choose another --run"):
+        with pytest.raises(InputError, match="exists and is not a run: name another folder"):
             next(train(small(), tmp_path / "mine"))
         assert (tmp_path / "mine" / name).read_bytes() == b"{}"
 

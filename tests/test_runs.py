@@ -98,7 +98,7 @@ def test_failures_to_write_are_sentences(run: Run, monkeypatch: pytest.MonkeyPat
 class TestTaken:
     def test_a_run_is_not_overwritten_by_accident(self, run: Run) -> None:
         before = content(run.path)
-        with pytest.raises(InputError, match="holds a run already: use --resume, --overwrite or another --run"):
+        with pytest.raises(InputError, match=r"holds a run already: resume it \(--resume\), overwrite it"):
             next(train(small(), run.path))
         assert content(run.path) == before
 
@@ -120,11 +120,11 @@ class TestTaken:
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_other_folders_are_never_touched(self, overwrite: bool, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("precious")
-        with pytest.raises(InputError, match="exists and is not a run: choose another --run"):
+        with pytest.raises(InputError, match="exists and is not a run: name another folder"):
             next(train(small(), tmp_path, overwrite=overwrite))
         with pytest.raises(InputError, match="exists and is not a run"):
             next(train(small(), tmp_path / "thesis.tex", overwrite=overwrite))
-        with pytest.raises(InputError, match=r"cannot be made \(Not a directory\): choose another --run"):
+        with pytest.raises(InputError, match=r"cannot be made \(Not a directory\): name another folder"):
             next(train(small(), tmp_path / "thesis.tex" / "run", overwrite=overwrite))
         assert content(tmp_path) == {"thesis.tex": b"precious"}
 

@@ -1,47 +1,51 @@
-"""vaekit: variational auto-encoders, trained, evaluated honestly and looked at.
+"""vaekit: train variational auto-encoders, evaluate them honestly, and look at what they learned.
 
-Every verb of the command line is a function here; modules hold the rest. Names are imported when they are first used,
-so that ``import vaekit`` is instant.
+Every verb of the command line is a function here, and so are the parts of an experiment. ``Gaussian`` is the
+likelihood; the posterior is ``vaekit.posteriors.Gaussian``. Names are imported when they are first used, so that
+``import vaekit`` is instant.
 """
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
-    "InputError": "errors",
-    "RunError": "errors",
-    "Source": "data",
-    "Data": "data",
-    "Model": "model",
-    "VAE": "model",
-    "Experiment": "experiment",
-    "Run": "run",
-    "choose": "choices",
-    "train": "training",
-    "fit": "display.training",
-    "train_stack": "stacks",
-    "demo": "verbs",
-    "load": "verbs",
-    "evaluate": "measurement",
-    "Annealing": "evaluation.annealing",
-    "per_image": "evaluations",
-    "compare": "comparison",
-    "reproduce": "studies.running",
-    "encode": "verbs",
-    "decode": "verbs",
-    "reconstruct": "verbs",
-    "sample": "verbs",
-    "show": "verbs",
-    "runs": "verbs",
-    "doctor": "verbs",
-    "figures": "reports",
-    "report": "reports",
+_NAMES = {
+    "errors": ("InputError", "RunError"),
+    "data": ("Source", "Data"),
+    "model": ("Model", "VAE"),
+    "networks": ("MLP", "Conv"),
+    "likelihoods": ("Bernoulli", "ContinuousBernoulli", "Gaussian", "DiscretizedLogistic", "Categorical"),
+    "objectives": ("ELBO", "Reconstruction", "WakeSleep", "MonteCarloEM"),
+    "optimizers": ("Adam", "AdamW", "Adamax", "Adagrad", "RMSprop", "SGD"),
+    "experiment": ("Experiment",),
+    "run": ("Run",),
+    "settings": ("options",),
+    "choices": ("choose",),
+    "training": ("train",),
+    "display.training": ("fit",),
+    "stacks": ("train_stack",),
+    "verbs": ("demo", "load", "encode", "decode", "reconstruct", "sample", "show", "runs", "doctor"),
+    "evaluation.annealing": ("Annealing",),
+    "measurement": ("evaluate",),
+    "evaluations": ("per_image",),
+    "comparison": ("compare",),
+    "studies.running": ("reproduce",),
+    "reports": ("figures", "report"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+_MODULES = ("data", "networks", "priors", "posteriors", "likelihoods", "objectives", "optimizers", "schedules")
 
-__all__ = list(_HOMES)
+__all__ = [*_HOMES, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("vaekit")
+    if name in _MODULES:
+        return import_module(f"vaekit.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'vaekit' has no attribute {name!r}")
     return getattr(import_module(f"vaekit.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -31,6 +31,7 @@ SHORT = {
     "network": "model.network",
     "hidden": "model.network.hidden",
     "likelihood": "model.likelihood",
+    "objective": "objective",
     "beta": "objective.beta",
     "epochs": "epochs",
     "batch_size": "batch_size",
@@ -46,8 +47,24 @@ SHORT = {
 """the fields that have a short name"""
 
 
+NONE = ("none", "null", "")
+"""what --set reads as None"""
+WORDS = {"data.binarization": "none", "data.label": ""}
+"""the fields for which one of these is a value of its own"""
+
+ALIASES: dict[tuple[str, str], tuple[str, str]] = {
+    ("model.likelihood", "mse"): ("gaussian", "squared error with a learned scale"),
+    ("model.likelihood", "l2"): ("gaussian", "squared error with a learned scale"),
+    ("model.likelihood", "normal"): ("gaussian", "another word for it"),
+    ("model.likelihood", "bce"): ("bernoulli", "binary cross-entropy"),
+    ("objective", "vae"): ("elbo", "the loss of the plain VAE"),
+    ("objective", "beta_vae"): ("elbo", "its beta weights the KL: set it with beta"),
+}
+"""kinds of parts by the words of other tools, and why they are the same"""
+
+
 def by_path(*, data: Place | None = None, preset: str | None = None, **short: Any) -> dict[str, Any]:
-    """Put given words under the dotted paths of the fields they mean; what is None was not given.
+    """Put the words that were given under the dotted paths of the fields they mean; None stands for not given.
 
     Example:
         >>> by_path(latent_dim=2, seed=None)
@@ -67,26 +84,28 @@ def widths(text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise InputError(f"hidden {text!r} is no list of widths: give whole numbers such as 500 or 300,300") from None
+        raise InputError(f"hidden is {text!r}: give whole numbers, such as 500 or 300,300") from None
 
 
 def fields(settings: Iterable[str]) -> dict[str, Any]:
-    """Parse path=value; a value is JSON where it reads as such, a list where it has commas, else a word.
+    """Parse path=value. A value is JSON if it reads as such, a list if it has commas, None if it is none, else a word.
 
     Example:
-        >>> fields(["model.network.hidden=300,300", "ema=0.99", "optimizer=sgd"])
-        {'model.network.hidden': [300, 300], 'ema': 0.99, 'optimizer': 'sgd'}
+        >>> fields(["model.network.hidden=300,300", "ema=none", "optimizer=sgd"])
+        {'model.network.hidden': [300, 300], 'ema': None, 'optimizer': 'sgd'}
     """
     found = {}
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
             raise InputError(f"{setting!r} has no value: write {setting}=value")
-        found[path] = _value(text)
+        found[path] = text if text == WORDS.get(path) else _value(text)
     return found
 
 
 def _value(text: str) -> Any:
+    if text in NONE:
+        return None
     for candidate in (text, f"[{text}]") if "," in text else (text,):
         try:
             return json.loads(candidate)
@@ -103,6 +122,7 @@ def choose(
     latent_dim: int | None = None,
     hidden: Sequence[int] | None = None,
     likelihood: str | None = None,
+    objective: str | None = None,
     beta: float | None = None,
     epochs: float | None = None,
     batch_size: int | None = None,
@@ -119,14 +139,14 @@ def choose(
     data_root: Place | None = None,
     track: Track = iter,
 ) -> Experiment:
-    """Make an experiment from short words; what is left open is chosen by the data and logged with its reason.
+    """Make an experiment from a few words; what they leave open is chosen to suit the data and logged with its reason.
 
     Later words win: ``config``, then ``preset``, then the flags, then ``set``.
 
     Args:
         data: a named set, or the path of an image folder, an array or a table; ``config`` may name it instead.
-        preset: a published set-up, a key of ``vaekit.presets.PRESETS``.
-        network, likelihood, optimizer: kinds of these parts.
+        preset: the settings of a published experiment, a key of ``vaekit.presets.PRESETS``.
+        network, likelihood, objective, optimizer: kinds of these parts; ``mse``, ``bce`` and ``vae`` are understood.
         latent_dim, hidden, beta, epochs, batch_size, learning_rate, seed, precision, binarize, image_size,
         label, ignore: fields that have a short name; ``vaekit options`` lists all.
         set: further fields by dotted path, {"model.likelihood.scale": "pixel"}.
@@ -146,6 +166,7 @@ def choose(
         network=network,
         hidden=hidden,
         likelihood=likelihood,
+        objective=objective,
         beta=beta,
         epochs=epochs,
         batch_size=batch_size,
@@ -160,7 +181,7 @@ def choose(
     )
     if set is not None and not isinstance(set, Mapping):
         raise InputError(f"set is {shown(set)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")
-    asked = [by_path(preset=preset), flags, set or {}]
+    asked = [by_path(preset=preset), understood(flags), understood(set or {})]
     experiment = _base(data, config)
     for changes in asked:  # one after the other, so that a kind that is named twice keeps the fields it was given
         experiment = experiment.replace_all(changes)
@@ -196,6 +217,17 @@ def _take(experiment: Experiment, choices: Sequence[Choice]) -> Experiment:
     for choice in choices:
         log.info("chosen: %s", choice)
     return experiment.replace_all({choice.path: choice.value for choice in choices})
+
+
+def understood(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace kinds of parts that are named by the words of other tools, and log it."""
+    found = dict(changes)
+    for path, word in changes.items():
+        if isinstance(word, str) and (alias := ALIASES.get((path, word.lower().replace("-", "_")))):
+            kind, reason = alias
+            log.info("understood: %s %s as %s (%s)", path, word, kind, reason)
+            found[path] = kind
+    return found
 
 
 def _base(data: Place | None, config: Place | None) -> Experiment:
@@ -299,8 +331,8 @@ def _names(named: Mapping[str, Any], part: str) -> bool:
 
 
 def extend(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of a run to be resumed: a new length is taken, other changes are named as ignored."""
-    for path, value in changes.items():
+    """Return the experiment of a run to be resumed: a new length is accepted, other changes are logged as ignored."""
+    for path, value in understood(changes).items():
         changed = experiment.replace(path, value)
         if changed == experiment:
             continue
@@ -308,5 +340,9 @@ def extend(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
             log.info("resume changes: %s to %s", path, value)
             experiment = changed
         else:
-            log.info("resume ignores: %s %s, a run keeps what it began with; train anew to change it", path, value)
+            log.info(
+                "resume ignores: %s %s, because a run keeps its settings; train a new run to change them",
+                path,
+                value,
+            )
     return experiment

@@ -311,7 +311,7 @@ def make(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be made ({reason}): choose another --run") from None
+        raise InputError(f"{path} cannot be made ({reason}): name another folder (--run)") from None
 
 
 def remove(path: Path) -> None:
@@ -340,8 +340,12 @@ def _taken(path: Path, overwrite: bool) -> str | None:
     if status(path) is None or (path.is_dir() and _free(path, overwrite)):
         return None
     if not is_file(path / EXPERIMENT):
-        return f"{path} exists and is not a run: choose another --run"
-    return None if overwrite else f"{path} holds a run already: use --resume, --overwrite or another --run"
+        return f"{path} exists and is not a run: name another folder (--run)"
+    if overwrite:
+        return None
+    return (
+        f"{path} holds a run already: resume it (--resume), overwrite it (--overwrite), or name another folder (--run)"
+    )
 
 
 def _free(path: Path, overwrite: bool) -> bool:
@@ -349,7 +353,7 @@ def _free(path: Path, overwrite: bool) -> bool:
     try:
         names = {entry.name for entry in path.iterdir()}
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): choose another --run") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): name another folder (--run)") from None
     names -= {name for name in names if files.TEMPORARY.fullmatch(name)} | {TRAINING_LOCK, RESULTS_LOCK}
     if REPLACED in names and EXPERIMENT not in names:
         return True
@@ -441,7 +445,7 @@ def new_path(folder: Path, name: str) -> Iterator[Path]:
             if not path.is_dir():
                 make(folder)
         except OSError as error:
-            raise InputError(f"{path} cannot be made ({error.strerror}): choose a --run elsewhere") from None
+            raise InputError(f"{path} cannot be made ({error.strerror}): name another folder (--run)") from None
     try:
         yield path
     finally:

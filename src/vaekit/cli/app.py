@@ -9,42 +9,51 @@ from cyclopts import App, Parameter
 
 from vaekit.display import Output
 
-EXAMPLES = """Examples:
 
-    vaekit demo
-    vaekit train digits --latent-dim 2 --epochs 20 --run runs/first
-    vaekit evaluate runs/first
-    vaekit sample runs/first -n 64 --out samples.png
-    vaekit encode runs/first digits --out z.npy
-    vaekit runs
-"""
+def examples(*commands: str) -> str:
+    """Write commands below the help."""
+    return "".join(("Examples:\n\n", *(f"    vaekit {command}\n" for command in commands)))
+
+
+EXAMPLES = examples(
+    "demo",
+    "train digits --latent-dim 2 --epochs 20 --run runs/first",
+    "evaluate runs/first",
+    "sample runs/first -n 64 --out samples.png",
+    "encode runs/first digits --out z.npy",
+    "runs",
+)
 
 app = App(
     name="vaekit",
-    help="Variational auto-encoders: train them, evaluate them honestly, look at what they learnt.",
+    help="Variational auto-encoders: train them, evaluate them honestly, look at what they learned.",
     help_epilogue=EXAMPLES,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
     version=lambda: version("vaekit"),
 )
-data_app = App(name="data", help="List, fetch and check data sets.")
+data_app = App(
+    name="data",
+    help="List, fetch and check data sets.",
+    help_epilogue=examples("data list", "data fetch mnist", "data check digits"),
+)
 app.command(data_app)
 
 
 LOUD = Output()
-DataRoot = Annotated[Path | None, Parameter(help="Folder of named data sets, looked at first.")]
-Data = Annotated[str | None, Parameter(help="Where the run's data are, if they have moved since it was trained.")]
-Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps.")]
+DataRoot = Annotated[Path | None, Parameter(help="Folder of named data sets, searched before the cache.")]
+Data = Annotated[str | None, Parameter(help="Where the run's data are now, if they were moved since it was trained.")]
+Device = Annotated[str, Parameter(help="Device to compute on: auto, cpu, cuda or mps.")]
 RunFolder = Annotated[Path, Parameter(help="Folder of a run; runs/latest is the one begun or resumed last.")]
 
 
 def _number(kind: type, tokens: Sequence[Any]) -> Any:
-    """Read a number as Python does: 1.5 is no whole one."""
+    """Read a number as Python does: 1.5 is not a whole number."""
     try:
         return kind(tokens[0].value)
     except ValueError:
         example = "whole number: give one such as 10" if kind is int else "number: give one such as 0.5"
-        raise ValueError(f"{tokens[0].value!r} is no {example}") from None
+        raise ValueError(f"{tokens[0].value!r} is not a {example}") from None
 
 
 Int = Annotated[int, Parameter(converter=_number)]

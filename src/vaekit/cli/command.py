@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from cyclopts import CycloptsError
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from vaekit import display
 from vaekit.cli import data, studies, training, using  # noqa: F401 (each adds its verbs to the application)
 from vaekit.cli.app import app
 from vaekit.cli.training import Stopped
-from vaekit.errors import InputError, RunError
+from vaekit.cli.words import meant, understand
+from vaekit.errors import InputError, RunError, command
 from vaekit.text import escaped
 
 
@@ -24,11 +25,14 @@ def execute(words: Sequence[str]) -> int:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     with display.any_encoding():
+        words, said = understand(words)
+        if said and not {"--quiet", "--json"} & set(words):
+            print(f"understood: {', '.join(said)}", file=sys.stderr)
         try:
             app(words, exit_on_error=False, print_error=False, result_action="return_none")
             sys.stdout.flush()
         except Stopped as stopped:
-            return _ended(130, f"stopped; continue with: vaekit train --resume --run {stopped}")
+            return _ended(130, f"stopped; continue with: {command('train', '--resume', '--run', stopped)}")
         except BrokenPipeError:  # whoever read the output has seen enough
             display.discard()
         except (CycloptsError, InputError, RunError, OSError) as error:
@@ -47,7 +51,7 @@ def _ended(status: int, sentence: str) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """One line that says what is wrong and what would be right."""
+    """Say in one line what is wrong and what would be right."""
     if isinstance(error, OSError):
         return f"{error.filename or 'the output'}: {error.strerror}: make room, or name another place"
     text = " ".join(str(error).split()).partition(" Available commands:")[0].rstrip(".")
@@ -55,5 +59,10 @@ def _sentence(error: Exception) -> str:
         return text
     if isinstance(error, UnusedCliTokensError):
         text = f"{' '.join(error.unused_tokens or ())!r} is more than this command takes"
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).partition("=")[0]
+        known = {name for argument in error.argument_collection for name in argument.names}
+        if own := meant(option, known):
+            return f"Unknown option: {option}. Did you mean {own}?"
     verb = " ".join(["vaekit", *(error.command_chain or ())])
     return text if "Did you mean" in text or "give one" in text else f"{text}; see '{verb} --help'"

@@ -1,4 +1,4 @@
-"""The verb that does published reports again."""
+"""The verb that reproduces published reports."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, DataRoot, Device, Int, Switch, app
+from vaekit.cli.app import LOUD, DataRoot, Device, Int, Switch, app, examples
 from vaekit.display import Output
 from vaekit.errors import InputError
 
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 OUT = Path("runs/reproduced")
 
 
-@app.command
+@app.command(
+    synonym=["study", "benchmark"],
+    help_epilogue=examples(
+        "reproduce",
+        "reproduce wei --dry-run",
+        "reproduce wei --scale smoke",
+    ),
+)
 def reproduce(
     study: str | None = None,
     *,
@@ -32,18 +39,18 @@ def reproduce(
     data_root: DataRoot = None,
     output: Output = LOUD,
 ) -> None:
-    """Do a published report again: train its experiments, measure, and judge its claims; or list all reports.
+    """Reproduce a published report: train its experiments, measure, and check its claims; or list all reports.
 
     Args:
-        study: kth2021, ncsu2018, aragam2024, wei or frans2016; all are listed if left out.
-        only: Artefacts, with commas between them; all of the study if left out.
-        scale: smoke (seconds, to try it), laptop (two CPU cores) or full (as published).
-        seeds: Trainings of each experiment; as the scale has it if left out.
-        jobs: Trainings at a time.
-        out: Folder of the trainings; what is finished there is not trained again, what was interrupted goes on.
-        results: Folder of the results; docs/reproductions/results where there is one, else <out>/results.
-        dry_run: List the trainings with their expected time, and train none.
-        report: Write the pages of all studies, beside the folder of results.
+        study: Name of the report: kth2021, ncsu2018, aragam2024, wei or frans2016; all are listed if left out.
+        only: Artifacts to reproduce, separated by commas; all of the study if left out.
+        scale: How much to train: smoke (seconds, to try it), laptop (for two CPU cores) or full (as published).
+        seeds: Number of trainings per experiment; the scale decides if left out.
+        jobs: Number of trainings that run at the same time.
+        out: Folder of the trainings. Finished ones are not repeated, and interrupted ones are resumed.
+        results: Folder of the results; docs/reproductions/results if it exists, otherwise <out>/results.
+        dry_run: List the trainings with their expected times without training.
+        report: Write the pages of all studies next to the folder of results.
     """
     from vaekit.studies import pages, planning, running
 

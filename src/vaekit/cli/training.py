@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, DataRoot, Device, Float, Int, Switch, app
+from vaekit.cli.app import LOUD, DataRoot, Device, Float, Int, Switch, app, examples
 from vaekit.display import Output
 from vaekit.errors import InputError
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from vaekit.progress import Progress
 
 
-class Stopped(Exception):  # noqa: N818 (no error)
-    """A training was interrupted; its state is saved in the folder."""
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """A training that was interrupted; its state is saved in the folder."""
 
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""those that end a training with its state saved; Windows has no SIGHUP"""
+"""those that end a training and save its state; Windows has no SIGHUP"""
 
 
 def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"]:
-    """Pass on the reports of a training; Ctrl-C, a polite kill or a closed terminal ends it at the next one.
+    """Pass on the reports of a training; Ctrl-C, SIGTERM or a closed terminal ends it at the next one.
 
-    Its state is then saved. A second signal ends it at once; one that the process was told to ignore, as nohup does, is
-    ignored.
+    Its state is then saved. A second signal ends it at once; a signal that the process was told to ignore, as nohup
+    does, stays ignored.
     """
     stopped: list[int] = []
 
@@ -59,7 +59,15 @@ def _follow(reports: Iterator["Progress"], path: Path, output: Output) -> Iterat
     return display.follow(_stoppable(reports, path), output.silent)
 
 
-@app.command
+@app.command(
+    synonym=["fit", "run", "continue", "resume"],
+    help_epilogue=examples(
+        "train digits --latent-dim 2 --epochs 20 --run runs/first",
+        "train digits --latent-dim 2 --epochs 20 --beta 4 --run runs/second",
+        "train digits --epochs 20 --set objective.free_bits=0.1 --set ema=0.99",
+        "train --resume --run runs/first --epochs 30",
+    ),
+)
 def train(
     data: str | None = None,
     *,
@@ -68,6 +76,7 @@ def train(
     latent_dim: Int | None = None,
     hidden: str | None = None,
     likelihood: str | None = None,
+    objective: str | None = None,
     beta: Float | None = None,
     epochs: Float | None = None,
     batch_size: Int | None = None,
@@ -95,31 +104,35 @@ def train(
 
     Args:
         data: A named set (vaekit data list), or the path of an image folder, .npy, .npz, .csv or .tsv file; with
-            --resume, where the run's data are, if they have moved.
-        preset: A published set-up: aevb-mnist, aevb-frey, wei, ncsu, aragam, frans.
-        network: mlp or conv.
-        latent_dim: Number of latents.
+            --resume, where the run's data are now, if they were moved.
+        preset: Settings of a published experiment: aevb-mnist, aevb-frey, wei, ncsu, aragam, frans.
+        network: Kind of encoder and decoder: mlp or conv.
+        latent_dim: Number of latent dimensions.
         hidden: Widths of the hidden layers, such as 500 or 300,300.
-        likelihood: bernoulli, continuous_bernoulli, gaussian, discretized_logistic or categorical.
-        beta: Weight of the KL.
-        epochs: Passes over the training images.
-        batch_size: Images a step.
-        optimizer: adam, adamw, adamax, adagrad, rmsprop or sgd.
+        likelihood: Distribution of the data given the latents: bernoulli, continuous_bernoulli, gaussian,
+            discretized_logistic or categorical.
+        objective: What training maximizes or minimizes: elbo, reconstruction, wake_sleep, monte_carlo_em,
+            printed_sampling or printed_kl.
+        beta: Weight of the KL divergence in the ELBO.
+        epochs: Number of passes over the training images.
+        batch_size: Number of images per step.
+        optimizer: Kind of optimizer: adam, adamw, adamax, adagrad, rmsprop or sgd.
         learning_rate: Step size of the optimizer.
-        seed: Seed of weights, order and noise.
-        precision: fp32 or bf16.
-        binarize: none, dynamic, static or threshold.
+        seed: Seed of the initial weights, the order of the images and the noise.
+        precision: Precision of the networks' matrix products: fp32 or bf16.
+        binarize: How images are binarized: none, dynamic, static or threshold.
         image_size: Height and width to which an image folder is cropped and resized.
-        label: Column of a table that holds the labels; an empty word for none.
-        ignore: Column of a table that is left out; repeat it for more.
-        set: Any other field, path=value; repeat it for more (vaekit options lists them).
-        config: An experiment.json to start from.
+        label: Column of a table that holds the labels; "" for none.
+        ignore: Column of a table to leave out; repeat it for more.
+        set: Any other field as path=value; repeat it for more (vaekit options lists them all).
+        config: Start from the experiment in this experiment.json.
         run: Folder of the run; runs/<data>-<preset or network>-<n> if left out.
         resume: Continue the run in --run, or the latest one.
         overwrite: Replace the run in --run.
-        compile: auto, on or off: compiled steps are quicker, but take some seconds to compile.
-        tensorboard: Also write TensorBoard event files into the run.
-        report: Evaluate 1000 images and write figures and report.html at the end.
+        compile: Whether to compile the training step: auto, on or off. Compiled steps are faster, but compiling takes
+            some seconds.
+        tensorboard: Also write TensorBoard event files to the run's folder.
+        report: At the end, evaluate 1000 images and write the figures and report.html.
     """
     from vaekit import choices, devices
     from vaekit.data.named import NAMED
@@ -132,6 +145,7 @@ def train(
         "latent_dim": latent_dim,
         "hidden": hidden and choices.widths(hidden),
         "likelihood": likelihood,
+        "objective": objective,
         "beta": beta,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -149,7 +163,7 @@ def train(
         if resume:
             if overwrite or config:
                 raise InputError(
-                    f"--resume and --{'overwrite' if overwrite else 'config'} exclude each other: drop one"
+                    f"--resume and --{'overwrite' if overwrite else 'config'} exclude each other: leave one out"
                 )
             path = vaekit.load(run or Path("runs/latest")).path
             if data not in NAMED:
@@ -187,9 +201,9 @@ def train(
     display.emit({"path": str(path), "evaluation": found}, output, show, path)
 
 
-@app.command
+@app.command(synonym=["quickstart", "example", "tutorial"], help_epilogue=examples("demo", "demo --run runs/digits"))
 def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
-    """Train a model with two latents on scikit-learn's digits in a minute, offline, and show what comes out.
+    """Train a model with two latents on scikit-learn's digits, offline and in a minute, and report on it.
 
     Args:
         run: Folder of the run; runs/demo-<n> if left out.

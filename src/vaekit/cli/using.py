@@ -8,14 +8,21 @@ from cyclopts import Parameter
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, Data, DataRoot, Device, Int, RunFolder, Switch, app
+from vaekit.cli.app import LOUD, Data, DataRoot, Device, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
 
 if TYPE_CHECKING:
     from vaekit import Annealing
 
 
-@app.command
+@app.command(
+    synonym=["eval", "test", "validate", "val"],
+    help_epilogue=examples(
+        "evaluate runs/first",
+        "evaluate runs/first --metrics evidence,latents --split validation",
+        "evaluate runs/first --samples 5000 --images 100",
+    ),
+)
 def evaluate(
     run: RunFolder,
     *,
@@ -32,18 +39,20 @@ def evaluate(
     data: Data = None,
     output: Output = LOUD,
 ) -> None:
-    """Measure a trained model, each number with its standard error; kept in results.json.
+    """Measure a trained model, each number with its standard error, and keep the results in results.json.
 
     Args:
-        metrics: Groups: evidence, samples (quality, by a classifier), latents, ais; with commas between them.
-        ais: Also estimate the evidence by annealed importance sampling.
-        annealing: A setting of it, which implies --ais; repeat it for more: start=encoder (or prior),
-            schedule=sigmoid (or linear), temperatures=500, chains=16, leapfrog=4, acceptance=0.65.
-        full: All groups on all images, with 5000 draws.
-        split: train, validation or test.
-        samples: Posterior draws an image for the log-evidence; 1000 if left out.
-        images: The first so many images of the split; 1000 if left out, all with --full.
-        precision: Of the evidence's matrix products: fp32, or bf16, which is quicker and a little off.
+        metrics: Groups of measures, separated by commas: evidence, samples (their quality, judged by a classifier),
+            latents, ais.
+        ais: Also estimate the log-evidence by annealed importance sampling.
+        annealing: A setting of annealed importance sampling, which implies --ais; repeat it for more: start=encoder
+            (or prior), schedule=sigmoid (or linear), temperatures=500, chains=16, leapfrog=4, acceptance=0.65.
+        full: Measure all groups on all images, with 5000 posterior samples per image.
+        split: Part of the data to measure on: train, validation or test.
+        samples: Posterior samples per image used for the log-evidence; 1000 if left out.
+        images: Number of images, from the start of the split; 1000 if left out, all with --full.
+        precision: Precision of the matrix products behind the log-evidence: fp32, or bf16, which is faster and
+            slightly less accurate.
     """
     groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))
     with display.messages(output), display.doing("evaluating", output.silent) as track:
@@ -67,21 +76,33 @@ def _annealing(settings: Sequence[str]) -> "Annealing":
     return Annealing(**choices.fields(settings))
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "compare runs/first runs/second",
+        "compare runs/first runs/second --out comparison",
+    ),
+)
 def compare(*runs: RunFolder, split: str = "test", out: Path | None = None, output: Output = LOUD) -> None:
-    """Set evaluated runs side by side, and say which differences between them are shown image by image.
+    """Compare evaluated runs, image by image, and say which differences are larger than their error.
 
     Args:
-        runs: Folders of two or more runs, evaluated on the same images; the first is what the others are compared with.
-        split: Of which evaluations.
-        out: A folder to draw their curves, and where they lie between rate and distortion, into.
+        runs: Folders of two or more runs that were evaluated on the same images; the others are compared with the
+            first.
+        split: Part of the data whose evaluations are compared: train, validation or test.
+        out: Folder for figures of their training curves and of rate against distortion.
     """
     with display.messages(output):
         found = vaekit.compare([vaekit.load(run) for run in runs], split=split, out=out)
     display.emit(found, output, lambda: display.comparison(found))
 
 
-@app.command
+@app.command(
+    synonym=["embed", "transform"],
+    help_epilogue=examples(
+        "encode runs/first digits --out z.npy",
+        "encode runs/first digits --units active --out active.npy",
+    ),
+)
 def encode(
     run: RunFolder,
     input: str,
@@ -104,12 +125,18 @@ def encode(
     display.print_written(out, z.shape, output)
 
 
-@app.command
+@app.command(
+    synonym=["inverse-transform"],
+    help_epilogue=examples(
+        "decode runs/first z.npy --out decoded.png",
+        "decode runs/first z.npy --out decoded.npy",
+    ),
+)
 def decode(run: RunFolder, z: Path, *, out: Path, device: Device = "auto", output: Output = LOUD) -> None:
     """Decode latents to means of p(x | z), in the data's own units.
 
     Args:
-        z: A .npy file of latents, of shape (examples, latents).
+        z: A .npy file of latents of shape (examples, latents).
         out: The file to write: .npy, or a picture such as .png.
     """
     with display.messages(output):
@@ -117,11 +144,11 @@ def decode(run: RunFolder, z: Path, *, out: Path, device: Device = "auto", outpu
     display.print_written(out, x.shape, output)
 
 
-@app.command
+@app.command(synonym=["predict"], help_epilogue=examples("reconstruct runs/first digits --out reconstructed.png"))
 def reconstruct(
     run: RunFolder, input: str, *, out: Path, device: Device = "auto", data_root: DataRoot = None, output: Output = LOUD
 ) -> None:
-    """Encode and decode examples.
+    """Encode examples and decode them again.
 
     Args:
         input: A named set, or the path of an image, an image folder, .npy, .npz, .csv or .tsv file.
@@ -132,7 +159,13 @@ def reconstruct(
     display.print_written(out, x.shape, output)
 
 
-@app.command
+@app.command(
+    synonym=["generate"],
+    help_epilogue=examples(
+        "sample runs/first -n 64 --out samples.png",
+        "sample runs/first -n 1000 --noise --seed 1 --out samples.npy",
+    ),
+)
 def sample(
     run: RunFolder,
     *,
@@ -146,17 +179,17 @@ def sample(
     """Draw samples from the prior and decode them.
 
     Args:
-        n: How many.
+        n: Number of samples.
         out: The file to write: .npy, or a picture such as .png.
-        seed: Seed of the draws.
-        noise: Draw x from p(x | z) in place of its mean.
+        seed: Seed of the random numbers.
+        noise: Sample x from p(x | z) instead of taking its mean.
     """
     with display.messages(output):
         x = vaekit.sample(vaekit.load(run), n, seed=seed, noise=noise, out=out, device=device)
     display.print_written(out, x.shape, output)
 
 
-@app.command
+@app.command(synonym=["plot", "draw"], help_epilogue=examples("figures runs/first", "figures runs/first --format pdf"))
 def figures(
     run: RunFolder,
     *,
@@ -168,30 +201,30 @@ def figures(
     """Draw all figures of a run as .svg and .png files in its folder figures.
 
     Args:
-        format: The files to print: svg, png, or pdf, which is written on request only.
+        format: The files whose paths are printed: svg, png, or pdf, which is only written when asked for.
     """
     with display.messages(output), display.doing("drawing figures", output.silent) as track:
         paths = vaekit.figures(run, data_root, data, format=format, track=track)
     display.emit([str(path) for path in paths], output, lambda: display.say(*paths), *paths)
 
 
-@app.command
+@app.command(help_epilogue=examples("report runs/first"))
 def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
-    """Write report.html: experiment, numbers and figures on one page that needs no network."""
+    """Write report.html: the experiment, its numbers and its figures on one page that needs no network."""
     with display.messages(output), display.doing("drawing figures", output.silent) as track:
         path = vaekit.report(run, data_root, data, track=track)
     display.emit({"path": str(path)}, output, lambda: display.say(path), path)
 
 
-@app.command
+@app.command(synonym=["info", "describe"], help_epilogue=examples("show runs/first", "show runs/latest --json"))
 def show(run: RunFolder, *, output: Output = LOUD) -> None:
-    """Say what a run is, how far it is trained and what was measured."""
+    """Show what a run is, how far it is trained, and what was measured."""
     with display.messages(output):
         facts = vaekit.show(vaekit.load(run))
     display.emit(facts, output, lambda: display.run(facts), facts["run"])
 
 
-@app.command
+@app.command(synonym=["list", "ls"], help_epilogue=examples("runs", "runs runs --quiet"))
 def runs(folder: Path = Path("runs"), *, output: Output = LOUD) -> None:
     """List the runs in a folder, newest first.
 
@@ -203,19 +236,29 @@ def runs(folder: Path = Path("runs"), *, output: Output = LOUD) -> None:
     display.emit(found, output, lambda: display.runs(found), *(facts["run"] for facts in found))
 
 
-@app.command
+@app.command(synonym=["checks", "version"], help_epilogue=examples("doctor"))
 def doctor(*, data_root: DataRoot = None, output: Output = LOUD) -> None:
-    """Say what a bug report needs: versions, device, and which data sets are at hand."""
+    """Print what a bug report needs: versions, device, and which data sets are on this machine."""
     with display.messages(output):
         facts = vaekit.doctor(data_root)
     display.emit(facts, output, lambda: display.listing(facts))
 
 
-@app.command
-def options(*, output: Output = LOUD) -> None:
-    """List every field of an experiment, for --set, with type, default and meaning."""
-    from vaekit.experiment import Experiment
-    from vaekit.specs import options as fields
+@app.command(
+    synonym=["settings", "cfg", "config"],
+    help_epilogue=examples(
+        "options",
+        "options objective",
+        "options learning_rate",
+    ),
+)
+def options(filter: str = "", *, output: Output = LOUD) -> None:
+    """List the fields of an experiment, which --set takes, with type, default and meaning.
 
-    found = [{**option._asdict(), "location": ".".join(option.location)} for option in fields(Experiment)]
+    Args:
+        filter: The beginning of a path, such as objective or model.likelihood, or a part of one, such as learning; all
+            fields are listed if left out.
+    """
+    with display.messages(output):
+        found = vaekit.options(filter)
     display.emit(found, output, lambda: display.options(found), *(option["path"] for option in found))

@@ -134,7 +134,8 @@ def options(found: Iterable[Mapping[str, Any]]) -> None:
     """Print each field with its default, type and meaning."""
     for option in found:
         where = "" if option["location"] == option["path"] else f", in {option['location'].rpartition('.')[0]}"
-        say(f"{option['path']}={_text(option['default'])}  ({option['type']}{where})", f"    {option['description']}")
+        default = "none" if option["default"] is None else _text(option["default"])
+        say(f"{option['path']}={default}  ({option['type']}{where})", f"    {option['description']}")
 
 
 def listing(found: Mapping[str, Any]) -> None:
