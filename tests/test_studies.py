@@ -363,7 +363,7 @@ class TestPages:
     def test_a_damaged_result_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "wei").mkdir()
         (tmp_path / "wei/W1-full.json").write_text('{"study": "wei"}')
-        with pytest.raises(InputError, match=r"W1-full\.json is no result"):
+        with pytest.raises(InputError, match=r"W1-full\.json is not the result"):
             pages.pages(tmp_path)
 
 

@@ -21,8 +21,8 @@ STUDY = Study(
             verdict=losses.judge_table,
             headline=(label(5), "total"),
             published=losses.published_table,
-            source="the report's table, whose columns add up to 1e-5; it does not say of which images it is",
-            tolerance=f"{DEVIATIONS} standard deviations of the loss of a batch, since it may be of one",
+            source="the report's table, whose columns add up to within 1e-5; it does not say for which images",
+            tolerance=f"{DEVIATIONS} standard deviations of the loss of a batch, because it may be that of one batch",
         ),
         Artefact(
             name="A2",
@@ -36,7 +36,7 @@ STUDY = Study(
             figures=losses.draw_curves,
             published=losses.published_start,
             source="the report's text on d = 3, where it is called final",
-            tolerance=f"between the extremes of {NETWORKS} untrained networks, as it depends on their weights",
+            tolerance=f"between the extremes of {NETWORKS} untrained networks, because it depends on their weights",
         ),
         Artefact(
             name="A3",
@@ -48,7 +48,7 @@ STUDY = Study(
             verdict=pictures.judge_mistaken,
             headline=(label(2), f"{pictures.TAKEN}, {pictures.CODES}"),
             figures=pictures.draw_planes,
-            tolerance="three times the mean of the other pairs; the report gives no number",
+            tolerance="three times the mean of the other pairs; the report does not give a number",
         ),
         Artefact(
             name="A4",
@@ -62,7 +62,7 @@ STUDY = Study(
             figures=pictures.draw_reconstructions,
             published=pictures.published_kept,
             source="the report's text",
-            tolerance="15 of 15 must have a chance of 5 % at our share",
+            tolerance="at our share, 15 of 15 must have a chance of at least 5%",
         ),
         Artefact(
             name="A5",
@@ -80,16 +80,16 @@ STUDY = Study(
         ),
         Artefact(
             name="A6",
-            place="what is proposed at the end",
-            claim="d = 5 is best; scores, longer training, other networks and interpolations are left to be done",
+            place="the proposals at the end",
+            claim="d = 5 is best; scores, longer training, other networks and interpolations remain to be done",
             scales=SCALES,
             experiments=pictures.proposed,
             measure=pictures.scores,
             verdict=pictures.judge_scores,
             headline=(label(5), pictures.SCORE),
             figures=pictures.draw_proposed,
-            tolerance="two of the errors below, by which another of the six may be better by either score; an "
-            "inception score's is its deviation over ten splits",
+            tolerance="another of the six may be better by either score, by two of the errors below; for an inception "
+            "score the error is its deviation over ten splits",
         ),
         Artefact(
             name="T1",
@@ -106,17 +106,17 @@ STUDY = Study(
     ),
     errors={
         "SGD at 0.00005 in one section, 0.0005 in another, Adam in the code it descends from": "all trainings here "
-        "are by Adam at 0.0005; how near the table they come is A1.",
-        "the mean squared error is printed with a factor 1/2m": "it cannot be: twice the 32.27 of d = 2 would be more "
-        "than the 52.85 of the mean image. The numbers are sums over pixels, without the half.",
+        "use Adam at 0.0005; A1 shows how close they come to the table.",
+        "the mean squared error is printed with a factor 1/2m": "it cannot have one: twice the 32.27 of d = 2 would be "
+        "more than the 52.85 of the mean image. The numbers are sums over pixels, without the half.",
         "176.2268, with a KL of 0.000483, is called the final loss of d = 3": "it is that of an untrained network: A2.",
-        "the row of d = 2 is said to be of 10 epochs and 16.99 minutes": "the code's author prints the same 16.99 "
-        "minutes after 47 epochs; A1 trains two latents for longer, too.",
+        "the row of d = 2 is said to be from 10 epochs and 16.99 minutes": "the code's author prints the same 16.99 "
+        "minutes after 47 epochs; A1 also trains two latents for longer.",
         "the inception score is to 'average the exponentials'": "it is the exponential of the mean KL, as in A6.",
         "'in higher dimensions the KL term dominates'": "the report's own table has a reconstruction of 15.39 and a "
         "KL of 12.59 at d = 30.",
-        "whether the numbers are of a batch, an epoch or test images is not said": "A1 measures three kinds and names "
+        "it is not said whether numbers are for a batch, an epoch or test images": "A1 measures three kinds and names "
         "the nearest.",
-        "interpolation is named as a criterion and not shown": "A6 shows it.",
+        "interpolation is named as a criterion but not shown": "A6 shows it.",
     },
 )

@@ -17,7 +17,7 @@ from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
 
 EPOCHS = 10
-"""that the report states; its code's author trained five times as long"""
+"""epochs that the report states; the code's author trained five times as long"""
 SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=EPOCHS), "full": Scale(epochs=EPOCHS, seeds=3)}
 
 TABLE: Mapping[int, Mapping[str, float]] = {
@@ -29,17 +29,17 @@ TABLE: Mapping[int, Mapping[str, float]] = {
     30: {"KL": 12.58757, "reconstruction": 15.39129, "total": 27.97886},
 }
 FIRST_REPORT = {"KL": 0.000483, "reconstruction": 176.2263, "total": 176.2268}
-"""the loss that the report first gives for d = 3"""
+"""the first loss that the report gives for d = 3"""
 BATCH: int = PRESETS["aragam"]["batch_size"]
 DEVIATIONS = 2
-"""of the mean loss of a batch: the report does not say whether its numbers are of one"""
+"""standard deviations of a batch's mean loss, because the report's numbers may be those of one batch"""
 NETWORKS = 100
 
 TEST, LAST, ALL = "test", "training images, last epoch", "training images, all epochs"
 
 
 def label(d: int) -> str:
-    """How an experiment of the table is called."""
+    """Name an experiment of the table."""
     return f"d = {d}"
 
 
@@ -47,7 +47,7 @@ LONGER = f"{label(2)}, longer training"
 
 
 def experiment(scale: Scale, d: int, **changes: Any) -> Experiment:
-    """One of the report's networks with d latents; double underscores stand for dots."""
+    """Return one of the report's networks with d latents; double underscores stand for dots."""
     chosen = {path.replace("__", "."): value for path, value in changes.items()}
     fixed = {**PRESETS["aragam"], "model.latent_dim": d, "epochs": scale.epochs}
     return Experiment(data=scale.source("mnist")).replace_all({**fixed, **chosen})
@@ -64,23 +64,23 @@ def with_longer(scale: Scale) -> dict[str, Experiment]:
 
 
 def constant(run: Run) -> float:
-    """What −log N(x; m, ½) has beyond the sum of squared errors: (D/2) log π."""
+    """Return the difference of −log N(x; m, ½) and the sum of squared errors: (D/2) log π."""
     return prod(run.space.event_shape) / 2 * log(pi)
 
 
 def losses(run: Run, terms: Mapping[str, float]) -> dict[str, float]:
-    """The report's three numbers from the terms of a row of metrics."""
+    """Return the report's three numbers from the terms of a row of metrics."""
     error = terms["reconstruction"] - constant(run)
     return {"KL": terms["kl"], "reconstruction": error, "total": terms["kl"] + error}
 
 
 def minus_constant(found: Estimate, run: Run) -> Estimate:
-    """A negative log-likelihood as a sum of squared errors."""
+    """Convert a negative log-likelihood to a sum of squared errors."""
     return found._replace(value=found.value - constant(run))
 
 
 def table(lab: Lab) -> Numbers:
-    """KL, reconstruction and total of test images, and the total of training images in two ways."""
+    """Measure KL, reconstruction and total of test images, and the total of training images in two ways."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         elbo = lab.estimate(name, "elbo")
@@ -94,38 +94,39 @@ def table(lab: Lab) -> Numbers:
 
 
 def published_table(_: Scale) -> Mapping[Key, float]:
-    """The report's table; its kind of images is not stated, so it stands beside the test images."""
+    """Return the report's table, next to the test images, because it does not state the kind of its images."""
     return {(label(d), name): value for d, row in TABLE.items() for name, value in row.items()}
 
 
 def closest(result: Result, name: str, d: int) -> tuple[float, str]:
-    """How far the nearest of our totals is from the printed one, and which it is."""
+    """Return how far the nearest of our totals is from the printed one, and which it is."""
     kinds = {"total": TEST, f"total, {LAST}": LAST, f"total, {ALL}": ALL}
     return min((abs(result.value(name, key) - TABLE[d]["total"]), kind) for key, kind in kinds.items())
 
 
 def deviation(result: Result, d: int) -> float:
-    """Standard deviation of the mean total of a batch, from the standard error over test images."""
+    """Return the standard deviation of a batch's mean total, from the standard error over test images."""
     error = result.row(label(d), "total").standard_error
-    assert error is not None  # of a mean over test images
+    assert error is not None  # it is a mean over test images
     return error * (result.size.images / BATCH) ** 0.5
 
 
 def judge_table(result: Result) -> Verdict:
-    """Compare totals: each printed one with the nearest of ours, and two latents with both lengths of training."""
+    """Compare each printed total with the nearest of ours, and two latents with both lengths of training."""
     if result.size.epochs < EPOCHS or result.size.digits:
-        return Verdict(UNTESTABLE, f"trained for {result.size.epochs:g} epochs, the report's table is of {EPOCHS}.")
+        words = f"trained for {result.size.epochs:g} epochs, whereas the report's table is for {EPOCHS}."
+        return Verdict(UNTESTABLE, words)
     apart = {d: closest(result, label(d), d) for d in TABLE}
     off = {d: apart[d][0] / deviation(result, d) for d in TABLE}
     worst = max((d for d in TABLE if d > 2), key=lambda d: off[d])
-    how = f"of three to thirty latents the total of {label(worst)} is furthest off, by {apart[worst][0]:.2f} nats, "
+    how = f"from three to thirty latents, the total of {label(worst)} is furthest off, by {apart[worst][0]:.2f} nats, "
     how += f"{off[worst]:.1f} standard deviations of a batch"
     kinds = sorted({kind for _, kind in apart.values()})
-    how += f" (printed numbers lie nearest to those of {' or '.join(kinds)})"
+    how += f" (the printed numbers are closest to those of {' or '.join(kinds)})"
     long = closest(result, LONGER, 2)[0]
     longer = result.size.longer * EPOCHS
-    two = f"the row of two latents is off by {apart[2][0]:.2f} nats, {off[2]:.1f} deviations, at {EPOCHS} epochs"
-    two += f", by {long:.2f} nats at {longer:g}"
+    two = f"the row of two latents is off by {apart[2][0]:.2f} nats, {off[2]:.1f} deviations, after {EPOCHS} epochs"
+    two += f", by {long:.2f} nats after {longer:g}"
     if off[worst] > DEVIATIONS:
         return Verdict(FAILED, f"{how}; {two}.")
     if off[2] > DEVIATIONS and long < apart[2][0]:
@@ -134,7 +135,7 @@ def judge_table(result: Result) -> Verdict:
 
 
 def start_and_end(lab: Lab) -> Numbers:
-    """The report's numbers of the untrained networks and of the trained ones."""
+    """Measure the report's numbers for the untrained networks and the trained ones."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         first, *_, last = run.metrics()
@@ -150,7 +151,7 @@ def start_and_end(lab: Lab) -> Numbers:
 
 
 def extreme(quantity: str, which: str) -> str:
-    """How a number of many untrained networks is called."""
+    """Name a number of many untrained networks."""
     return f"{quantity}, {which} of {NETWORKS} untrained networks"
 
 
@@ -159,13 +160,15 @@ def published_start(_: Scale) -> Mapping[Key, float]:
 
 
 def judge_start(result: Result) -> Verdict:
-    """Whether the first report of d = 3 may be that of an untrained network, and whether the KL rises in training."""
+    """Judge whether the first loss for d = 3 may be an untrained network's, and whether the KL rises in training."""
     trained = result.value(label(3), "total, trained")
     low, high = (result.value(label(3), extreme("total", which)) for which in ("lowest", "highest"))
     rising = all(result.value(label(d), "KL, trained") > result.value(label(d), "KL, untrained") for d in TABLE)
-    ours = f"untrained, networks of three latents have totals from {low:.1f} to {high:.1f} here, trained {trained:.1f}"
+    ours = (
+        f"networks of three latents have totals from {low:.1f} to {high:.1f} here untrained, and {trained:.1f} trained"
+    )
     if not rising:
-        return Verdict(FAILED, f"the KL does not rise at every number of latents; {ours}.")
+        return Verdict(FAILED, f"the KL does not rise for every number of latents; {ours}.")
     if not low < FIRST_REPORT["total"] < high:
         return Verdict(FAILED, f"the KL rises, but {ours}.")
     correction = f"the loss first reported for d = 3, {FIRST_REPORT['total']}, is that of an untrained network"
@@ -173,7 +176,7 @@ def judge_start(result: Result) -> Verdict:
 
 
 def draw_curves(lab: Lab) -> Iterator[Drawing]:
-    """The three quantities over the training, a line for each number of latents."""
+    """Draw the three quantities over the training, with a line per number of latents."""
     rows = {name: [losses(run, held_out(row)) for row in run.metrics()] for name, run in lab.runs.items()}
     first = next(iter(lab.runs.values()))
     epochs = np.array([row["epoch"] for row in first.metrics()])
@@ -183,6 +186,4 @@ def draw_curves(lab: Lab) -> Iterator[Drawing]:
     }
     note = f"{named(first.space)}; sum of squared errors plus KL, held-out images"
     figure = plots.curves(epochs, panels, title="Losses by number of latents", note=note, ordered=True)
-    yield Drawing(
-        "losses", figure, "Total, reconstruction and KL over the training, a line for each number of latents."
-    )
+    yield Drawing("losses", figure, "Total, reconstruction and KL over the training, one line per number of latents.")

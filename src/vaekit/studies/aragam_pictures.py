@@ -1,4 +1,4 @@
-"""The pictures of the benchmark of Aragam (2024): codes, reconstructions and samples, and what a classifier reads."""
+"""The figures of the benchmark of Aragam (2024): codes, reconstructions and samples, and what a classifier reads."""
 
 from collections.abc import Iterator, Mapping
 from math import hypot
@@ -21,7 +21,7 @@ CODES, DECODED = "by their nearest codes", "by a classifier of reconstructions"
 
 
 def mistaken(lab: Lab) -> Numbers:
-    """How often 7 and 9 are taken for each other, and other pairs of classes; in the plane, and once decoded."""
+    """Count how often 7 and 9, and other pairs of classes, are mistaken for each other, as codes and once decoded."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         for by, counts in ((CODES, lab.votes(name)), (DECODED, lab.confusion(name))):
@@ -33,20 +33,20 @@ def mistaken(lab: Lab) -> Numbers:
 
 
 def taken(counts: torch.Tensor, a: int, b: int) -> Estimate:
-    """Share of the images of two classes that are taken for the other class."""
+    """Return the share of the images of two classes that are taken for the other class."""
     return share(float(counts[a, b] + counts[b, a]), float(counts[[a, b]].sum()))
 
 
 def judge_mistaken(result: Result) -> Verdict:
-    """7 and 9 overlap if their codes are mistaken three times as often as other pairs with both numbers of latents."""
+    """Judge whether the codes of 7 and 9 are mistaken three times as often as other pairs', in both dimensions."""
     words = []
     overlap = True
     for d in (2, 3):
         names = (f"{name}, {CODES}" for name in (TAKEN, "other pairs, mean", "other pairs, most"))
         pair, mean, most = (result.value(label(d), name) for name in names)
         overlap &= pair > 3 * mean
-        rank = "more than any other pair" if pair > most else f"another pair reaches {100 * most:.1f} %"
-        words.append(f"{label(d)}: {100 * pair:.1f} % of 7s and 9s, other pairs {100 * mean:.1f} %, {rank}")
+        rank = "more than any other pair" if pair > most else f"another pair reaches {100 * most:.1f}%"
+        words.append(f"{label(d)}: {100 * pair:.1f}% of 7s and 9s, other pairs {100 * mean:.1f}%, {rank}")
     return Verdict(REPRODUCED if overlap else FAILED, f"{'; '.join(words)}.")
 
 
@@ -56,7 +56,7 @@ def planes(scale: Scale) -> dict[str, Experiment]:
 
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
-    """The codes of two latents as points, of three as a cloud, and both confusion matrices."""
+    """Draw the codes of two latents as points, of three as a cloud, and both confusion matrices."""
     yield from labelled(label(2), latents(lab.subject(label(2))), "latents-2d")
     yield from labelled(label(3), latents(lab.subject(label(3))), "latents-3d")
     for name, run in lab.runs.items():
@@ -67,7 +67,7 @@ KEPT = "reconstructions of the right class"
 
 
 def kept(lab: Lab) -> Numbers:
-    """How many reconstructions a classifier takes for what they are of."""
+    """Measure how many reconstructions a classifier takes for what they show."""
     return {(name, KEPT): lab.quality(name, "reconstructions", "agreement") for name in lab.runs}
 
 
@@ -76,15 +76,15 @@ def published_kept(_: Scale) -> Mapping[Key, float]:
 
 
 def judge_kept(result: Result) -> Verdict:
-    """Whether it is no surprise that all fifteen digits shown at d = 5 keep their class."""
+    """Judge whether it is to be expected that all fifteen digits shown at d = 5 keep their class."""
     p = result.value(label(5), KEPT)
     chance = p**DIGITS_SHOWN
-    ours = f"{100 * p:.1f} % of reconstructions keep their class at d = 5, so all {DIGITS_SHOWN} do with chance "
+    ours = f"{100 * p:.1f}% of reconstructions keep their class at d = 5, so all {DIGITS_SHOWN} do with probability "
     return Verdict(REPRODUCED if chance > 0.05 else FAILED, f"{ours}{chance:.2f}.")
 
 
 def draw_reconstructions(lab: Lab) -> Iterator[Drawing]:
-    """Test digits and their reconstructions, by number of latents."""
+    """Draw test digits and their reconstructions, by number of latents."""
     for name in lab.runs:
         yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
 
@@ -93,7 +93,7 @@ READ = f"legible samples (p > {LEGIBLE})"
 
 
 def legible(lab: Lab) -> Numbers:
-    """How many prior samples a classifier is sure of."""
+    """Measure how many prior samples a classifier is sure of."""
     return {(name, READ): lab.quality(name, "samples", "legibility") for name in lab.runs}
 
 
@@ -102,16 +102,16 @@ def published_legible(_: Scale) -> Mapping[Key, float]:
 
 
 def judge_legible(result: Result) -> Verdict:
-    """Whether 60 of 64 is within two standard deviations of what is expected of 64 samples."""
+    """Judge whether 60 of 64 is within two standard deviations of what is expected of 64 samples."""
     p = result.value(label(5), READ)
     mean, deviation = SAMPLES_SHOWN * p, (SAMPLES_SHOWN * p * (1 - p)) ** 0.5
     ours = f"of {SAMPLES_SHOWN} samples {mean:.0f} ± {deviation:.0f} are legible to a classifier at d = 5"
     word = REPRODUCED if abs(LEGIBLE_SAMPLES - mean) <= 2 * deviation else FAILED
-    return Verdict(word, f"{ours}, the report's author read {LEGIBLE_SAMPLES}.")
+    return Verdict(word, f"{ours}; the report's author could read {LEGIBLE_SAMPLES}.")
 
 
 def draw_samples(lab: Lab) -> Iterator[Drawing]:
-    """Samples from the prior, by number of latents."""
+    """Draw samples from the prior, by number of latents."""
     for name in lab.runs:
         yield from labelled(name, [samples(lab.subject(name))])
 
@@ -120,7 +120,7 @@ OTHER = "d = 5, dense layers"
 
 
 def proposed(scale: Scale) -> dict[str, Experiment]:
-    """Those of the table, one of which is a longer training, and another network."""
+    """Return the experiments of the table, one of them trained longer, and another network."""
     dense = {"kind": "mlp", "hidden": [500], "activation": "relu"}
     return with_longer(scale) | {OTHER: experiment(scale, 5, model__network=dense)}
 
@@ -129,7 +129,7 @@ SCORE, DISTANCE = "inception score of samples", "Fréchet distance of samples"
 
 
 def scores(lab: Lab) -> Numbers:
-    """Inception score and Fréchet distance of samples, beside those of real images."""
+    """Measure inception score and Fréchet distance of samples, and those of real images."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         found[name, SCORE] = lab.quality(name, "samples", "inception_score")
@@ -140,7 +140,7 @@ def scores(lab: Lab) -> Numbers:
 
 
 def judge_scores(result: Result) -> Verdict:
-    """Whether none of the six is better than five latents by either score, by more than two of their errors."""
+    """Judge whether none of the six is better than five latents by more than two errors of either score."""
     better, words = [], []
     for quantity, sign in ((SCORE, 1), (DISTANCE, -1)):
         rows = {d: result.row(label(d), quantity) for d in TABLE}
@@ -152,12 +152,12 @@ def judge_scores(result: Result) -> Verdict:
 
 
 def error(one: Row, other: Row) -> float:
-    """Error of the difference of two numbers, from those stated: an inception score's is its deviation over splits."""
+    """Return the error of the difference of two numbers; an inception score's is its deviation over splits."""
     return hypot(one.standard_error or 0.0, other.standard_error or 0.0)
 
 
 def draw_proposed(lab: Lab) -> Iterator[Drawing]:
-    """Interpolations and confusion at five latents."""
+    """Draw interpolations and confusion at five latents."""
     yield from labelled(label(5), pictures(lab.subject(label(5))), "interpolations")
     yield from labelled(label(5), [confusion(lab.evaluation(label(5), "samples"), lab.runs[label(5)].space)])
     for name in (LONGER, OTHER):
@@ -168,10 +168,10 @@ AUTO_ENCODER, VARIATIONAL = "auto-encoder", "VAE"
 
 
 def contrast(scale: Scale) -> dict[str, Experiment]:
-    """The same network of two latents with and without a rate.
+    """Return the same network of two latents with and without a KL.
 
-    Without one nothing keeps codes near zero: at the report's learning rate those of one seed of three ran away within
-    a hundred steps, and all pictures were black from then on.
+    Without one, nothing keeps codes near zero: at the report's learning rate, those of one seed in three diverged
+    within a hundred steps, and all images were black from then on.
     """
     plain = {"model__posterior": "delta", "objective": "reconstruction", "optimizer__learning_rate": 1e-4}
     return {AUTO_ENCODER: experiment(scale, 2, **plain), VARIATIONAL: experiment(scale, 2)}
@@ -183,7 +183,7 @@ EMPTY, MIDWAY = "empty cells among the codes", f"legible halfway between two cod
 
 
 def gaps(lab: Lab) -> Numbers:
-    """Gaps in the plane of codes, and how many images halfway between two codes are legible."""
+    """Measure gaps in the plane of codes, and how many images halfway between two codes are legible."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         subject = lab.subject(name)
@@ -199,7 +199,7 @@ def gaps(lab: Lab) -> Numbers:
 
 
 def empty(codes: torch.Tensor) -> float:
-    """Share of cells without a code, of a grid over the middle 95 % of the codes along each axis."""
+    """Return the share of cells without a code, in a grid over the middle 95% of the codes along each axis."""
     low, high = codes.quantile(torch.tensor([0.025, 0.975]), dim=0)
     cells = ((codes - low) / (high - low) * CELLS).floor()
     inside = cells[((cells >= 0) & (cells < CELLS)).all(1)]
@@ -207,19 +207,19 @@ def empty(codes: torch.Tensor) -> float:
 
 
 def judge_gaps(result: Result) -> Verdict:
-    """The VAE has fewer gaps, and more of what lies between two codes is legible."""
+    """Judge whether the VAE has fewer gaps, and more that is legible between two codes."""
     if result.value(AUTO_ENCODER, LOSS) >= result.value(MEAN_IMAGE, LOSS):
-        return Verdict(UNTESTABLE, "the auto-encoder learnt less than the mean image.")
+        return Verdict(UNTESTABLE, "the auto-encoder learned less than the mean image.")
     words, better = [], []
     for quantity, sign in ((EMPTY, -1), (MIDWAY, 1)):
         theirs, ours = (result.value(name, quantity) for name in (AUTO_ENCODER, VARIATIONAL))
         better.append(sign * (ours - theirs) > 0)
-        words.append(f"{quantity}: auto-encoder {100 * theirs:.1f} %, VAE {100 * ours:.1f} %")
+        words.append(f"{quantity}: auto-encoder {100 * theirs:.1f}%, VAE {100 * ours:.1f}%")
     return Verdict(REPRODUCED if all(better) else FAILED, f"{'; '.join(words)}.")
 
 
 def draw_contrast(lab: Lab) -> Iterator[Drawing]:
-    """Codes and interpolations of both."""
+    """Draw codes and interpolations of both."""
     for name in lab.runs:
         subject = lab.subject(name)
         yield from labelled(name, latents(subject))

@@ -22,7 +22,7 @@ def _curves() -> dict[tuple[str, str, int, str, str], Curve]:
 
 
 def printed(figure: int, data: str, size: int, algorithm: str, split: str, images: float) -> float | None:
-    """Return the height of a curve after so many training images, on a log axis; None where it is not drawn.
+    """Return the height of a curve after a number of training images, on a log axis; None where it is not drawn.
 
     Args:
         figure: 2 (lower bound) or 3 (marginal likelihood).

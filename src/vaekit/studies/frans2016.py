@@ -18,7 +18,7 @@ IMAGE, DIGIT = 28 * 28, 8 * 8
 
 
 def experiment(scale: Scale, **changes: Any) -> Experiment:
-    """The network of the post's code; double underscores stand for dots."""
+    """Return the network of the post's code; double underscores stand for dots."""
     chosen = {path.replace("__", "."): value for path, value in changes.items()}
     return Experiment(data=scale.source("mnist")).replace_all(
         {**PRESETS["frans"], "epochs": scale.epochs, "evaluate_every": scale.epochs / EPOCHS, **chosen}
@@ -35,7 +35,7 @@ def epochs(scale: Scale) -> dict[str, Experiment]:
 
 
 def progress(lab: Lab) -> Numbers:
-    """Reconstructions after both, and the time."""
+    """Measure reconstructions after both, and the time."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         elbo = lab.estimate(name, "elbo")
@@ -51,16 +51,16 @@ def published_progress(_: Scale) -> Mapping[Key, float]:
 
 
 def judge_progress(result: Result) -> Verdict:
-    """Reconstructions become those of their digit, in no more than the post's time."""
+    """Judge whether reconstructions become those of their digit, in no more than the post's time."""
     first, ninth = (result.value(name, KEPT) for name in (FIRST, NINTH))
     minutes = result.value(NINTH, TIME)
-    words = f"{100 * first:.1f} % of reconstructions keep their class after one epoch, {100 * ninth:.1f} % after nine"
+    words = f"{100 * first:.1f}% of reconstructions keep their class after one epoch, {100 * ninth:.1f}% after nine"
     fine = ninth >= max(first, 0.95) and minutes <= MINUTES
     return Verdict(REPRODUCED if fine else FAILED, f"{words}, in {minutes:.1f} minutes.")
 
 
 def draw_progress(lab: Lab) -> Iterator[Drawing]:
-    """Originals and reconstructions after one epoch and after nine."""
+    """Draw originals and reconstructions after one epoch and after nine."""
     for name in lab.runs:
         yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
 
@@ -70,12 +70,12 @@ SPREAD, DISTANCE = "mean σ of the posterior", "Fréchet distance of samples"
 
 
 def divergences(scale: Scale) -> dict[str, Experiment]:
-    """The code's loss, and the one that the post prints."""
+    """Return the code's loss and the one that the post prints."""
     return {PRINTED: experiment(scale, objective="printed_kl"), RIGHT: experiment(scale)}
 
 
 def spreads(lab: Lab) -> Numbers:
-    """The posterior's scale, and how good samples are."""
+    """Measure the posterior's scale, and how good samples are."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         found[name, SPREAD] = exact(float(lab.usage(name).expected_variance.sqrt().mean()))
@@ -85,7 +85,7 @@ def spreads(lab: Lab) -> Numbers:
 
 
 def judge_spreads(result: Result) -> Verdict:
-    """The post's KL would hold σ at one; without its logarithm nothing does."""
+    """Judge whether the post's KL holds σ near one; without its logarithm nothing does."""
     words = "; ".join(
         f"{name}: σ {number(result.value(name, SPREAD))}, "
         f"Fréchet distance of samples {number(result.value(name, DISTANCE))}"
@@ -96,7 +96,7 @@ def judge_spreads(result: Result) -> Verdict:
 
 
 def draw_divergences(lab: Lab) -> Iterator[Drawing]:
-    """Samples of both."""
+    """Draw samples of both."""
     for name in lab.runs:
         yield from labelled(name, [samples(lab.subject(name))])
 
@@ -105,7 +105,7 @@ MEAN, SUM = "mean of squared errors + KL", "sum of squared errors + KL"
 
 
 def errors(scale: Scale) -> dict[str, Experiment]:
-    """Squared errors, averaged over pixels as the post prints them, or summed."""
+    """Return squared errors, averaged over pixels as the post prints them, or summed."""
     squared = {"kind": "gaussian", "scale": "fixed", "mean": "sigmoid"}
     pixels = DIGIT if scale.digits else IMAGE
     return {
@@ -114,11 +114,11 @@ def errors(scale: Scale) -> dict[str, Experiment]:
     }
 
 
-ERROR = "squared error a pixel"
+ERROR = "squared error per pixel"
 
 
 def rates(lab: Lab) -> Numbers:
-    """What the codes carry, and how well images are reconstructed."""
+    """Measure what the codes carry, and how well images are reconstructed."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         pixels, squared = prod(run.space.event_shape), lab.squared_error(name)
@@ -128,7 +128,7 @@ def rates(lab: Lab) -> Numbers:
 
 
 def judge_rates(result: Result) -> Verdict:
-    """A code without a KL says nothing about its image."""
+    """Judge whether the codes have a KL; without one, they say nothing about their images."""
     words = "; ".join(
         f"{name}: KL {number(result.value(name, 'KL'))} nats, {ERROR} {number(result.value(name, ERROR))}"
         for name in (MEAN, SUM)
@@ -141,12 +141,12 @@ BETAS = (0.1, 1.0, 10.0)
 
 
 def beta(weight: float) -> str:
-    """How a training is called."""
+    """Name a training."""
     return f"β = {weight:g}"
 
 
 def noises(scale: Scale) -> dict[str, Experiment]:
-    """The code's loss with a smaller and a larger weight of the KL, which sets how noisy codes are."""
+    """Return the code's loss with a smaller and a larger weight of the KL, which sets how noisy codes are."""
     return {beta(weight): experiment(scale, objective__beta=weight) for weight in BETAS}
 
 
@@ -156,12 +156,12 @@ MEMORIES: Mapping[str, tuple[int, str, str]] = {
 }
 """training images, and splits of MNIST and of digits"""
 TIMES = 100
-"""epochs of few images for one of all"""
+"""epochs of few images per epoch of all"""
 FORGOTTEN, SHARE = "squared error of training images, share of a black picture's", 0.01
 
 
 def memories(scale: Scale) -> dict[str, Experiment]:
-    """Auto-encoders of few images: that of one gives its decoder a constant, that of four a code for each."""
+    """Return auto-encoders of few images: one image gives the decoder a constant, four give it a code each."""
     return {
         name: experiment(
             scale,
@@ -177,18 +177,18 @@ def memories(scale: Scale) -> dict[str, Experiment]:
 
 
 def crowded(scale: Scale) -> dict[str, Experiment]:
-    """Codes without noise for few images, and noisier and noisier ones for all."""
+    """Return codes without noise for few images, and increasingly noisy ones for all."""
     return memories(scale) | noises(scale)
 
 
 def forgotten(lab: Lab, name: str) -> float:
-    """Squared error of the reconstructions of all training images, over that of a black picture."""
+    """Return the squared error of reconstructed training images, as a share of that of a black picture."""
     x = lab.training_images(name)
     return float((x - lab.runs[name].vae().reconstruct(x)).square().sum() / x.square().sum())
 
 
 def capacities(lab: Lab) -> Numbers:
-    """The posterior's scale, the KL, how many reconstructions keep their class, and what is not memorized."""
+    """Measure the posterior's scale, the KL, how many reconstructions keep their class, and what is not memorized."""
     found: dict[Key, Estimate] = {(name, FORGOTTEN): exact(forgotten(lab, name)) for name in MEMORIES}
     for name in map(beta, BETAS):
         found[name, SPREAD] = exact(float(lab.usage(name).expected_variance.sqrt().mean()))
@@ -198,16 +198,16 @@ def capacities(lab: Lab) -> Numbers:
 
 
 def judge_capacities(result: Result) -> Verdict:
-    """Few images are memorized; the noisier the codes, the less they say and the fewer reconstructions are right."""
+    """Judge whether few images are memorized, and whether noisier codes say less and get fewer images right."""
     sigma, kl, kept = ([result.value(beta(weight), name) for weight in BETAS] for name in (SPREAD, "KL", KEPT))
     words = "; ".join(
-        f"{beta(weight)}: σ {a:.3f}, KL {b:.1f} nats, {100 * c:.1f} % keep their class"
+        f"{beta(weight)}: σ {a:.3f}, KL {b:.1f} nats, {100 * c:.1f}% keep their class"
         for weight, a, b, c in zip(BETAS, sigma, kl, kept, strict=True)
     )
     fine = sorted(sigma) == sigma and sorted(kl, reverse=True) == kl and kept[0] > kept[-1]
     left = {name: result.value(name, FORGOTTEN) for name in MEMORIES}
-    words += "; of the squares of " + ", of ".join(
-        f"{name} {100 * share:.2g} % are lost" for name, share in left.items()
+    words += "; of the sum of squares of " + ", of ".join(
+        f"{name}, {100 * share:.2g}% is lost" for name, share in left.items()
     )
     return Verdict(REPRODUCED if fine and max(left.values()) < SHARE else FAILED, f"{words}.")
 
@@ -215,13 +215,13 @@ def judge_capacities(result: Result) -> Verdict:
 STUDY = Study(
     name="frans2016",
     title="Variational autoencoders explained (Frans, 2016)",
-    citation="Network and optimizer of the code that goes with the post: kernels of 5, 16 and 32 channels, 20 latents, "
-    "Adam at 0.001, batches of 100, grey levels, cross-entropy summed over pixels plus the whole KL.",
+    citation="Network and optimizer of the code that accompanies the post: kernels of 5, 16 and 32 channels, 20 "
+    "latents, Adam at 0.001, batches of 100, gray levels, cross-entropy summed over pixels plus the whole KL.",
     artefacts=(
         Artefact(
             name="F1",
             place="the figure of the first epoch, the ninth epoch and the originals",
-            claim="reconstructions are like the originals after nine epochs, in 15 minutes on a laptop without GPU",
+            claim="reconstructions look like the originals after nine epochs, in 15 minutes on a laptop without a GPU",
             scales=SCALES,
             experiments=epochs,
             measure=progress,
@@ -230,7 +230,7 @@ STUDY = Study(
             figures=draw_progress,
             published=published_progress,
             source="the post's text",
-            tolerance="95 % of reconstructions keep their class, in no more than 15 minutes",
+            tolerance="95% of reconstructions keep their class, in no more than 15 minutes",
         ),
         Artefact(
             name="F2",
@@ -242,7 +242,7 @@ STUDY = Study(
             verdict=judge_spreads,
             headline=(PRINTED, SPREAD),
             figures=draw_divergences,
-            tolerance="the mean σ may be no less than half of that with the whole KL",
+            tolerance="the mean σ must be at least half of that with the whole KL",
         ),
         Artefact(
             name="F3",
@@ -267,18 +267,19 @@ STUDY = Study(
             verdict=judge_capacities,
             headline=(beta(1.0), SPREAD),
             figures=draw_progress,
-            tolerance="σ has to grow, KL and kept classes have to fall with the weight of the KL; of memorized images "
-            f"less than {SHARE:.0%} of the sum of squares may be lost",
+            tolerance="σ has to rise, KL and kept classes have to fall with the weight of the KL; less than "
+            f"{SHARE:.0%} of the sum of squares of memorized images may be lost",
         ),
     ),
     errors={
-        "the printed KL lacks −log σ² − 1": "F2: its least value is at σ = 0, so that what is left is a deterministic "
+        "the printed KL lacks −log σ² − 1": "F2: its minimum is at σ = 0, so that what is left is a deterministic "
         "auto-encoder with a penalty on its codes.",
-        "'mean(square(…))' is printed, the code sums a cross-entropy": "F3: the mean weighs the KL 784 times.",
-        "the printed loss sums the KL over the batch and averages the error over everything": "F3 weighs each image's "
-        "KL once; a sum over the batch would weigh it a hundred times more again.",
-        "the encoder gives a standard deviation that may be negative": "a Gaussian's draws do not care for the sign; "
-        "here the logarithm is what the encoder gives.",
+        "'mean(square(…))' is printed, but the code sums a cross-entropy": "F3: the mean gives the KL 784 times the "
+        "weight.",
+        "the printed loss sums the KL over the batch and averages the error over everything": "F3 counts each image's "
+        "KL once; a sum over the batch would give it a hundred times more weight still.",
+        "the encoder outputs a standard deviation that may be negative": "a Gaussian's draws do not depend on the "
+        "sign; here the encoder outputs the logarithm.",
         "'unit gaussian … until it reaches one'": "true of the code's KL, not of the printed one: F2.",
     },
 )

@@ -1,4 +1,4 @@
-"""The report of KTH (2021) that does *Auto-encoding variational Bayes* again, and the figures of that paper."""
+"""The report of KTH (2021) that repeats *Auto-encoding variational Bayes*, and the figures of that paper."""
 
 from vaekit.studies import kth_evidence as evidence
 from vaekit.studies import kth_likelihood as likelihood
@@ -9,10 +9,10 @@ from vaekit.studies.study import Artefact, Study
 STUDY = Study(
     name="kth2021",
     title="Re-Auto-Encoding Variational Bayes (KTH, 2021)",
-    citation="Does *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, again: one hidden layer "
-    "of 500 tanh units on MNIST, 200 on Frey Face, batches of 100, Adam at 0.001 where the paper has Adagrad, 10 "
-    "million training images where the paper has 100. Bits are drawn anew for every batch; neither text says. Figure 1 "
-    "is a sketch of the network.",
+    citation="Repeats *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114: one hidden layer of "
+    "500 tanh units on MNIST, 200 on Frey Face, batches of 100, Adam at 0.001 where the paper has Adagrad, 10 million "
+    "training images where the paper has 100 million. Here bits are drawn anew for every batch, because neither text "
+    "says how. Figure 1 is a sketch of the network.",
     artefacts=(
         Artefact(
             name="K1",
@@ -26,8 +26,8 @@ STUDY = Study(
             figures=ON_MNIST.draw,
             published=ON_MNIST.published,
             at_any_length=True,
-            source="the paper's curves, read off its vector drawing, at as many training images",
-            tolerance="2 nats below the test curve: the paper does not say which bits, first weights and step it took",
+            source="the paper's curves, read off its vector drawing, at the same number of training images",
+            tolerance="2 nats below the test curve, because the paper does not state bits, initial weights and step",
         ),
         Artefact(
             name="K2",
@@ -41,8 +41,8 @@ STUDY = Study(
             figures=ON_FREY.draw,
             published=ON_FREY.published,
             at_any_length=True,
-            source="the paper's curves, read off its vector drawing, at as many training images",
-            tolerance="30 nats below the test curve: the paper does not say how it splits the film",
+            source="the paper's curves, read off its vector drawing, at the same number of training images",
+            tolerance="30 nats below the test curve, because the paper does not say how it splits the film",
         ),
         Artefact(
             name="K3",
@@ -55,8 +55,8 @@ STUDY = Study(
             headline=(evidence.label(evidence.MANY, AEVB), evidence.quantity(evidence.HARMONIC, evidence.TEST)),
             figures=evidence.draw,
             published=evidence.published,
-            source="the paper's curves, read off its vector drawing, at as many training images",
-            tolerance=f"{evidence.TOLERANCE:g} nats below the curve; annealing and importance sampling stand beside it",
+            source="the paper's curves, read off its vector drawing, at the same number of training images",
+            tolerance=f"{evidence.TOLERANCE:g} nats below the curve; annealing and importance sampling for comparison",
             at_any_length=True,
         ),
         Artefact(
@@ -76,7 +76,7 @@ STUDY = Study(
         Artefact(
             name="K5",
             place="figure 3",
-            claim="reconstructions of both sets get better with 2, 5, 10 and 20 latents",
+            claim="reconstructions of both sets get better from 2 to 5, 10 and 20 latents",
             scales=scales("mnist"),
             experiments=pictures.both,
             measure=pictures.errors,
@@ -95,7 +95,7 @@ STUDY = Study(
             verdict=pictures.judge_organized,
             headline=(pictures.ON_DIGITS, pictures.NEIGHBORS),
             figures=pictures.draw_planes,
-            tolerance="half of the codes, where a tenth is chance; neither text gives a number",
+            tolerance="half of the codes, where chance is a tenth; neither text gives a number",
         ),
         Artefact(
             name="K7",
@@ -113,15 +113,15 @@ STUDY = Study(
     errors={
         "z = μ + σ² ε, where the paper has μ + σ ε": "K7.",
         "q is written N(μ, σI)": "read as a standard deviation for each latent.",
-        "the 'marginal likelihood' is a cross-entropy": "it leaves the KL out, so it is no bound: K4 has it "
-        "beside the evidence.",
-        "it is called importance sampling": "no weights appear.",
-        "'KL between the approximation and the true posterior'": "it is that to the prior.",
-        "'Adam incorporates weight decay'": "it does not, so that the paper's prior on the weights is dropped: K4 "
-        "trains with it and without.",
-        "one σ an image in equation 4": "the paper has one a pixel, as here.",
-        "which bits and which split": "not said by report or paper.",
+        "the 'marginal likelihood' is a cross-entropy": "it leaves out the KL, so it is not a bound: K4 compares it "
+        "with the evidence.",
+        "it is called importance sampling": "there are no weights.",
+        "'KL between the approximation and the true posterior'": "it is the KL to the prior.",
+        "'Adam incorporates weight decay'": "it does not, so the paper's prior on the weights is dropped: K4 trains "
+        "with it and without.",
+        "one σ per image in equation 4": "the paper has one per pixel, as here.",
+        "which bits and which split": "neither the report nor the paper says.",
         "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps and does not "
-        "say which: 0.01 on MNIST, 0.02 on Frey Face here.",
+        "say which: here 0.01 on MNIST, 0.02 on Frey Face.",
     },
 )

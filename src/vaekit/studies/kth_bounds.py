@@ -29,13 +29,13 @@ BOUND, TRAINING_BOUND = "lower bound", "lower bound, training images"
 
 
 def scales(data: str) -> dict[str, Scale]:
-    """Two million training images, and the ten million of the report, as epochs of a set."""
+    """Return two million training images, and the ten million of the report, as epochs of a set."""
     laptop, full = (images / SIZES[data] for images in (2e6, 1e7))
     return {"smoke": SMOKE, "laptop": Scale(epochs=laptop), "full": Scale(epochs=full, seeds=3)}
 
 
 def experiment(data: str, scale: Scale, d: int, **changes: Any) -> Experiment:
-    """One of the paper's networks; double underscores stand for dots."""
+    """Return one of the paper's networks; double underscores stand for dots."""
     chosen = {path.replace("__", "."): value for path, value in changes.items()}
     fixed = {
         **PRESETS[PRESET[data]],
@@ -48,17 +48,17 @@ def experiment(data: str, scale: Scale, d: int, **changes: Any) -> Experiment:
 
 
 def adagrad(data: str) -> dict[str, Any]:
-    """The paper's optimizer, with the N(0, I) prior on the weights, at one of its rates: 0.01, 0.02 or 0.1.
+    """Return the paper's optimizer, with the N(0, I) prior on the weights, at one of its rates: 0.01, 0.02 or 0.1.
 
-    The paper chose by the first few steps. On MNIST they throw the codes so far at the larger rates, to KLs of ten
-    thousands of nats, that Adagrad, which remembers those gradients, is slow to bring them back or never does.
+    The paper chose by the first few steps. On MNIST, at the larger rates, these throw the codes so far, to KLs of tens
+    of thousands of nats, that Adagrad, which remembers those gradients, brings them back slowly or not at all.
     """
     rate = {"mnist": 0.01, "frey_face": 0.02}[data]
     return {"kind": "adagrad", "learning_rate": rate, "weight_decay": 1 / SIZES[data]}
 
 
 def label(d: int, algorithm: str, optimizer: str) -> str:
-    """How a curve is called."""
+    """Name a curve."""
     return f"d = {d}, {algorithm}, {optimizer}"
 
 
@@ -79,7 +79,7 @@ class Figure2:
         return found
 
     def measure(self, lab: Lab) -> Numbers:
-        """The bound of test images and of training images."""
+        """Measure the bound of test images and of training images."""
         found: dict[Key, Estimate] = {}
         for name, run in lab.runs.items():
             found[name, BOUND] = lab.estimate(name, "elbo")
@@ -87,7 +87,7 @@ class Figure2:
         return found
 
     def published(self, scale: Scale) -> Mapping[Key, float]:
-        """The paper's curves at as many training images; Adam has no curve there."""
+        """Return the paper's curves at the same number of training images; Adam has no curve there."""
         if scale.digits:
             return {}
         images = ceil(scale.epochs * SIZES[self.data])
@@ -101,10 +101,10 @@ class Figure2:
         return found
 
     def judge(self, result: Result) -> Verdict:
-        """Nowhere below the paper's test curve by more than the tolerance, and AEVB above wake–sleep."""
+        """Judge whether AEVB is within the tolerance of the paper's test curve everywhere, and above wake–sleep."""
         known = {key: value for key, value in self.published(result.size).items() if key[1] == BOUND}
         if not known:
-            return Verdict(UNTESTABLE, f"the paper's curves are of {self.data}.")
+            return Verdict(UNTESTABLE, f"the paper's curves are for {self.data}.")
         below = {key[0]: value - result.value(*key) for key, value in known.items() if AEVB in key[0]}
         worst = max(below, key=lambda name: below[name])
         behind = [
@@ -114,13 +114,13 @@ class Figure2:
         ]
         images = f"after {ceil(result.size.epochs * SIZES[self.data]):,} training images"
         side = "below" if below[worst] > 0 else "above"
-        words = f"{images} the bound of AEVB is at worst {abs(below[worst]):.1f} nats {side} the curve ({worst})"
+        words = f"{images}, the bound of AEVB is at worst {abs(below[worst]):.1f} nats {side} the curve ({worst})"
         words += f"; wake–sleep is ahead at {behind} latents" if behind else "; wake–sleep is behind everywhere"
         fine = below[worst] <= TOLERANCE[self.data] and not behind
         return Verdict(REPRODUCED if fine else FAILED, f"{words}.")
 
     def draw(self, lab: Lab) -> Iterator[Drawing]:
-        """Measured and printed curves by number of latents, over millions of training images."""
+        """Draw measured and printed curves by number of latents, over millions of training images."""
         if lab.scale.digits:
             return
         panels: dict[str, dict[str, np.ndarray]] = {}

@@ -48,16 +48,16 @@ TEST, TRAIN = "test", "train"
 TOLERANCE = 2.0
 DRAWS, BATCH = 1000, 100
 EFFORT = {False: (100, Annealing(chains=4)), True: (5, Annealing(temperatures=5, chains=2))}
-"""trajectories of the paper's estimator, and annealing; less on digits, which only show that it runs"""
+"""trajectories of the paper's estimator, and annealing; fewer on digits, which only show that it runs"""
 
 
 def label(images: int, algorithm: str) -> str:
-    """How a training is called."""
+    """Name a training."""
     return f"{images:,} images, {algorithm}"
 
 
 def experiments(scale: Scale) -> dict[str, Experiment]:
-    """The three algorithms by Adagrad, with the prior on the weights, on few images and many."""
+    """Return the three algorithms with Adagrad and the prior on the weights, on few images and many."""
     return {
         label(images, name): experiment(scale, images, decay=True).replace_all(
             {"optimizer": {"kind": "adagrad", "weight_decay": 1 / images}, **changes}
@@ -68,12 +68,12 @@ def experiments(scale: Scale) -> dict[str, Experiment]:
 
 
 def quantity(estimator: str, split: str) -> str:
-    """What a number is called."""
+    """Name a number."""
     return f"log-evidence, {estimator}, {split}"
 
 
 def measure(lab: Lab) -> Numbers:
-    """The evidence of the first images by three estimators, of the first training images by the paper's."""
+    """Measure the evidence of the first test images by three estimators, of training images by the paper's."""
     return {
         (name, key): found
         for name, run in lab.runs.items()
@@ -83,7 +83,7 @@ def measure(lab: Lab) -> Numbers:
 
 @cache  # the figure asks for them again
 def estimates(path: Path, scale: Scale, device: str, data_root: Path | None, track: Track) -> dict[str, Estimate]:
-    """The numbers of one run, by quantity."""
+    """Measure one run, by quantity."""
     found: dict[str, Estimate] = {}
     trajectories, annealing = EFFORT[scale.digits]
     target, run = devices.choose(device), Run(path)
@@ -102,12 +102,12 @@ def estimates(path: Path, scale: Scale, device: str, data_root: Path | None, tra
 
 
 def importance(vae: VAE, x: Tensor) -> Tensor:
-    """The importance bound of each image."""
+    """Return the importance bound of each image."""
     return evidence(vae, x, DRAWS)["log_evidence"]
 
 
 def published(scale: Scale) -> Mapping[Key, float]:
-    """The paper's curves at as many training images."""
+    """Return the paper's curves at the same number of training images."""
     if scale.digits:
         return {}
     heights = {
@@ -122,10 +122,10 @@ def published(scale: Scale) -> Mapping[Key, float]:
 
 
 def judge(result: Result) -> Verdict:
-    """AEVB ahead of wake–sleep on test images, and not below the paper's curve by more than the tolerance."""
+    """Judge whether AEVB is ahead of wake–sleep on test images, and within the tolerance of the paper's curve."""
     known = published(result.size)
     if not known:
-        return Verdict(UNTESTABLE, "the paper's curves are of MNIST.")
+        return Verdict(UNTESTABLE, "the paper's curves are for MNIST.")
     key = quantity(HARMONIC, TEST)
     words, fine = [], True
     for images in SPLITS:
@@ -135,12 +135,12 @@ def judge(result: Result) -> Verdict:
         others = f"wake–sleep {theirs:.1f}, {EM} {em:.1f}"
         words.append(f"{images:,} images: AEVB {ours:.1f} (printed {curve:.1f}), {others}")
     bias = result.value(label(MANY, AEVB), key) - result.value(label(MANY, AEVB), quantity(ANNEALED, TEST))
-    words.append(f"the paper's estimator lies {bias:+.1f} nats from annealing")
+    words.append(f"the paper's estimator is {bias:+.1f} nats from annealing")
     return Verdict(REPRODUCED if fine else FAILED, f"{'; '.join(words)}.")
 
 
 def draw(lab: Lab) -> Iterator[Drawing]:
-    """The paper's test curves over millions of training images, and ours as points where its training ended."""
+    """Draw the paper's test curves over millions of training images, and ours as points where training ended."""
     if lab.scale.digits:
         return
     numbers, key = measure(lab), quantity(HARMONIC, TEST)

@@ -1,4 +1,4 @@
-"""What the report of KTH (2021) calls marginal likelihood, beside the evidence, with few training images and many."""
+"""What the report of KTH (2021) calls marginal likelihood, and the evidence, with few training images and many."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,9 +17,9 @@ from vaekit.studies.study import CORRECTED, FAILED, Key, Numbers, Result, Verdic
 
 MANY = 50_000
 SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=20), "full": Scale(epochs=200, seeds=3)}
-"""epochs of the larger training set; the smaller is gone through as often as makes up as many images"""
+"""epochs of the larger training set; the smaller one is repeated until it makes up as many images"""
 SPLITS: Mapping[int, tuple[str, str]] = {1000: ("1000/59000/10000", "157/1280/360"), MANY: ("50k/10k/10k", "")}
-"""of MNIST and of digits, by training images"""
+"""splits of MNIST and of digits, by training images"""
 TURNING, TURN = -150.0, 1.0
 CROSS_ENTROPY, BOUND, EVIDENCE = "minus cross-entropy", "lower bound", "log-evidence, 10 draws"
 BEST, END = f"{CROSS_ENTROPY}, held out, best", f"{CROSS_ENTROPY}, held out, at the end"
@@ -34,12 +34,12 @@ FEW = label(1000)
 
 
 def experiments(scale: Scale) -> dict[str, Experiment]:
-    """Three latents and 100 hidden units on few images and many, with and without the paper's prior on the weights."""
+    """Return three latents and 100 hidden units on few images and many, with and without the prior on the weights."""
     return {label(n, decay): experiment(scale, n, decay) for n in SPLITS for decay in (False, True)}
 
 
 def experiment(scale: Scale, images: int, decay: bool) -> Experiment:
-    """One of them, all of as many steps."""
+    """Return one of them; all take the same number of steps."""
     data = scale.source("mnist")
     split = SPLITS[images][scale.digits] or None
     epochs = scale.epochs * MANY / images
@@ -57,7 +57,7 @@ def experiment(scale: Scale, images: int, decay: bool) -> Experiment:
 
 
 def measure(lab: Lab) -> Numbers:
-    """The report's number and the evidence of test images, and the course of the former on held-out images."""
+    """Measure the report's number and the evidence of test images, and how the former develops on held-out images."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         heights = course(run)[1]
@@ -69,7 +69,7 @@ def measure(lab: Lab) -> Numbers:
 
 
 def course(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Training images, and minus the cross-entropy of held-out images after as many."""
+    """Return numbers of training images, and minus the cross-entropy of held-out images after each."""
     rows = run.metrics()[1:]
     return (
         np.array([row["samples"] for row in rows], dtype=float),
@@ -78,24 +78,24 @@ def course(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def published(scale: Scale) -> Mapping[Key, float]:
-    """Where the report sees its curve turn."""
+    """Return where the report sees its curve turn."""
     return {} if scale.digits else {(FEW, BEST): TURNING}
 
 
 def judge(result: Result) -> Verdict:
-    """Whether the curve of 1,000 images turns down, and what weight decay does to it."""
+    """Judge whether the curve of 1,000 images turns down, and what weight decay does to it."""
     fall, tamed = (result.value(name, BEST) - result.value(name, END) for name in (FEW, label(1000, decay=True)))
     evidence, entropy = result.value(FEW, EVIDENCE), result.value(FEW, CROSS_ENTROPY)
-    words = f"with 1,000 images minus the cross-entropy is best at {result.value(FEW, BEST):.1f} and ends {fall:.1f} "
+    words = f"with 1,000 images, minus the cross-entropy is best at {result.value(FEW, BEST):.1f} and ends {fall:.1f} "
     words += f"lower, {tamed:.1f} with weight decay; it is {entropy:.1f} on test images, their log-evidence "
     words += f"{evidence:.1f}"
     if fall < TURN:
         return Verdict(FAILED, f"{words}.")
-    return Verdict(CORRECTED, f"{words}: the curve turns down, but it is no likelihood, for it lacks the KL.")
+    return Verdict(CORRECTED, f"{words}: the curve turns down, but it is not a likelihood, because it lacks the KL.")
 
 
 def draw(lab: Lab) -> Iterator[Drawing]:
-    """The report's curve over the training, by training images and weight decay."""
+    """Draw the report's curve over the training, by training images and weight decay."""
     images = course(lab.runs[FEW])[0]
     panels = {
         label(n): {
@@ -111,4 +111,6 @@ def draw(lab: Lab) -> Iterator[Drawing]:
         note="held-out images; 100 hidden units, three latents",
         xlabel="millions of training images",
     )
-    yield Drawing("cross-entropy", figure, "Minus the cross-entropy of held-out images, without the KL: no likelihood.")
+    yield Drawing(
+        "cross-entropy", figure, "Minus the cross-entropy of held-out images, without the KL: not a likelihood."
+    )

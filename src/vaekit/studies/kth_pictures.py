@@ -1,4 +1,4 @@
-"""The pictures of the report of KTH (2021), and its way of sampling."""
+"""The pictures in the report of KTH (2021), and its way of sampling."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,7 +15,7 @@ ERROR = "squared error of reconstructions"
 
 
 def both(scale: Scale) -> dict[str, Experiment]:
-    """Four numbers of latents on both sets, each set by its own number of epochs."""
+    """Return four numbers of latents on both sets, each set with its own number of epochs."""
     found: dict[str, Experiment] = {}
     for data in SIZES:
         epochs = scale.epochs if scale.digits else scale.epochs * MNIST / SIZES[data]
@@ -25,12 +25,12 @@ def both(scale: Scale) -> dict[str, Experiment]:
 
 
 def errors(lab: Lab) -> Numbers:
-    """Squared error of reconstructed test images."""
+    """Measure the squared error of reconstructed test images."""
     return {(name, ERROR): lab.squared_error(name) for name in lab.runs}
 
 
 def judge_errors(result: Result) -> Verdict:
-    """The error falls with every step in the number of latents."""
+    """Judge whether the error falls with every step in the number of latents."""
     words, falling = [], True
     for data in SIZES:
         values = [result.value(f"{data}, d = {d}", ERROR) for d in SHOWN]
@@ -40,7 +40,7 @@ def judge_errors(result: Result) -> Verdict:
 
 
 def draw_errors(lab: Lab) -> Iterator[Drawing]:
-    """Originals and reconstructions."""
+    """Draw originals and reconstructions."""
     for name in lab.runs:
         yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
 
@@ -50,19 +50,19 @@ ON_DIGITS = "mnist, d = 2"
 
 
 def organized(lab: Lab) -> Numbers:
-    """How well codes of two latents tell digits apart; Frey's faces have no classes."""
+    """Measure how well codes of two latents tell digits apart; Frey's faces have no classes."""
     return {(ON_DIGITS, NEIGHBORS): lab.neighbors(ON_DIGITS)}
 
 
 def judge_organized(result: Result) -> Verdict:
-    """More than half of the test images lie among codes of their own class."""
+    """Judge whether more than half of the test images lie among codes of their own class."""
     share = result.value(ON_DIGITS, NEIGHBORS)
     word = REPRODUCED if share > 0.5 else FAILED
-    return Verdict(word, f"{100 * share:.1f} % of test digits are of the class of their 5 nearest codes.")
+    return Verdict(word, f"{100 * share:.1f}% of test digits have the class of their 5 nearest codes.")
 
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
-    """Codes and manifold of two latents, samples of all numbers of latents."""
+    """Draw codes and manifold of two latents, and samples of all numbers of latents."""
     for name in lab.runs:
         subject = lab.subject(name)
         plane = [*latents(subject), manifold(subject)] if subject.vae.latent_dim == 2 else []
@@ -73,7 +73,7 @@ RIGHT, SQUARED = "z = μ + σ ε", "z = μ + σ² ε"
 
 
 def sampling(scale: Scale) -> dict[str, Experiment]:
-    """Ten latents with the right sampling and with the printed one."""
+    """Return ten latents with the right sampling and with the printed one."""
     return {
         RIGHT: experiment("mnist", scale, 10),
         SQUARED: experiment("mnist", scale, 10, objective="printed_sampling"),
@@ -81,7 +81,7 @@ def sampling(scale: Scale) -> dict[str, Experiment]:
 
 
 def bounds(lab: Lab) -> Numbers:
-    """The right bound of either encoder, and its terms."""
+    """Measure the right bound of either encoder, and its terms."""
     return {
         (name, quantity): lab.estimate(name, term)
         for name in lab.runs
@@ -90,9 +90,11 @@ def bounds(lab: Lab) -> Numbers:
 
 
 def judge_bounds(result: Result) -> Verdict:
-    """Whether the printed sampling gives the bound of the right one, to within two standard errors."""
+    """Judge whether the printed sampling gives the bound of the right one, to within two standard errors."""
     right, squared = (result.row(name, BOUND) for name in (RIGHT, SQUARED))
     lost = right.value - squared.value
     error = ((right.standard_error or 0) ** 2 + (squared.standard_error or 0) ** 2) ** 0.5
-    words = f"trained with σ² the bound is {squared.value:.2f}, with σ {right.value:.2f}: {lost:.2f} ± {error:.2f} lost"
+    words = (
+        f"with σ² the bound is {squared.value:.2f}, with σ {right.value:.2f}: a loss of {lost:.2f} ± {error:.2f} nats"
+    )
     return Verdict(REPRODUCED if lost <= 2 * error else FAILED, f"{words}.")

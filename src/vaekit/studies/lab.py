@@ -27,7 +27,7 @@ from vaekit.studies.scale import Scale
 from vaekit.subject import Track
 
 DRAWS = 10
-"""posterior draws an image behind a test ELBO"""
+"""posterior draws per image behind a test ELBO"""
 BATCH, FEW = 250, 100
 
 
@@ -37,8 +37,8 @@ class Lab:
 
     Attributes:
         runs: by label of their experiments.
-        scale: says how many images are looked at.
-        device, data_root, track: as ``evaluate`` has them.
+        scale: says how many images are measured.
+        device, data_root, track: as in ``evaluate``.
     """
 
     runs: Mapping[str, Run]
@@ -48,7 +48,7 @@ class Lab:
     track: Track = iter
 
     def evaluation(self, label: str, metric: str) -> dict[str, Any]:
-        """Measure a run by one group of metrics on the test images, unless it was so measured before."""
+        """Measure a run by one group of metrics on the test images, unless that has been done before."""
         run = self.runs[label]
         images = min(self.scale.images, run.space.sizes["test"])
         for found in current(run):
@@ -94,7 +94,7 @@ class Lab:
         vae, data = run.vae(), _data(run.experiment.data, self.data_root)
         codes, labels = [], []
         for part in (data.fixed("train"), data.fixed("test")):
-            assert part.labels is not None  # else there is nothing to tell apart
+            assert part.labels is not None  # otherwise there is nothing to tell apart
             rows = torch.arange(min(self.scale.images, len(part)))
             codes.append(torch.cat([vae.encode(part.batch(each)) for each in rows.split(BATCH)]))
             labels.append(part.labels[rows])
@@ -103,23 +103,23 @@ class Lab:
         return torch.bincount(labels[1] * classes + voted, minlength=classes**2).reshape(classes, classes)
 
     def neighbors(self, label: str) -> Estimate:
-        """Share of test images of the class of their five nearest codes of training images."""
+        """Return the share of test images with the class of their five nearest codes of training images."""
         counts = self.votes(label)
         return share(float(counts.trace()), float(counts.sum()))
 
     def subject(self, label: str) -> Subject:
-        """What the figures of a run are drawn from."""
+        """Return what the figures of a run are drawn from."""
         run = self.runs[label]
         return Subject(run, run.vae(), _data(run.experiment.data, self.data_root).fixed("test"))
 
     def squared_error(self, label: str) -> Estimate:
-        """Squared error of reconstructed test images, summed over their elements."""
+        """Return the squared error of reconstructed test images, summed over their elements."""
         vae, x = self.runs[label].vae(), self.test_images(label)
         return mean_over_images((x - vae.reconstruct(x)).square().flatten(1).sum(1), 1)
 
     @torch.no_grad()
     def untrained(self, label: str, networks: int) -> list[dict[str, float]]:
-        """Measure networks like that of a run before training, by first weights of their own, on a few test images."""
+        """Measure untrained networks like that of a run, each with its own weights, on a few test images."""
         run, x = self.runs[label], self.subject(label).split.batch(torch.arange(FEW))
         found = []
         for seed in range(networks):
@@ -129,29 +129,29 @@ class Lab:
         return found
 
     def test_images(self, label: str) -> Tensor:
-        """The first test images of a run, as many as are looked at."""
+        """Return the first test images of a run, as many as are measured."""
         subject = self.subject(label)
         return subject.split.batch(subject.rows[: self.scale.images])
 
     def training_images(self, label: str) -> Tensor:
-        """The first training images of a run, as many as are looked at."""
+        """Return the first training images of a run, as many as are measured."""
         split = _data(self.runs[label].experiment.data, self.data_root).fixed("train")
         return split.batch(torch.arange(min(self.scale.images, len(split))))
 
     @torch.no_grad()
     def probabilities(self, label: str, images: Tensor) -> Tensor:
-        """What the classifier of a run's data makes of images, (images, classes)."""
+        """Return what the classifier of a run's data makes of images, (images, classes)."""
         return judge(self.classifier(label), images.split(BATCH)).probabilities.cpu()
 
     def classifier(self, label: str) -> Classifier:
-        """The classifier of a run's data."""
+        """Return the classifier of a run's data."""
         target = devices.choose(self.device)
         data = self.runs[label].data(self.data_root, stored=True).to(target)
         return classifier_for(data, device=target, track=self.track)
 
 
 def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:
-    """Name drawings after the label of their run; of several, those whose names begin as asked."""
+    """Name drawings after the label of their run, keeping those whose names begin as requested."""
     for drawing in drawings:
         if drawing.name.startswith(only):
             name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{drawing.name}-{label.replace('β', 'beta')}").strip("-")
@@ -159,24 +159,24 @@ def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...
 
 
 def held_out(row: Mapping[str, Any]) -> Mapping[str, float]:
-    """The terms of held-out images in a row of metrics."""
+    """Return the terms of held-out images in a row of metrics."""
     found: Mapping[str, float] = row.get("validation") or row["test"]
     return found
 
 
 def estimate(found: Mapping[str, Any]) -> Estimate:
-    """Read an estimate as results.json has it; an inception score has a deviation over splits for its error."""
+    """Read an estimate from results.json; the error of an inception score is its deviation over splits."""
     error = found.get("standard_error", found.get("standard_deviation"))
     return Estimate(found["value"], float("nan") if error is None else error, found.get("samples", 1))
 
 
 def exact(value: float) -> Estimate:
-    """A number that has no error of its own."""
+    """Return a number that has no error of its own."""
     return Estimate(value, float("nan"), 1)
 
 
 def share(count: float, of: float) -> Estimate:
-    """A share of so many, with its binomial standard error.
+    """Return a share of a number of things, with its binomial standard error.
 
     Example:
         >>> share(1, 4).value

@@ -32,25 +32,25 @@ SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=1), "full": FULL}
 CURVE_SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=10), "full": FULL}
 LATENTS = (2, 10, 20)
 PIXELS, WEIGHT = 784, 1e-3
-"""the notebook's loss is the mean over pixels plus 0.0005 times the mean over latents of twice the KL"""
+"""the notebook's loss: the mean over pixels plus 0.0005 times the mean over latents of twice the KL"""
 CURVE = {1: (0.2109, 0.1966), 10: (0.1794, 0.1801)}
-"""the notebook's loss of training and validation images, by epoch"""
+"""the notebook's loss on training and validation images, by epoch"""
 TOLERANCES = {1: 0.02, 10: 0.002}
 
 
 def hidden_beta(d: int) -> float:
-    """The β that the notebook's loss has with d latents."""
+    """Return the β of the notebook's loss with d latents."""
     return PIXELS * WEIGHT / d
 
 
 def experiment(scale: Scale, d: int, objective: Mapping[str, Any]) -> Experiment:
-    """The report's network with d latents."""
+    """Return the report's network with d latents."""
     changes = {**PRESETS["ncsu"], "model.latent_dim": d, "epochs": scale.epochs, "objective": dict(objective)}
     return Experiment(data=scale.source("mnist")).replace_all(changes)
 
 
 def faithful(d: int) -> dict[str, Any]:
-    """The loss of the notebook's code, z = μ + σ² ε and all."""
+    """Return the loss of the notebook's code, including z = μ + σ² ε."""
     return {"kind": "printed_sampling", "beta": hidden_beta(d)}
 
 
@@ -58,7 +58,7 @@ NOTEBOOK, PLAIN = "d = 2, as in the notebook", "d = 2, β = 1"
 
 
 def planes(scale: Scale) -> dict[str, Experiment]:
-    """Two latents with the notebook's loss and with the report's."""
+    """Return two latents with the notebook's loss and with the report's."""
     return {NOTEBOOK: experiment(scale, 2, faithful(2)), PLAIN: experiment(scale, 2, {"kind": "elbo"})}
 
 
@@ -66,7 +66,7 @@ NEIGHBORS, AGGREGATE = "class by the 5 nearest codes", "KL of all codes to the p
 
 
 def organized(lab: Lab) -> Numbers:
-    """How well the codes tell classes apart, and how far they are from the prior that the grid is laid over."""
+    """Measure how well the codes tell classes apart, and how far they are from the prior that the grid covers."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         found[name, NEIGHBORS] = lab.neighbors(name)
@@ -75,32 +75,32 @@ def organized(lab: Lab) -> Numbers:
 
 
 def judge_organized(result: Result) -> Verdict:
-    """Clusters: more than half of the test images lie among codes of their own class."""
+    """Judge whether there are clusters: more than half of the test images among codes of their own class."""
     shares = {name: result.value(name, NEIGHBORS) for name in (NOTEBOOK, PLAIN)}
-    words = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in shares.items())
+    words = ", ".join(f"{100 * share:.1f}% ({name})" for name, share in shares.items())
     word = REPRODUCED if min(shares.values()) > 0.5 else FAILED
-    return Verdict(word, f"test images of the class of their 5 nearest codes: {words}; a tenth would be chance.")
+    return Verdict(word, f"test images with the class of their 5 nearest codes: {words}; chance would be a tenth.")
 
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
-    """Codes and manifold with either loss."""
+    """Draw codes and manifold with either loss."""
     for name in lab.runs:
         subject = lab.subject(name)
         yield from labelled(name, [*latents(subject), manifold(subject)])
 
 
 def notebook(scale: Scale) -> dict[str, Experiment]:
-    """Two latents with the notebook's loss."""
+    """Return two latents with the notebook's loss."""
     return {NOTEBOOK: experiment(scale, 2, faithful(2))}
 
 
 def quantity(epoch: int, images: str) -> str:
-    """What a loss is called."""
-    return f"loss a pixel in epoch {epoch}, {images}"
+    """Name a loss."""
+    return f"loss per pixel in epoch {epoch}, {images}"
 
 
 def losses(lab: Lab) -> Numbers:
-    """The notebook's loss, an average over pixels, in its first, tenth and last epoch."""
+    """Measure the notebook's loss, an average over pixels, in the first, tenth and last epoch."""
     run = lab.runs[NOTEBOOK]
     pixels = prod(run.space.event_shape)
     found: dict[Key, Estimate] = {}
@@ -121,10 +121,10 @@ def published_losses(scale: Scale) -> Mapping[Key, float]:
 
 
 def judge_losses(result: Result) -> Verdict:
-    """No loss may lie above the notebook's by more than the tolerance of its epoch."""
+    """Judge whether any loss exceeds the notebook's by more than the tolerance of its epoch."""
     known = published_losses(result.size)
     if not known:
-        return Verdict(UNTESTABLE, "the notebook's losses are of MNIST.")
+        return Verdict(UNTESTABLE, "the notebook's losses are for MNIST.")
     above = {key: result.value(*key) - loss for key, loss in known.items()}
     words = "; ".join(f"{name} {result.value(label, name):.4f}, printed {known[label, name]}" for label, name in known)
     fine = all(above[NOTEBOOK, name] <= TOLERANCES[e] for e in CURVE for _, name in known if f"epoch {e}," in name)
@@ -134,7 +134,7 @@ def judge_losses(result: Result) -> Verdict:
 
 
 def draw_losses(lab: Lab) -> Iterator[Drawing]:
-    """The notebook's loss over the epochs."""
+    """Draw the notebook's loss over the epochs."""
     run = lab.runs[NOTEBOOK]
     rows, pixels = run.metrics()[1:], prod(run.space.event_shape)
     epochs = np.array([row["epoch"] for row in rows])
@@ -144,21 +144,21 @@ def draw_losses(lab: Lab) -> Iterator[Drawing]:
     }
     panels, note = {"Training and held-out images": series}, named(run.space)
     figure = plots.curves(epochs, panels, title="The notebook's loss", note=note, ylabel="loss per pixel")
-    yield Drawing("losses", figure, "Training and held-out loss as the notebook has it, a mean over pixels.")
+    yield Drawing("losses", figure, "Training and held-out loss as in the notebook, a mean over pixels.")
 
 
 def one(d: int) -> str:
-    """Label of d latents at β = 1."""
+    """Return the label of d latents at β = 1."""
     return f"d = {d}, β = 1"
 
 
 def weighted(d: int) -> str:
-    """Label of d latents at the notebook's β."""
+    """Return the label of d latents at the notebook's β."""
     return f"d = {d}, β = {hidden_beta(d):.3g}"
 
 
 def grid(scale: Scale) -> dict[str, Experiment]:
-    """Each number of latents at β = 1 and at the notebook's."""
+    """Return each number of latents at β = 1 and at the notebook's."""
     return {
         label(d): experiment(scale, d, {"kind": "elbo", "beta": beta})
         for d in LATENTS
@@ -170,7 +170,7 @@ DISTANCE, SCORE = "Fréchet distance of samples", "inception score of samples"
 
 
 def scores(lab: Lab) -> Numbers:
-    """What a classifier makes of samples, and the KL."""
+    """Measure what a classifier makes of samples, and the KL."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
         found[name, DISTANCE] = lab.quality(name, "samples", "frechet_distance")
@@ -181,7 +181,7 @@ def scores(lab: Lab) -> Numbers:
 
 
 def judge_scores(result: Result) -> Verdict:
-    """Whether samples gain by latents at the notebook's β, and at β = 1 too."""
+    """Judge whether more latents improve samples at the notebook's β, and at β = 1 too."""
     at = {
         label: [result.value(label(d), DISTANCE) for d in LATENTS]
         for label in (one, weighted)  # from 2 to 10 to 20 latents
@@ -193,18 +193,20 @@ def judge_scores(result: Result) -> Verdict:
     ]
     words = f"{'; '.join(lines)}, for {', '.join(map(str, LATENTS))} latents"
     if all(low > full for low, full in zip(at[weighted], at[one], strict=True)):
-        words += "; at each of them the notebook's β makes samples worse"
+        words += "; for each of them the notebook's β makes samples worse"
     if all(gains.values()):
         return Verdict(REPRODUCED, f"samples at 10 and 20 latents are better than at 2 with either β: {words}.")
     if gains[one]:
-        return Verdict(CORRECTED, f"samples gain by latents at β = 1, not at the notebook's β: {words}.")
+        return Verdict(CORRECTED, f"more latents improve samples at β = 1, not at the notebook's β: {words}.")
     if gains[weighted]:
-        return Verdict(CORRECTED, f"samples gain at the notebook's β only, which falls with d: {words}.")
+        return Verdict(
+            CORRECTED, f"more latents improve samples only at the notebook's β, which falls with d: {words}."
+        )
     return Verdict(FAILED, f"samples at 10 and 20 latents are not both better than at 2: {words}.")
 
 
 def draw_samples(lab: Lab) -> Iterator[Drawing]:
-    """Samples of each."""
+    """Draw samples of each."""
     for name in lab.runs:
         yield from labelled(name, [samples(lab.subject(name))])
 
@@ -213,7 +215,7 @@ STUDY = Study(
     name="ncsu2018",
     title="A convolutional VAE on MNIST (ECE 542 report, NCSU, 2018)",
     citation="After Deep learning with Python (Chollet, 2017), notebook 8.4: 550,629 weights at two latents, RMSprop "
-    "at 0.001, batches of 16, 50 epochs, grey levels, 60,000 training and 10,000 validation images. Figures 1–3 are "
+    "at 0.001, batches of 16, 50 epochs, gray levels, 60,000 training and 10,000 validation images. Figures 1–3 are "
     "diagrams of the network.",
     artefacts=(
         Artefact(
@@ -226,7 +228,7 @@ STUDY = Study(
             verdict=judge_organized,
             headline=(NOTEBOOK, NEIGHBORS),
             figures=draw_planes,
-            tolerance="half of the codes, where a tenth is chance; the report gives no number",
+            tolerance="half of the codes, where chance is a tenth; the report does not give a number",
         ),
         Artefact(
             name="N2",
@@ -241,8 +243,8 @@ STUDY = Study(
             published=published_losses,
             at_any_length=True,
             source="the notebook, which prints ten epochs; the report's own curve has no numbers",
-            tolerance="the mean over seeds is not above by more than 0.02 in the first epoch, which depends on the "
-            "first weights, and 0.002 in the tenth, 1 % of the loss and about what one seed differs by from another",
+            tolerance="the mean over seeds exceeds it by at most 0.02 in the first epoch, which depends on the initial "
+            "weights, and by at most 0.002 in the tenth, 1% of the loss and about the difference between two seeds",
         ),
         Artefact(
             name="N3",
@@ -258,14 +260,14 @@ STUDY = Study(
         ),
     ),
     errors={
-        "the notebook's code samples z = μ + σ² ε, the report prints μ + σ ε": "N1 and N2 train with the code's.",
-        "the code averages over pixels and over latents, the report prints sums": "the averages hide a β of 0.392, "
+        "the notebook's code samples z = μ + σ² ε, but the report prints μ + σ ε": "N1 and N2 train with the code's.",
+        "the code averages over pixels and over latents, but the report prints sums": "the averages hide a β of 0.392, "
         "0.0784 and 0.0392 at 2, 10 and 20 latents, so that figures 7–9 change two things at once; N3 separates them.",
         "'the VAE is fitted to a two-dimensional Gaussian'": "it has a two-dimensional latent space.",
         "'figures 2C and 2E of the original paper [2]'": "[2] is on adversarial auto-encoders; the grid is figure 4 of "
         "*Auto-encoding variational Bayes*.",
-        "numbers of equations are off by one, and λ = (μ, σ)²": "no number changes.",
+        "equation numbers are off by one, and λ = (μ, σ)²": "no result changes.",
         "a dense layer of 32 units is not mentioned": "it is in the notebook, and here.",
-        "the learning rate is not stated": "0.001, the default of Keras.",
+        "the learning rate is not stated": "here it is 0.001, the default of Keras.",
     },
 )

@@ -1,4 +1,4 @@
-"""The pages of the documentation that put each report's claims beside what was measured, from stored results only."""
+"""The documentation pages that compare each report's claims with what was measured, from stored results only."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,23 +14,23 @@ from vaekit.studies.study import NOT_RUN, RESULT, Artefact, Key, Result, Row, St
 
 HEAD = """# Reproductions
 
-Five published reports on variational auto-encoders, and what each of their tables, figures and claims comes to when it
-is done again. These pages are written by `vaekit reproduce --report` from the results in `{results}/`; no number in
+Five published reports on variational auto-encoders, and what becomes of each of their tables, figures and claims when
+it is reproduced. These pages are written by `vaekit reproduce --report` from the results in `{results}/`; no number in
 them is typed by hand.
 
-`vaekit reproduce` lists all artefacts; `vaekit reproduce wei --scale laptop` runs those of a report and stores what is
-found. The scale *laptop* is meant for two CPU cores and often trains for a shorter time than the report, which is said
-beside each result; *full* trains for as long. Measured numbers are means over the seeds, ± their standard deviation
-where there is more than one seed, else ± the standard error over test images. Minutes add up those of all trainings,
-which artefacts may share, and of the measuring; trainings that run at once (`--jobs`) each take longer than alone.
+`vaekit reproduce` lists all artifacts; `vaekit reproduce wei --scale laptop` runs those of one report and stores the
+results. The scale *laptop* is meant for two CPU cores and often trains for less time than the report did, which is
+stated with each result; *full* trains for as long. Measured numbers are means over seeds, ± their standard deviation if
+there is more than one seed, otherwise ± the standard error over test images. Minutes are the total of all trainings,
+which artifacts may share, and of measuring; trainings that run at once (`--jobs`) each take longer than alone.
 
-| artefact | claim | published | measured | scale | verdict |
+| artifact | claim | published | measured | scale | verdict |
 |---|---|---|---|---|---|
 """
 VERDICTS = """
-*Reproduced*: the claim holds within the tolerance that the artefact's section states. *Reproduced with a correction*:
-it holds once an error of the report, which is named, is put right. *Not reproduced*: our numbers say otherwise. *Cannot
-be tested*: why is said.
+*Reproduced*: the claim holds within the tolerance stated in the artifact's section. *Reproduced with a correction*: it
+holds once a named error in the report is corrected. *Not reproduced*: our numbers say otherwise. *Cannot be tested*:
+the section says why.
 """
 
 
@@ -58,7 +58,7 @@ def write_pages(results: Path) -> list[Path]:
 
 
 def stored(study: Study, results: Path) -> dict[str, Result]:
-    """Read the results of a study, by artefact: of several scales the largest, and none of smoke."""
+    """Read the results of a study by artifact: of several scales the largest, and never smoke."""
     found = {}
     for artefact in study.artefacts:
         for scale in SCALES[1:]:
@@ -77,11 +77,11 @@ def read(path: Path) -> Result:
     try:
         return RESULT.validate_json(path.read_bytes())
     except (ValidationError, OSError):
-        raise InputError(f"{path} is no result of a study: remove it and run the artefact again") from None
+        raise InputError(f"{path} is not the result of a study: remove it and run the artifact again") from None
 
 
 def states(results: Path) -> list[dict[str, str]]:
-    """Say of each artefact of each study what is known of it."""
+    """Yield what is known about each artifact of each study."""
     rows = []
     for study in STUDIES:
         found = stored(study, results)
@@ -93,7 +93,7 @@ def states(results: Path) -> list[dict[str, str]]:
 
 
 def verdicts(found: Iterable[Result]) -> list[dict[str, Any]]:
-    """Put each result under its claim and verdict, as plain values."""
+    """Return each result with its claim and verdict, as plain values."""
     rows = []
     for result in found:
         study = next(study for study in STUDIES if study.name == result.study)
@@ -104,7 +104,7 @@ def verdicts(found: Iterable[Result]) -> list[dict[str, Any]]:
 
 
 def _lines(study: Study, found: Mapping[str, Result]) -> Iterator[str]:
-    """A line of the table for each artefact."""
+    """Write a line of the table for each artifact."""
     for artefact in study.artefacts:
         link = f"[{study.name} {artefact.name}]({study.name}.md#{artefact.name.lower()})"
         if artefact.name not in found:
@@ -128,7 +128,7 @@ def _measured(row: Row) -> str:
 
 
 def _page(study: Study, found: Mapping[str, Result], folder: str) -> Iterator[str]:
-    """The page of a report."""
+    """Write the page of a report."""
     yield f"# {study.title}\n\n{study.citation}\n"
     for artefact in study.artefacts:
         yield f'\n<a id="{artefact.name.lower()}"></a>\n## {artefact.name}: {artefact.claim}\n\n'
@@ -145,7 +145,7 @@ def _page(study: Study, found: Mapping[str, Result], folder: str) -> Iterator[st
 
 
 def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
-    """What was found of an artefact."""
+    """Write what was found for an artifact."""
     verdict: Verdict = artefact.judged(result)
     yield f"**{verdict.word.capitalize()}**: {verdict.sentence}\n\n"
     yield from _table(result.rows, artefact.published(result.size))
@@ -162,7 +162,7 @@ def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
 
 
 def _table(rows: Iterable[Row], published: Mapping[Key, float]) -> Iterator[str]:
-    """Measured numbers beside the published ones, as long as there are some."""
+    """Write measured numbers next to the published ones, if there are any."""
     columns = ["of", "quantity", "measured", "± over seeds", "± over images"]
     columns += ["published", "difference"] if published else []
     yield _line(*columns) + "|---" * len(columns) + "|\n"

@@ -1,4 +1,4 @@
-"""Planning a study: which trainings there are, which of them are finished, and what the others will take."""
+"""Planning a study: which trainings there are, which are finished, and what the others will take."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from vaekit.studies.study import Artefact, Study
 
 OUT = Path("runs/reproduced")
 OPERATIONS_A_SECOND = 1e11
-"""multiplications and additions at which expected times are stated: two CPU cores"""
+"""multiplications and additions per second that expected times are based on: two CPU cores"""
 PASSES = 3
 """a step costs as much as three forward passes"""
 
@@ -32,7 +32,7 @@ class Planned(NamedTuple):
     """A training of a study.
 
     Attributes:
-        artefact, label: what first asks for it.
+        artefact, label: the first artifact and experiment that need it.
         experiment: what is trained.
         path: its folder, named after its digest.
     """
@@ -44,7 +44,7 @@ class Planned(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether all its steps are taken and saved."""
+        """Whether all its steps have been taken and saved."""
         if not (self.path / STATE).is_file():
             return False
         run = Run(self.path)
@@ -54,7 +54,7 @@ class Planned(NamedTuple):
 
 
 def samples(experiment: Experiment, space: Space) -> float:
-    """Training images that an experiment sees, less what rounding may take."""
+    """Return the training images that an experiment sees, minus what rounding may take."""
     return (experiment.training_samples or experiment.epochs * space.sizes["train"]) - 1e-3
 
 
@@ -62,7 +62,7 @@ def find_study(name: str) -> Study:
     """Return a study by its name.
 
     Raises:
-        InputError: if there is none of that name.
+        InputError: if there is no study of that name.
     """
     for study in STUDIES:
         if study.name == name:
@@ -71,7 +71,7 @@ def find_study(name: str) -> Study:
 
 
 def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artefact]:
-    """Return the artefacts of a study, or those that are named.
+    """Return the artifacts of a study, or those that are named.
 
     Raises:
         InputError: if a name or the scale is unknown.
@@ -81,12 +81,12 @@ def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artefact]:
     artefacts = {artefact.name: artefact for artefact in study.artefacts}
     for name in only:
         if name not in artefacts:
-            raise InputError(f"artefact {name!r} of {study.name} is unknown; {nearest(name, artefacts)}")
+            raise InputError(f"artifact {name!r} of {study.name} is unknown; {nearest(name, artefacts)}")
     return [artefacts[name] for name in only] or list(study.artefacts)
 
 
 def plan(artefact: Artefact, scale: Scale, out: Path) -> list[Planned]:
-    """List the trainings of an artefact: each of its experiments, with each seed."""
+    """List the trainings of an artifact: each of its experiments, with each seed."""
     return [
         Planned(artefact.name, label, seeded, out / seeded.digest[:16])
         for seed in range(scale.seeds)
@@ -96,7 +96,7 @@ def plan(artefact: Artefact, scale: Scale, out: Path) -> list[Planned]:
 
 
 def sizes(study: str, only: Sequence[str], scale: str, seeds: int | None) -> Iterator[tuple[Artefact, Scale]]:
-    """Go through the artefacts of a study, each with how much of it is run."""
+    """Go through the artifacts of a study, each with how much of it is run."""
     for artefact in chosen(find_study(study), only, scale):
         size = artefact.scales[scale]
         yield artefact, size if seeds is None else dataclasses.replace(size, seeds=seeds)
@@ -111,7 +111,7 @@ def dry_run(
     out: Path | str = OUT,
     data_root: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Say what each training of a study would take, those that several artefacts share but once.
+    """Say what each training of a study would take; those that several artifacts share count once.
 
     Args: those of ``reproduce``.
     """
@@ -122,7 +122,7 @@ def dry_run(
 
 
 def expected(planned: Planned, data_root: Path | None = None) -> dict[str, Any]:
-    """Say what a training will take: its weights, images and seconds, at so many operations a second."""
+    """Say what a training will take: weights, images, and seconds at a given number of operations per second."""
     experiment = planned.experiment
     space = _space(experiment.data, data_root)
     weights, operations = cost(experiment.model, space.event_shape)
@@ -146,7 +146,7 @@ def _space(source: Source, data_root: Path | None) -> Space:
 
 @lru_cache
 def cost(model: Model, event_shape: tuple[int, ...]) -> tuple[int, int]:
-    """Count the weights of a model, and the operations of its forward pass for one image.
+    """Count the weights of a model and the operations of its forward pass for one image.
 
     Example:
         >>> cost(Model(latent_dim=2), (1, 8, 8))

@@ -1,4 +1,4 @@
-"""Running a study: its experiments are trained once each, measured, and what is found is stored."""
+"""Running a study: its experiments are trained once each and measured, and the results are stored."""
 
 import json
 import logging
@@ -51,27 +51,27 @@ def reproduce(
     follow: Follow = iter,
     track: Track = iter,
 ) -> list[Result]:
-    """Train and measure the artefacts of a study, and store what is found.
+    """Train and measure the artifacts of a study, and store the results.
 
-    Trainings lie in ``out``, each in a folder named after its digest: what is finished is not trained again, and what
-    was interrupted goes on.
+    Trainings are kept in ``out``, each in a folder named after its digest: finished ones are not trained again, and
+    interrupted ones are resumed.
 
     Args:
         study: its name.
-        only: names of artefacts; all if left out.
+        only: names of artifacts; all if left out.
         scale: smoke, laptop or full.
-        seeds: trainings of each experiment; as the scale has it if left out.
-        jobs: trainings at a time, each in a process of its own with its part of the threads.
+        seeds: trainings per experiment; the scale decides if left out.
+        jobs: trainings at a time, each in its own process with its share of the threads.
         out: folder of the trainings.
-        results: folder of the results; that of the documentation in a checkout, else ``out``/results.
+        results: folder of the results; in a checkout that of the documentation, otherwise ``out``/results.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
-        follow: wraps the reports of each training, to show them, if it is one at a time.
+        follow: wraps the reports of each training, to show them, if trainings run one at a time.
         track: wraps the batches of the measurements, to show progress.
 
     Raises:
         InputError: if a name is unknown, or a count is not positive.
-        RunError: as ``train`` does.
+        RunError: as in ``train``.
     """
     for name, count in (("jobs", jobs), ("seeds", seeds)):
         if count is not None and count < 1:
@@ -95,7 +95,7 @@ def reproduce(
 def investigate(
     study: str, artefact: Artefact, scale: str, planned: Sequence[Planned], labs: Sequence[Lab], folder: Path, out: Path
 ) -> Result:
-    """Measure what was trained, a lab a seed, and draw the figures of the first."""
+    """Measure what was trained, with one lab per seed, and draw the figures of the first."""
     began = time.perf_counter()
     rows = aggregated([artefact.measure(lab) for lab in labs])
     figures = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
@@ -119,14 +119,14 @@ def investigate(
 
 
 def results_folder(results: Path | None, out: Path, scale: str = "") -> Path:
-    """Return the folder of results: the one named, or in a checkout that of the documentation, but not for smoke."""
+    """Return the folder of results: the one named, or in a checkout that of the documentation, except for smoke."""
     if results is not None:
         return Path(results)
     return DOCUMENTED if DOCUMENTED.is_dir() and scale != "smoke" else out / "results"
 
 
 def train_all(planned: Sequence[Planned], jobs: int, device: str, data_root: Path | None, follow: Follow) -> None:
-    """Train what is not finished, one after the other or several at a time."""
+    """Train what is not finished, one after another or several at a time."""
     waiting = {p.path: p for p in planned if not p.finished}
     log.info("%s: %d trainings, %d of them finished", planned[0].artefact, len(planned), len(planned) - len(waiting))
     if jobs == 1:
@@ -171,7 +171,7 @@ def aggregated(measured: Sequence[Mapping[Key, Estimate]]) -> list[Row]:
 
 
 def drawn(artefact: Artefact, lab: Lab, folder: Path, stem: str, out: Path) -> dict[str, str]:
-    """Draw the figures of an artefact beside its result, as .png, and return their captions by name."""
+    """Draw the figures of an artifact next to its result, as .png, and return their captions by name."""
     captions = {}
     for drawing in artefact.figures(lab):
         picture = save(drawing.figure, out / "figures", f"{stem}-{drawing.name}").with_suffix(".png")

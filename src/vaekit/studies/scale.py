@@ -1,4 +1,4 @@
-"""How much of an artefact is run."""
+"""How much of an artifact is run."""
 
 from vaekit.data import Source
 from vaekit.specs import spec
@@ -8,21 +8,21 @@ SCALES = ("smoke", "laptop", "full")
 
 @spec
 class Scale:
-    """How long an artefact's experiments are, and how closely they are measured."""
+    """How long an artifact's experiments are, and how precisely they are measured."""
 
     epochs: float
-    """of an experiment of the usual length"""
+    """length of an experiment, unless it is one of the longer ones"""
     longer: float = 5
-    """how many times as long an artefact's longer experiments are"""
+    """how many times as long the artifact's longer experiments are"""
     images: int = 10_000
-    """test images that are measured, at most"""
+    """most test images that are measured"""
     seeds: int = 1
-    """trainings of each experiment"""
+    """trainings per experiment"""
     digits: bool = False
-    """scikit-learn's digits in place of the report's images"""
+    """whether scikit-learn's digits replace the report's images"""
 
     def source(self, name: str) -> Source:
-        """The data: grey levels of the named set, or digits."""
+        """Return the data: gray levels of the named set, or digits."""
         return Source(name="digits" if self.digits else name)
 
 

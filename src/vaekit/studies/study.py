@@ -1,4 +1,4 @@
-"""What a study is: a published report as a table of artefacts, each with experiments, measures and a verdict."""
+"""What a study is: a published report as a table of artifacts, each with experiments, measures and a verdict."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from vaekit.studies.scale import Scale
 Key = tuple[str, str]
 """which experiment, by its label, and which quantity of it"""
 Numbers = Mapping[Key, Estimate]
-"""what is measured of the runs of one seed"""
+"""what is measured on the runs of one seed"""
 
 REPRODUCED = "reproduced"
 CORRECTED = "reproduced with a correction"
@@ -26,7 +26,7 @@ NOT_RUN = "not run yet"
 
 
 class Verdict(NamedTuple):
-    """One of the words above, and a sentence with the numbers that it rests on."""
+    """One of the words above, and a sentence with the numbers that it is based on."""
 
     word: str
     sentence: str
@@ -37,10 +37,10 @@ class Row:
     """A measured number.
 
     Attributes:
-        label, quantity: what it is of, and what it is.
+        label, quantity: which experiment it belongs to, and what it is.
         value: mean over the seeds.
         standard_error: of the evaluation of one seed, from the images; None if it has none.
-        deviation: standard deviation over the seeds; None of a single one.
+        deviation: standard deviation over the seeds; None for a single one.
     """
 
     label: str
@@ -52,26 +52,26 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a run of an artefact found, as it is stored."""
+    """What a run of an artifact found, as it is stored."""
 
     study: str
     artefact: str
     scale: str
-    """its name: smoke, laptop or full"""
+    """smoke, laptop or full"""
     size: Scale
     """how much was run"""
     rows: list[Row]
     figures: dict[str, str]
-    """caption by name of the file"""
+    """captions by name of the file"""
     data: list[str]
-    """sets, splits and binarisations"""
+    """sets, splits and binarizations"""
     epochs: dict[str, float]
     """by label"""
     digests: list[str]
-    """of all experiments"""
+    """those of all experiments"""
     command: str
     training_seconds: float
-    """of all experiments, whenever they were trained"""
+    """those of all experiments, whenever they were trained"""
     measuring_seconds: float
     machine: str
     versions: dict[str, str]
@@ -80,12 +80,12 @@ class Result:
         """Return a measured number.
 
         Raises:
-            InputError: if the result is of other code, that measured other things.
+            InputError: if the result is from other code, which measured other things.
         """
         for row in self.rows:
             if (row.label, row.quantity) == (label, quantity):
                 return row
-        raise InputError(f"the result of {self.artefact} has no {quantity!r} of {label!r}: run the artefact again")
+        raise InputError(f"the result of {self.artefact} has no {quantity!r} of {label!r}: run the artifact again")
 
     def value(self, label: str, quantity: str) -> float:
         """Return its value."""
@@ -96,12 +96,12 @@ RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
 
 def no_numbers(_: Scale) -> Mapping[Key, float]:
-    """No published numbers."""
+    """Return no published numbers."""
     return {}
 
 
 def no_figures(_: Lab) -> Iterable[Drawing]:
-    """No figures."""
+    """Draw no figures."""
     return ()
 
 
@@ -112,18 +112,18 @@ class Artefact:
     Attributes:
         name: A1.
         place: where it is in the report.
-        claim: what the report says, in a line.
+        claim: what the report says, in one line.
         scales: smoke, laptop and full.
-        experiments: what is trained at a scale, by label; each is trained with as many seeds as the scale says.
+        experiments: what is trained at a scale, by label; each with as many seeds as the scale says.
         measure: numbers of the runs of one seed.
-        verdict: from the numbers of all seeds.
-        headline: the number that stands for the artefact in the table of all.
-        figures: those that correspond to the report's, of the first seed.
+        verdict: drawn from the numbers of all seeds.
+        headline: the number that represents the artifact in the table of all.
+        figures: those that correspond to the report's, from the first seed.
         published: the report's numbers at a scale.
-        source: where those are from.
-        tolerance: how near a number has to come, and why so near.
-        at_any_length: whether numbers are compared with those of an equally short training; else a claim that fails
-            after a shorter one is not refuted.
+        source: where those come from.
+        tolerance: how close a number has to be, and why.
+        at_any_length: whether numbers are compared with those of an equally short training; otherwise, a claim that
+            fails after a shorter one is not refuted.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Artefact:
     at_any_length: bool = False
 
     def judged(self, result: Result) -> Verdict:
-        """The verdict on a result, which does not refute a claim by a training that is shorter than the report's."""
+        """Return the verdict on a result; a training shorter than the report's does not refute a claim."""
         verdict, epochs = self.verdict(result), self.scales["full"].epochs
         if verdict.word != FAILED or self.at_any_length or result.size.epochs >= epochs:
             return verdict
@@ -151,13 +151,13 @@ class Artefact:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A report and its artefacts.
+    """A report and its artifacts.
 
     Attributes:
         name: aragam2024.
-        title, citation: of the report, and what code it descends from.
-        artefacts: by rising name.
-        errors: what is wrong or left open in the report, and what it does to the numbers.
+        title, citation: of the report, and which code it descends from.
+        artefacts: in order of their names.
+        errors: what is wrong or left open in the report, and how it affects the numbers.
     """
 
     name: str
@@ -168,7 +168,7 @@ class Study:
 
 
 def number(value: float) -> str:
-    """Write a number to four digits, whole numbers of thousands as they are.
+    """Write a number to four digits, and from a thousand on as a whole number.
 
     Example:
         >>> number(-0.00048312), number(176.2268), number(12345.6)

@@ -1,4 +1,4 @@
-"""The learning note of Wei: a VAE of dense layers with two latents on MNIST."""
+"""The learning note of Wei: a VAE with dense layers and two latents on MNIST."""
 
 from collections.abc import Iterator, Mapping
 
@@ -18,17 +18,17 @@ LOSS, TRAINING_LOSS, NEIGHBORS = "−ELBO", "−ELBO, training images, last epoc
 
 
 def becomes(k: int) -> str:
-    """What the share of fives that become another digit is called."""
+    """Name the share of fives that become another digit."""
     return f"5 taken for {k}"
 
 
 def experiments(scale: Scale) -> dict[str, Experiment]:
-    """The note's only network."""
+    """Return the note's only network."""
     return {LABEL: Experiment(data=scale.source("mnist")).replace_all({**PRESETS["wei"], "epochs": scale.epochs})}
 
 
 def measure(lab: Lab) -> Numbers:
-    """The loss, and what reconstructed fives are taken for."""
+    """Measure the loss, and what reconstructed fives are taken for."""
     elbo, counts = lab.estimate(LABEL, "elbo"), lab.confusion(LABEL)
     found: dict[str, Estimate] = {
         LOSS: elbo._replace(value=-elbo.value),
@@ -43,21 +43,21 @@ def measure(lab: Lab) -> Numbers:
 
 
 def judge(result: Result) -> Verdict:
-    """Whether fives are taken for 3 and 8 more than for any other digit."""
+    """Judge whether fives are taken for 3 and 8 more often than for any other digit."""
     mistaken = {k: result.value(LABEL, becomes(k)) for k in range(10) if k != FIVE}
     most = sorted(mistaken, key=lambda k: -mistaken[k])
-    words = ", ".join(f"{k} {100 * mistaken[k]:.1f} %" for k in most[:4])
+    words = ", ".join(f"{k} ({100 * mistaken[k]:.1f}%)" for k in most[:4])
     word = REPRODUCED if set(most[:2]) == set(LOOKALIKES) else FAILED
-    return Verdict(word, f"reconstructed fives are taken for {words}; no other number is printed.")
+    return Verdict(word, f"reconstructed fives are taken for {words}; the note prints no other numbers.")
 
 
 def published(scale: Scale) -> Mapping[Key, float]:
-    """Numbers of another network of the same kind, after as many epochs."""
+    """Return numbers of another network of the same kind, after the same number of epochs."""
     return {(LABEL, TRAINING_LOSS): 152.20} if scale.epochs == EPOCHS and not scale.digits else {}
 
 
 def draw(lab: Lab) -> Iterator[Drawing]:
-    """The note's three figures, and what it does not show: the loss, the manifold and the confusion matrix."""
+    """Draw the note's three figures, and what it does not show: the loss, the manifold and the confusion matrix."""
     subject, run = lab.subject(LABEL), lab.runs[LABEL]
     yield from latents(subject)
     yield from pictures(subject)
@@ -70,8 +70,8 @@ STUDY = Study(
     name="wei",
     title="A learning note on variational auto-encoders (Wei)",
     citation="After a well-known blog post and example code for Keras 1: 512 ReLU units on either side, two latents, "
-    "Adam, batches of 50, 10 epochs, cross-entropy summed over 784 pixels plus KL, grey levels. Here: 60,000 training "
-    "images, where the note's loader is not shown.",
+    "Adam, batches of 50, 10 epochs, cross-entropy summed over 784 pixels plus KL, gray levels. Here there are 60,000 "
+    "training images, because the note's loader is not shown.",
     artefacts=(
         Artefact(
             name="W1",
@@ -84,9 +84,9 @@ STUDY = Study(
             headline=(LABEL, LOSS),
             figures=draw,
             published=published,
-            source="none by the note; 152.20 is what the VAE example of keras.io, a convolutional network with two "
+            source="none in the note; 152.20 is what the VAE example of keras.io, a convolutional network with two "
             "latents trained on all 70,000 images, prints for its tenth epoch",
-            tolerance="3 and 8 have to be the two digits for which reconstructed fives are taken most",
+            tolerance="3 and 8 have to be the two digits that reconstructed fives are most often taken for",
         ),
     ),
     errors={
@@ -94,11 +94,12 @@ STUDY = Study(
         "the first formula of the KL takes Σ for a log-variance, its proof for a variance": "nothing changes: "
         "the code has the right KL.",
         "a comment calls the loss KL(Q ‖ P(z | X))": "it is KL(Q ‖ P(z)), as here.",
-        "`K.binary_crossentropy(y_pred, y_true)`": "the order of arguments of Keras 1; with that of Keras 2 the loss "
-        "would be another one.",
-        "the noise has the fixed shape (m, n_z)": "the model runs at a batch of 50 only; no number changes.",
-        "'infer P(z) using P(z | X)', 'optimise ELBO + KL'": "words: the ELBO has the KL in it already.",
-        "`X_train` is not defined": "the loader that the note imports elsewhere leaves 5,000 images out; all 60,000 "
-        "are taken here.",
+        "`K.binary_crossentropy(y_pred, y_true)`": "this is the order of arguments in Keras 1; with that of Keras 2, "
+        "the loss would be a different one.",
+        "the noise has the fixed shape (m, n_z)": "the model only runs with batches of 50; no number changes.",
+        "'infer P(z) using P(z | X)', 'optimise ELBO + KL'": "only the words are wrong: the ELBO already contains the "
+        "KL.",
+        "`X_train` is not defined": "the loader that the note imports elsewhere leaves out 5,000 images; here all "
+        "60,000 are used.",
     },
 )
