@@ -1,6 +1,7 @@
 """The classifier: what it must reach, that it is kept and found again, what it is unsure of, what it refuses."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,14 @@ def test_smooth_images_are_recognised_as_what_a_model_decodes_is_smooth(recogniz
     train = digits.train.batch(torch.arange(len(digits.train)))
     means = torch.stack([train[digits.train.labels == k].mean(0) for k in range(10)])
     assert recognizer.probabilities(means).argmax(1).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_is_trained_even_where_gradients_are_switched_off(digits, quick, mode):
+    with mode():
+        inside = classifier_for(digits).digest
+    shutil.rmtree(quick)
+    assert classifier_for(digits).digest == inside
 
 
 def test_the_seed_decides_and_nothing_outside_is_touched(digits, quick):

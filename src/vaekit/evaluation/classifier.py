@@ -95,7 +95,7 @@ def classifier_for(data: Data, *, device: torch.device | str = "cpu", seed: int 
     name = hashlib.sha256(json.dumps([key, asdict(RECIPE)], sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "classifiers" / name
     if not path.is_dir():
-        with devices.seeded(seed, device):
+        with devices.isolated(device), devices.seeded(seed, device):
             network = Network(data.space.event_shape, classes).to(device)
             began, steps = time.perf_counter(), train(network, data.to(device), seed, track)
         facts = {
