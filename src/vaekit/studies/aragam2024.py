@@ -9,7 +9,7 @@ STUDY = Study(
     name="aragam2024",
     title="Benchmark of a variational auto-encoder on MNIST (Aragam, 2024)",
     citation="Network, optimizer and loss follow STAT 453, lecture 17 (Raschka, 2021): sum of squared errors plus KL, "
-    "Adam at 0.0005, batches of 256, grey levels, 60,000 training images. Figures 1, 2, 4 and 5 illustrate theory.",
+    "Adam at 0.0005, batches of 256, gray levels, 60,000 training images. Figures 1, 2, 4 and 5 illustrate theory.",
     artefacts=(
         Artefact(
             name="A1",
