@@ -14,7 +14,7 @@ from vaekit.experiment import Experiment
 from vaekit.specs import Option, options
 
 DOCS = Path(__file__).parent
-IMAGES = ("manifold", "latents-2d", "reconstructions")
+IMAGES = ("manifold", "latents-2d", "samples")
 
 HEAD = """# Options
 

@@ -3,11 +3,13 @@
 import re
 import runpy
 import shlex
+import time
 from pathlib import Path
 
 import pytest
 
-from vaekit import settings
+import vaekit
+from vaekit import load, settings
 from vaekit.cli import main
 from vaekit.presets import PRESETS
 
@@ -18,6 +20,34 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def words(text: str) -> list[str]:
+    """The lines of a text without their numbers and widths."""
+    return [re.sub(r"-?\d[\d.,]*", "#", " ".join(line.split())) for line in text.splitlines()]
+
+
+def test_the_demo_is_quick_complete_and_as_the_readme_prints_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    began = time.process_time()  # the machine may have other things to do
+    assert main(["demo"]) == 0
+    assert time.process_time() - began < 60
+    printed = next(block for block in blocks(ROOT / "README.md", "text") if "log-evidence" in block)
+    assert words(capsys.readouterr().out) == words(printed)
+    run = load("runs/demo-1")
+    assert len(list((run.path / "figures").glob("*.png"))) >= 3
+    assert (run.path / "report.html").is_file()
+    assert run.results()["evaluations"][0]["log_evidence"]["value"] > -150  # its two latents know all ten digits
+    assert run.metrics()[-1]["epoch"] == pytest.approx(200, abs=0.2)
+
+
+def test_names_in_the_readme_are_importable():
+    text = (ROOT / "README.md").read_text()
+    (code,) = blocks(ROOT / "README.md", "python")
+    imported = re.findall(r"from vaekit import (.*)", code)[0].split(", ")
+    called = re.findall(r"`(\w+)\(", text)
+    assert {"choose", "evaluate", "train"} <= {*imported, *called}
+    assert [name for name in (*imported, *called) if not hasattr(vaekit, name)] == []
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -41,7 +71,7 @@ def test_commands_of_the_readme_run(tmp_path, monkeypatch):
 def test_make_targets_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text()))
-    assert {"demo", "test", "check"} <= named
+    assert {"demo", "test", "check", "storm"} <= named
     assert all(f"\n{target}:" in makefile for target in named)
 
 
@@ -74,6 +104,7 @@ def test_no_file_is_long():
 
 
 def test_version_of_the_citation_is_that_of_the_package():
-    pattern = r'^version\s*[:=]\s*"?([\d.]+)"?$'
-    found = {re.search(pattern, (ROOT / f).read_text(), re.M)[1] for f in ("CITATION.cff", "pyproject.toml")}
+    pattern = r'^ *version\s*[:=]\s*["{]?([\d.]+)["}]?,?$'
+    files = ("CITATION.cff", "pyproject.toml", "README.md")
+    found = {re.search(pattern, (ROOT / f).read_text(), re.M)[1] for f in files}
     assert len(found) == 1

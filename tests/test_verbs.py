@@ -14,7 +14,7 @@ from PIL import Image
 from small import CPU, finished, small
 from torch.distributions import kl_divergence
 
-from vaekit import InputError, Run, decode, demo, doctor, encode, evaluate, load, reconstruct, sample, show
+from vaekit import InputError, Run, decode, doctor, encode, evaluate, load, reconstruct, sample, show
 from vaekit.devices import seeded
 from vaekit.verbs import picture
 
@@ -338,17 +338,6 @@ def test_doctor_says_what_a_bug_report_needs_and_not_where_home_is(
     assert facts["data"]["kmnist"] == "not here"
     assert facts["data roots"][:2] == [str(Path("/data").absolute()), str(Path("~", tmp_path.name))]
     assert str(tmp_path.parent) not in json.dumps(facts)
-
-
-def test_the_demo_is_quick_and_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaekit.measurement.SAMPLES", 50)
-    began = time.process_time()  # the machine may have other things to do
-    found = demo(tmp_path / "demo")
-    assert time.process_time() - began < 60
-    assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) >= 3
-    assert (tmp_path / "demo" / "report.html").is_file()
-    assert found["log_evidence"]["value"] > -150  # two latents see all ten digits
-    assert load(tmp_path / "demo").metrics()[-1]["epoch"] == pytest.approx(200, abs=0.2)
 
 
 def test_samples_come_in_batches_of_the_same_numbers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
