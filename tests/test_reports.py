@@ -3,17 +3,19 @@
 import logging
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from importlib.metadata import version
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import torch
 
-from vaekit import evaluate
+from vaekit import choose, evaluate, train
 from vaekit.data import Source
 from vaekit.drawings import Subject, drawings, pictures, traversals
 from vaekit.drawings.codes import components
 from vaekit.errors import InputError, RunError
+from vaekit.evaluations import weights_digest
 from vaekit.experiment import Experiment
 from vaekit.reports import _duration, _estimate, figures, report
 from vaekit.run import WEIGHTS, Run
@@ -196,7 +198,7 @@ def test_a_table_has_its_own_figures(tmp_path):
     np.savetxt(tmp_path / "table.csv", x, delimiter=",", header="a,b,c,<b>d</b>", comments="")
     run = make(tmp_path / "run", Source(name=str(tmp_path / "table.csv")), **{"model.likelihood": "gaussian"})
     page = Page(report(run))
-    assert list(page.images) == ["losses", "latents-2d", "traversals", "reconstructions", "samples"]
+    assert list(page.images) == ["reconstructions", "traversals", "losses", "latents-2d", "samples"]
     assert "table.csv" in page.text
 
 
@@ -234,7 +236,7 @@ def test_a_run_without_metrics_weights_or_results_has_a_report(tmp_path, said):
     page = Page(report(run))
     assert not page.images
     assert [message.split(":")[0] for message in said.messages] == ["no loss curves", "no figures of the model"]
-    assert f"No numbers yet: vaekit evaluate {run.path}" in page.text
+    assert "No numbers yet: vaekit evaluate run estimates" in page.text
 
 
 def test_metrics_of_one_split_and_with_holes_are_drawn(tmp_path):
@@ -274,8 +276,8 @@ def test_the_page_states_experiment_data_and_training(digits):
         "1,257 train, 180 validation, 360 test",
         "model.network.hidden [8]",
         "model.likelihood bernoulli",
-        "2 epochs, 20 steps, 2,000 examples",
-        "500 examples a second",
+        "2 epochs, 20 steps, 2,000 images",
+        "500 images per second",
         "The test loss was lowest, 25.00 nats, at epoch 2 of 2.",
         digits.experiment.digest[:16],
         '"batch_size": 100',
@@ -293,7 +295,7 @@ def test_numbers_have_errors_draws_split_binarization_and_command(digits):
                   "kl": estimate(1.5, None), "perplexity": estimate(1234.5, 12.3)}  # fmt: skip
     digits.add_evaluation(evaluation)
     text = Page(report(digits)).text
-    assert "test split, 360 examples, binarization dynamic" in text
+    assert "test split, 360 images, dynamic binarization" in text
     assert "−25.12 ± 0.31 1,000" in text
     assert "−24.512 ± 0.030 1,000" in text
     assert "1.500 ± unknown 1,000" in text
@@ -305,13 +307,68 @@ def test_numbers_have_errors_draws_split_binarization_and_command(digits):
 def test_measured_samples_are_in_the_page(run):
     quality = evaluate(run, metrics=["evidence", "samples"], samples=2, images=40)["samples"]
     page = Page(report(run))
-    assert list(page.images)[1:5] == ["evidence", "confusion", "classes", "neighbors"]
+    assert set(page.images) >= {"evidence", "confusion", "classes", "neighbors"}
     assert "the 10 of 40 samples that lie closest to a training image; below, 10 not picked." in page.text
     assert "legible (p > 0.9)" in page.text
     for kind, row in quality["table"].items():
         assert f"{kind} {'{value:.2f} ± {standard_deviation:.2f}'.format_map(row['inception_score'])}" in page.text
     (run.path / quality["closest"]).unlink()
     assert "neighbors" not in Page(report(run)).images
+
+
+def test_a_page_begins_with_the_picture_that_says_most(digits, tmp_path):
+    assert list(Page(report(digits)).images)[:2] == ["manifold", "latents-2d"]
+    run = make(tmp_path / "ten", Source(name="digits"), **{"model.latent_dim": 10})
+    page = Page(report(run))
+    assert list(page.images)[:2] == ["traversals", "samples"]
+    before = [tag for tag, _ in page.tags][: [tag for tag, _ in page.tags].index("h2")]
+    assert before.count("img") == 2
+    assert "details" not in before
+
+
+def test_at_most_ten_numbers_come_first_each_with_a_word_and_the_rest_is_folded(digits):
+    keys = ["log_evidence", "ais", "bits_per_dim", "elbo", "reconstruction", "kl", "amortization_gap",
+            "mutual_information", "effective_samples", "linear_probe", "nearest_neighbors", "aggregate_kl",
+            "kth_marginal_likelihood"]  # fmt: skip
+    evaluation = {"split": "test", "binarization": "dynamic", "images": 360, "command": "vaekit evaluate run"}
+    evaluation |= {key: estimate(2.0 + k, 0.1) for k, key in enumerate(keys)}
+    evaluation |= {"words": {"effective_samples": "too few: use --samples 10000"}, "weights": weights_digest(digits)}
+    digits.add_evaluation(evaluation)
+    text = Page(report(digits)).text
+    first, folded = text.split("All numbers, with their draws and commands")
+    assert "360 test images, dynamic binarization" in first
+    assert "effective draws 10.00 ± 0.10 of 1,000 too few: use --samples 10000" in first
+    assert "bits per dimension 4.00 ± 0.10" in first
+    for hidden in ("minus cross-entropy", "KL of all codes to the prior", "5 nearest neighbors"):
+        assert hidden not in first
+        assert hidden in folded
+
+
+def test_places_of_the_user_are_not_in_the_page(tmp_path):
+    home = tmp_path / "home of a user"
+    home.mkdir()
+    np.save(home / "faces.npy", np.random.default_rng(0).random((60, 8, 8)))
+    experiment = choose(str(home / "faces.npy"), latent_dim=2, hidden=[8], epochs=1)
+    for _ in train(experiment, home / "my run"):
+        pass
+    evaluate(home / "my run", samples=2, images=6)
+    page = report(home / "my run").read_text()
+    assert "home of a user" not in page
+    assert "Made by <code>vaekit evaluate &#39;my run&#39; --split test" in page
+    for _ in train(experiment.replace("epochs", 2), home / "my run", resume=True):
+        pass
+    page = report(home / "my run").read_text()  # whose numbers are stale now, and whose figures say how to renew them
+    assert "home of a user" not in page
+    assert "vaekit evaluate" in page
+
+
+def test_the_versions_that_trained_and_wrote_are_in_the_page(digits):
+    assert "trained by" not in Page(report(digits)).text
+    for _ in train(digits.experiment.replace("epochs", 0.2), digits.path, overwrite=True):
+        pass
+    text = Page(report(digits.path)).text
+    assert f"trained by vaekit {version('vaekit')}" in text
+    assert f"Written by vaekit {version('vaekit')}" in text
 
 
 def test_a_note_on_the_likelihood_is_in_the_page(digits):

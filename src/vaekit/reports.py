@@ -2,14 +2,17 @@
 
 import logging
 import math
-from collections.abc import Mapping
-from pathlib import Path
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 import torch
 
 from vaekit.arguments import Place
-from vaekit.drawings import Drawing, drawings, named
+from vaekit.data import Space
+from vaekit.drawings import Drawing, binarized, drawings, example, named, of_images
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluations import evaluations
 from vaekit.labels import LABELS, label
@@ -18,9 +21,20 @@ from vaekit.pages import embedded, render
 from vaekit.plots import ALWAYS, FORMATS, save
 from vaekit.run import REPORT, Run
 from vaekit.specs import described
+from vaekit.state import trained_by
 from vaekit.subject import Track
 
 log = logging.getLogger("vaekit")
+
+TOP = (("manifold", "latents-1d", "latents-2d"), ("traversals", "samples"), ("traversals", "reconstructions"))
+"""figures that stand at the top of the page: the first of these groups that a run has two of"""
+TABLE_TOP = ("reconstructions", "traversals")
+HEADLINES = (
+    "log_evidence", "ais", "bits_per_dim", "elbo", "reconstruction", "kl", "amortization_gap", "mutual_information",
+    "effective_samples", "linear_probe", "nearest_neighbors",
+)  # fmt: skip
+"""numbers that come first, ten of them at most; the others are for those who look for them"""
+FEW = 10
 
 VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
 
@@ -80,18 +94,24 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     there = (run.path / REPORT).exists()
     shown = [(d, embedded(_saved(run, d))) for d in track(drawings(run, data_root, data, leave_out, whole=there))]
     experiment = run.experiment.replace("data.name", run.space.title)
+    found = [_evaluation(e, run.space) for e in evaluations(run)]
+    place = run.path.name if run.path.is_absolute() else str(run.path)
+    top = _top([drawing.name for drawing, _ in shown], run.space)
     page = render(
         "report",
         run=run,
-        evaluate=command("evaluate", run.path),
+        evaluate=command("evaluate", place),
         name=run.path.resolve().name,
         data=named(run.space),
-        evaluations=[_evaluation(e) for e in evaluations(run)],
+        one=example(run.space),
+        headlines=next((e for e in reversed(found) if e["headlines"] and "stale" not in e), None),
+        evaluations=found,
         facts=_facts(run),
         experiment=experiment,
         fields=[(field.path, field.value, field.meaning) for field in described(experiment)],
-        figures=shown,
-        left_out=left_out,
+        top=sorted((each for each in shown if each[0].name in top), key=lambda each: top.index(each[0].name)),
+        figures=[each for each in shown if each[0].name not in top],
+        left_out=[line.replace(str(run.path), place) for line in left_out],
     )
     run.write(REPORT, page)
     return run.path / REPORT
@@ -102,19 +122,53 @@ def _saved(run: Run, drawing: Drawing, format: str = ALWAYS[0]) -> Path:
         return save(drawing.figure, folder, drawing.name, dict.fromkeys((format, *ALWAYS)))
 
 
-def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """An evaluation with its numbers written to two digits of their standard errors."""
+def _top(names: Sequence[str], space: Space) -> list[str]:
+    """Choose the two figures that say most at a glance."""
+    groups = TOP if of_images(space) else (TABLE_TOP,)
+    found = [[name for name in group if name in names] for group in groups]
+    return next((group for group in found if len(group) > 1), found[-1])
+
+
+def _pathless(line: str) -> str:
+    """Cut a command's absolute paths to their last names: where the user keeps them is nobody's business.
+
+    Example:
+        >>> _pathless("vaekit evaluate '/home/me/my runs/first' --samples 1000")
+        'vaekit evaluate first --samples 1000'
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a name with a quotation mark, written by hand
+        words = line.split()
+    parts = [PureWindowsPath(word) if ":" in word else PurePath(word) for word in words]
+    return shlex.join(part.name if part.is_absolute() else word for part, word in zip(parts, words, strict=True))
+
+
+def _evaluation(evaluation: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """An evaluation with its numbers written to two digits of their standard errors, the ten headlines apart."""
     known = [key for key in LABELS if key in evaluation]
     others = [k for k, v in evaluation.items() if k not in LABELS and isinstance(v, dict) and "standard_error" in v]
     words = evaluation.get("words", {})
-    rows = [(*LABELS.get(key, (key, "")), *_estimate(**evaluation[key]), words.get(key, "")) for key in known + others]
+    rows = {
+        key: (*LABELS.get(key, (key, "")), *_estimate(**evaluation[key]), words.get(key, "")) for key in known + others
+    }
+    headlines = {key: rows[key] for key in HEADLINES if key in rows}
     fewer = {
         label(key): evaluation[key]["images"]
         for key in known + others
         if evaluation[key].get("images", evaluation["images"]) != evaluation["images"]
     }
     left_out = [f"{label(name)}: {why}" for name, why in evaluation.get("left_out", {}).items()]
-    return {**evaluation, "rows": rows, "fewer": fewer, "left_out": left_out}
+    return {
+        **evaluation,
+        "rows": list(rows.values()),
+        "headlines": dict(islice(headlines.items(), FEW)),
+        "fewer": fewer,
+        "left_out": left_out,
+        "noun": space.noun,
+        "bits": binarized(space),
+        "command": _pathless(evaluation["command"]),
+    }
 
 
 def _estimate(value: float | None, standard_error: float | None, samples: int, **_: Any) -> tuple[str, str, int]:
@@ -134,17 +188,19 @@ def _facts(run: Run) -> dict[str, str]:
         "examples": ", ".join(f"{n:,} {part}" for part, n in space.sizes.items()),
         "shape of one": " × ".join(map(str, space.event_shape)),
         "values": VALUES[space.support],
-        "binarization": space.binarization,
+        "binarization": binarized(space),
         "split": f"{space.split} (seed {run.experiment.data.seed})",
         "classes": ", ".join(space.classes or ()),
         "digest": space.digest[:16],
         "parameters": f"{weights:,}",
     }
+    if trained := trained_by(run):
+        facts["trained by"] = f"vaekit {trained}"
     for row in run.metrics()[-1:]:
-        length = f"{round(row['epoch'], 1):g} epochs, {row['step']:,} steps, {row['samples']:,} examples"
+        length = f"{round(row['epoch'], 1):g} epochs, {row['step']:,} steps, {row['samples']:,} {space.noun}"
         facts |= {"trained for": length, "time": _duration(row["seconds"])}
         if row.get("images_per_second"):
-            facts["speed"] = f"{row['images_per_second']:,.0f} examples a second"
+            facts["speed"] = f"{row['images_per_second']:,.0f} {space.noun} per second"
     return {name: text for name, text in facts.items() if text}
 
 

@@ -46,6 +46,7 @@ FILES = (
     REPORT,
     "figures/*.svg",
     "figures/*.png",
+    "figures/*.pdf",
     "measured/*.safetensors",
     "events.out.tfevents.*",
 )
@@ -54,7 +55,7 @@ TRAINING_LOCK, RESULTS_LOCK = ".training.lock", ".results.lock"
 REPLACED = ".replaced"
 """the experiment of a run whose files are being removed; where it lies, they may be"""
 LATEST = "latest"
-SHOWN = ("manifold", "samples", "reconstructions", "marginals", "losses")
+SHOWN = ("manifold", "traversals", "samples", "reconstructions", "marginals", "losses")
 """figures that stand for a run, the most telling ones first"""
 SETS = ("train", "validation", "test")
 SECONDS_TO_WAIT = 60.0

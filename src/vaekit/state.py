@@ -1,15 +1,17 @@
 """The state of a training, from which it goes on to the same bytes: written beside the weights, checked on reading."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment, unlike
-from vaekit.files import status
+from vaekit.files import refuse_irregular, status
 from vaekit.run import STATE, WEIGHTS, Run, read, weight_shapes
 from vaekit.specs import explain, spec
 
@@ -42,6 +44,8 @@ class Facts:
     """what is trained; states of version 0.1.0 do not say"""
     data: str | None = None
     """digest of the data"""
+    version: str | None = None
+    """version of vaekit that wrote it"""
 
 
 _FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
@@ -57,7 +61,18 @@ class State(NamedTuple):
 def write_state(run: Run, facts: Facts, parts: Parts) -> None:
     """Write a state; the file is replaced as a whole, so that a crash leaves the old one or the new one."""
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-    run.save(STATE, tensors, _FACTS.dump_python(facts, mode="json"))
+    run.save(STATE, tensors, _FACTS.dump_python(facts, mode="json") | {"version": version("vaekit")})
+
+
+def trained_by(run: Run) -> str | None:
+    """Return the version of vaekit that trained a run last; None if its state is gone, damaged or older than that."""
+    path = run.path / STATE
+    try:
+        refuse_irregular(path)
+        with safe_open(path, "pt") as file:
+            return _FACTS.validate_json((file.metadata() or {}).get("facts", "{}")).version
+    except (OSError, ValueError, SafetensorError, InputError):
+        return None
 
 
 def read_state(run: Run, experiment: Experiment) -> State | None:

@@ -36,8 +36,8 @@ def of_images(space: Space) -> bool:
 
 
 def example(space: Space) -> str:
-    """Name one of the data: an image, or a row of a table."""
-    return "image" if of_images(space) else "row"
+    """Name one of the data: image or example."""
+    return space.noun.removesuffix("s")
 
 
 def named(space: Space) -> str:
