@@ -164,6 +164,14 @@ def test_a_published_line_has_the_hue_of_its_method_and_dashes():
     assert styles == ["-", "-", "--", "--"]
 
 
+def test_names_at_the_ends_of_lines_stay_on_the_sheet():
+    series = {name: np.array([-140.0, -112.8]) for name in ("AEVB Adagrad", "w–s Adagrad", "MMMMMMMMMMMMMM")}
+    figure = plots.curves(np.arange(2.0), {"bound": series}, title="t")
+    figure.canvas.draw()
+    edges = [t.get_window_extent().x1 for t in figure.axes[0].texts if not t.get_text().startswith("MM")]
+    assert max(edges) < figure.bbox.x1
+
+
 def test_known_errors_are_bars_of_two_standard_errors():
     values, errors = np.array([np.nan, -140.0, np.nan]), np.array([np.nan, 1.5, np.nan])
     figure = plots.curves(

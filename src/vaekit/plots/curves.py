@@ -39,7 +39,7 @@ def curves(
     figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
     ends: dict[str, dict[str, float]] = {}
     for k, (name, series) in enumerate(reversed(list(panels.items()))):
-        axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 1.95, PANEL)
+        axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 2.1, PANEL)
         bars = {split: 2 * each for split, each in errors.get(name, {}).items()}
         ends_of_bars = [series[split] + sign * bar for split, bar in bars.items() for sign in (-1, 1)]
         low, high, hidden = _visible_range(epochs, [*series.values(), *ends_of_bars])
