@@ -83,7 +83,7 @@ def test_the_state_of_another_run_is_refused(interrupted: Run, tmp_path: Path) -
     refused(interrupted, "does not fit the run .*that of another experiment: seed is 1 in one and 0 in the other")
     tensors, facts = parts(other)
     rewrite(interrupted, tensors, json.dumps(facts | {"experiment": None, "data": "0" * 64}))
-    refused(interrupted, "that of a training on other data")
+    refused(interrupted, "belongs to a training on other data")
 
 
 def test_states_of_version_0_1_0_resume_to_the_byte(interrupted: Run, tmp_path: Path) -> None:

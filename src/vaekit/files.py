@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from vaekit.errors import InputError, RunError
 
 LARGEST_TEXT = 2**28
-"""bytes of a text that is read at once"""
+"""largest text that is read at once, in bytes"""
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(\d+|[0-9a-f]{16}\.tmp)")
-"""names of files that are being written, or were when their process was killed; those of version 0.1.0 have a number"""
+"""names of files that are being written, or were when their process was killed; version 0.1.0 used a number"""
 
 REMEDIES = {
     errno.ENOSPC: "make room",
@@ -35,7 +35,7 @@ REMEDIES = {
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or nothing if it cannot be read; an unchanged file is read once."""
+    """Return the SHA-256 of a file, or an empty string if it cannot be read; an unchanged file is read once."""
     try:
         facts = path.stat()
         return _sha256(path.absolute(), facts.st_ino, facts.st_size, facts.st_mtime_ns)
@@ -50,7 +50,7 @@ def _sha256(path: Path, *_facts: int) -> str:
 
 
 def status(path: Path) -> os.stat_result | None:
-    """Return what the system knows of a file or folder, links followed; None if there is nothing.
+    """Return the status of a file or folder, following links; None if there is nothing.
 
     Raises:
         InputError: if it cannot be looked at: it is private, its name is too long, or links lead in a circle.
@@ -65,13 +65,13 @@ def status(path: Path) -> os.stat_result | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a regular file; an InputError if that cannot be told."""
+    """Return whether there is a regular file; raise an InputError if that cannot be told."""
     found = status(path)
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def refuse_irregular(path: Path, largest: int | None = None) -> None:
-    """Refuse what would be waited for, or never end: pipes, devices, folders, and files of more bytes than ``largest``.
+    """Refuse what would block or never end: pipes, devices, folders, and files of more than ``largest`` bytes.
 
     Raises:
         OSError: if there is nothing, or it cannot be looked at.
@@ -105,7 +105,7 @@ def last_line(path: Path, size: int = 2**16) -> bytes:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of ``path`` at the end: at any moment there is the old file or the new one.
+    """Open a new file that replaces ``path`` at the end: at any moment there is either the old file or the new one.
 
     It is written under a name that nobody can have prepared, synced and renamed; a link is replaced, not followed.
     """
@@ -123,7 +123,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync(folder: Path) -> None:
-    """Make a renaming outlive a power cut, where the system can."""
+    """Make a renaming survive a power cut, if the system can."""
     if os.name == "posix":
         with suppress(OSError):
             entry = os.open(folder, os.O_RDONLY)
@@ -140,7 +140,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def append(path: Path, content: bytes) -> None:
-    """Append to a file, never to what a link in its place points to."""
+    """Append to a file, but never through a link."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -1,4 +1,4 @@
-"""What a run's numbers are: a row of metrics.jsonl and an evaluation of results.json, checked where they are read.
+"""A run's numbers: the rows of metrics.jsonl and the evaluations of results.json, checked when they are read.
 
 Fields of later versions are kept as they are; what is known must be what it is known as.
 """
@@ -21,7 +21,7 @@ from vaekit.estimates import plain
 T = TypeVar("T")
 
 LIMIT, LARGEST = 2**53, 1e100
-"""counts and times, and other numbers, beyond which they are damage"""
+"""counts and times, and other numbers, beyond which a file must be damaged"""
 
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Time = Annotated[float, Field(ge=0, le=LIMIT)]
@@ -35,7 +35,7 @@ _OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
 class Row(TypedDict, total=False):
-    """A row of metrics.jsonl: the terms of training and held-out images after so many steps."""
+    """Row of metrics.jsonl: the terms of training and held-out images after some number of steps."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     epoch: Required[Time]
@@ -49,7 +49,7 @@ class Row(TypedDict, total=False):
 
 
 class Estimate(TypedDict, total=False):
-    """A value with its standard error, each None where it cannot be known, and the draws behind it."""
+    """Value with its standard error, each None where it cannot be known, and the number of draws behind it."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     value: Required[Number | None]
@@ -168,14 +168,14 @@ def _consistent(found: Evaluation) -> Evaluation:
     if usage := found.get("latents"):
         lengths = {len(usage[name]) for name in ("kl_per_unit", "variance_of_means", "expected_variance")}
         if len(lengths) > 1 or lengths == {0}:
-            raise ValueError("latents are of unlike numbers of units")
+            raise ValueError("latents have different numbers of units")
     if quality := found.get("samples"):
         classes = len(quality["confusion"])
         if not {found["split"], "samples"} <= quality["table"].keys():
             raise ValueError(f"samples.table has no row {found['split']!r} or 'samples'")
         counts = [*quality["confusion"], *(kind["class_counts"] for kind in quality["table"].values())]
         if not classes or any(len(row) != classes for row in counts):
-            raise ValueError("samples.confusion and class_counts are of unlike numbers of classes")
+            raise ValueError("samples.confusion and class_counts have different numbers of classes")
     return found
 
 
@@ -218,7 +218,7 @@ def _checked(adapter: TypeAdapter[T], content: bytes, where: str) -> dict[str, A
 
 
 def complaint(error: ValidationError, where: str = "") -> str:
-    """Write the first of pydantic's complaints in a few words: where, the value, what it should be."""
+    """Return the first of pydantic's complaints in a few words: where, the value, what it should be."""
     first = error.errors(include_url=False)[0]
     path = ".".join(map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")

@@ -95,14 +95,14 @@ class Run:
 
     @classmethod
     def of(cls, run: "Run | Place") -> "Run":
-        """Return the run in a folder, or the one that is given."""
+        """Return ``run`` itself, or the run in that folder."""
         return run if isinstance(run, cls) else cls(to_path(run, "run"))
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, space: Space, overwrite: bool = False) -> "Run":
         """Begin a run in a new or empty folder; ``overwrite`` removes the files of a run that is there.
 
-        Whenever the process is killed, there is the old run, the new one, or a folder in which a run can be begun. A
+        Whenever the process is killed, there is the old run, the new one, or a folder in which a run can begin. The
         training holds the lock ``alone`` meanwhile.
 
         Raises:
@@ -130,13 +130,13 @@ class Run:
 
     @cached_property
     def space(self) -> Space:
-        """Shape, support, binarisation and split of the data it was trained on."""
+        """Shape, support, binarization and split of the data it was trained on."""
         return self._parsed(SPACE, _SPACE.validate_json)
 
     def vae(self, device: torch.device | str = "cpu") -> VAE:
         """Return the trained model in evaluation mode.
 
-        Keep it where many small inputs are to be encoded or decoded: the verbs read it anew each time.
+        Keep it if you encode or decode many small inputs: the verbs read it again each time.
 
         Raises:
             InputError: if the weights are missing, damaged, of another model, NaN or infinite; before memory is taken
@@ -157,14 +157,14 @@ class Run:
         return vae.to(device).eval()
 
     def data(self, root: Place | None = None, place: Place | None = None, *, stored: bool = False) -> Data:
-        """Load the data of this run, wherever they are found: their digest decides.
+        """Load the data of this run, wherever they are found: the digest decides.
 
-        They are looked for where their name leads from the current folder, then where they were when training began,
-        seen from the run's folder and by their absolute path.
+        Their name is tried from the current folder first, then the place where they were when training began, relative
+        to the run's folder and as an absolute path.
 
         Args:
             root: folder of named sets.
-            place: where they are, if nowhere there.
+            place: where they are, if they were moved.
             stored: give them as they are stored, without the run's binarization.
 
         Raises:
@@ -178,7 +178,7 @@ class Run:
         return search(source, chain([source.name], self._places()), self.space, root)
 
     def _places(self) -> Iterator[str]:
-        """Where its data were when its training began."""
+        """Yield the places where its data were when its training began."""
         if status(self.path / PLACES):
             yield from self._parsed(PLACES, _PLACES.validate_json).seen_from(self.path)
 
@@ -251,7 +251,7 @@ class Run:
             write(path, f"{json.dumps(found, indent=2, allow_nan=False)}\n".encode())
 
     def measured(self, name: str) -> dict[str, Tensor]:
-        """Return numbers of each image, (images, ...) by name, from a file of the run; none if it is not whole."""
+        """Return the numbers of each image, (images, ...) by name, from a file of the run; none if it is damaged."""
         path = self.path / name
         try:
             refuse_irregular(path)
@@ -275,7 +275,7 @@ class Run:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Give the path of a file or folder of the run to write to; what no training writes, one at a time.
+        """Give the path of a file or folder of the run for writing; results are written by one process at a time.
 
         Raises:
             InputError: if a link would lead out of the run, or others keep writing.
@@ -290,7 +290,7 @@ class Run:
 
     @contextmanager
     def _results(self) -> Iterator[None]:
-        """Keep others from writing results, and remove what killed processes left of theirs."""
+        """Keep other processes from writing results, and remove what killed ones left behind."""
         busy = f"results of {self.path} are being written by another process: try again when it is done"
         with files.locked(self.path / RESULTS_LOCK, busy, SECONDS_TO_WAIT):
             remove_leftovers(self.path, (RESULTS, REPORT))
@@ -300,14 +300,14 @@ class Run:
 
 
 def _sane(values: Tensor) -> bool:
-    """Whether these can be numbers of images: an axis of images, and no size that no measurement yields."""
+    """Return whether these can be numbers of images: they have an axis of images, and a plausible size."""
     if values.dtype not in (torch.float32, torch.float64) or not values.ndim or not values.numel():
         return False
     return bool(values.nan_to_num(0, 0, 0).abs().amax() < records.LARGEST)
 
 
 def make(path: Path) -> None:
-    """Make the folder of a run, if there is none."""
+    """Make the folder of a run if it does not exist."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -337,7 +337,7 @@ def refuse_taken(path: Path, overwrite: bool = False) -> None:
 
 
 def _taken(path: Path, overwrite: bool) -> str | None:
-    """Say why no run may be begun in a folder, if there is a reason."""
+    """Return why no run may begin in a folder, or None."""
     if status(path) is None or (path.is_dir() and _free(path, overwrite)):
         return None
     if not is_file(path / EXPERIMENT):
@@ -385,7 +385,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.Size]:
-    """Return the names and shapes of a model's weights; no memory is taken for them.
+    """Return the names and shapes of a model's weights without allocating them.
 
     Raises:
         InputError: if they are larger than any memory.
@@ -403,8 +403,8 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
 
     Args:
         path: the file.
-        expected: shapes with which those of the file's header are compared first.
-        prefix: of the names that are compared; the others are taken as they are.
+        expected: shapes that the file's header must have.
+        prefix: start of the names that are compared; other tensors are not checked.
 
     Raises:
         InputError: if the file is missing, damaged, or holds other tensors than expected.
@@ -431,9 +431,9 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
 
 @contextmanager
 def new_path(folder: Path, name: str) -> Iterator[Path]:
-    """Make the folder ``folder/name-n``, n larger than those in use, and remove it at the end if nothing came into it.
+    """Make the folder ``folder/name-n`` with a new n, and remove it at the end if it is still empty.
 
-    As it is made, nobody else is given the same name.
+    Because it is made at once, no other process gets the same name.
     """
     name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
     while True:
@@ -455,15 +455,15 @@ def new_path(folder: Path, name: str) -> Iterator[Path]:
 
 
 def find(folder: Path) -> list[Run]:
-    """Return the runs in a folder, newest first; those that cannot be looked into are logged and left out.
+    """Return the runs in a folder, newest first; folders that cannot be read are logged and left out.
 
-    Nothing is read but times: a run may prove damaged when it is looked at.
+    Only times are read: a run may prove damaged when it is opened.
     """
     return [Run(path) for path in _newest(folder)]
 
 
 def _newest(folder: Path) -> list[Path]:
-    """Folders of runs, the one begun or resumed last first."""
+    """Return the folders of runs, the one begun or resumed last first."""
     try:
         paths = list(folder.iterdir()) if folder.is_dir() else None
     except OSError as error:

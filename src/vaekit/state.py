@@ -1,4 +1,4 @@
-"""The state of a training, from which it goes on to the same bytes: written beside the weights, checked on reading."""
+"""The state from which a training continues to the same bytes: written beside the weights, checked on reading."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -24,7 +24,7 @@ Parts = Mapping[str, Mapping[str, Tensor]]
 
 @spec
 class Facts:
-    """The numbers of a state."""
+    """Numbers of a state."""
 
     step: Count
     """steps taken"""
@@ -52,7 +52,7 @@ _FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 
 
 class State(NamedTuple):
-    """A state as it was read: its facts are checked, and the shapes of its model; other parts are not yet."""
+    """State as read: its facts and the shapes of its model are checked, its other parts are not yet."""
 
     facts: Facts
     parts: dict[str, dict[str, Tensor]]
@@ -76,7 +76,7 @@ def trained_by(run: Run) -> str | None:
 
 
 def read_state(run: Run, experiment: Experiment) -> State | None:
-    """Read the state of a run that is to go on as ``experiment``; None if it has not begun to train.
+    """Read the state of a run that is to continue as ``experiment``; return None if it has not begun to train.
 
     The tensors are views of the file, so that no memory is taken for them.
 
@@ -87,7 +87,7 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
     if status(path) is None:
         if status(run.path / WEIGHTS) is not None:
             raise InputError(
-                f"{run.path} has trained weights but no {STATE}, without which training cannot go on: restore that "
+                f"{run.path} has trained weights but no {STATE}, without which training cannot continue: restore that "
                 "file, or train anew into another folder"
             )
         return None
@@ -97,9 +97,9 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
     except ValidationError as error:
         raise misfit(run, explain(error, Facts)) from None
     if facts.experiment and (difference := unlike(facts.experiment, experiment)):
-        raise misfit(run, f"it is that of another experiment: {difference}")
+        raise misfit(run, f"it belongs to another experiment: {difference}")
     if facts.data not in (None, run.space.digest):
-        raise misfit(run, "it is that of a training on other data")
+        raise misfit(run, "it belongs to a training on other data")
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for name, tensor in tensors.items():
         part, _, key = name.partition(".")
@@ -110,14 +110,14 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
 
 
 def misfit(run: Run, reason: str) -> InputError:
-    """Say why a state cannot be taken up, and what to do."""
+    """Return the error that says why a state cannot be resumed, and what to do."""
     return InputError(
         f"{run.path / STATE} does not fit the run ({reason}): restore the run's own, or train anew into another folder"
     )
 
 
 def refuse_unlike(part: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse tensors of other names, shapes or types than those in whose place they are to be put.
+    """Refuse tensors whose names, shapes or types are not those of the tensors they replace.
 
     Raises:
         ValueError: naming the first that is wrong.

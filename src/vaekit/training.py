@@ -57,29 +57,29 @@ def train(
     overwrite: bool = False,
     compile: str = "auto",
 ) -> Generator[Progress, None, None]:
-    """Train ``experiment`` into the folder ``run``, yielding progress about ten times a second and at each evaluation.
+    """Train ``experiment`` into the folder ``run``; yield progress about ten times per second and at each evaluation.
 
-    The generator may be closed at any report: the state is saved, and ``resume`` continues from it. On CPU the
+    You may close the generator at any report: the state is saved, and ``resume`` continues from it. On a CPU the
     resumed run ends with the same bytes as an uninterrupted one (on the same machine, with as many threads).
 
     The training seeds and draws from torch's global generators, in single precision and with gradients, but only
-    between two reports: whenever the caller has its turn, generators, default precision and gradient mode are as it
-    left them. Other threads that seed or sample with vaekit wait for the next report meanwhile.
+    between two reports: whenever control returns to the caller, generators, default precision and gradient mode are
+    as the caller left them. Meanwhile, other threads that seed or sample with vaekit wait for the next report.
 
     Args:
-        experiment: what to train; with ``resume``, that of the run, of which only the length may differ.
+        experiment: what to train; with ``resume``, the run's own, of which only the length may differ.
         run: the folder.
         device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
         data: with ``resume``, where the run's data are if they have moved.
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
-        compile: auto (if there are so many steps that it pays), on or off; a resumed run goes on as it began.
+        compile: auto (if there are enough steps to pay for it), on or off; a resumed run continues as it began.
 
     Raises:
         InputError: if the data do not suit the experiment, the training exceeds the memory, the folder is taken, or
-            the run to be resumed is of another experiment, longer than asked, or without its state; it stays as it was.
-        RunError: if the loss becomes no number, or memory or the disk run out; the last good state is kept.
+            the run to resume has another experiment, is trained longer than asked, or lacks its state; it is unchanged.
+        RunError: if the loss becomes NaN or infinite, or memory or the disk runs out; the last good state is kept.
     """
     refuse_unknown(compile)  # before a folder is begun or replaced
     refuse_no_experiment(experiment)
@@ -104,7 +104,7 @@ def train(
 def reports(
     experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str
 ) -> Generator[Progress, None, None]:
-    """Take up the training of a run, write down what it is to be, and go on to the end."""
+    """Begin or resume the training of a run, write its experiment, and continue to the end."""
     training = Training(experiment, run, data, device, compile)
     run.write(EXPERIMENT, experiment.to_json().encode())
     yield from training.reports()
@@ -126,13 +126,13 @@ def refuse_no_experiment(experiment: Any) -> None:
 
 
 def refuse_place(data: Place | None) -> None:
-    """Refuse another place for the data of a training that begins: its experiment names them."""
+    """Refuse another place for the data of a new training: its experiment names them."""
     if data is not None:
         raise InputError(f"data is {shown(data)}, which is for resuming: name the data of a new run in its experiment")
 
 
 def chosen_device(name: str) -> torch.device:
-    """Choose the device, and say so where it is decided for the user."""
+    """Choose the device, and say so if the user left it open."""
     device = devices.choose(name)
     if name == "auto":
         reason = "this machine has one" if device.type == "cuda" else "no CUDA device was found"
@@ -141,7 +141,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def check(experiment: Experiment, space: Space, device: torch.device) -> None:
-    """Refuse data that the likelihood does not cover, early stopping without validation images, and too large sizes."""
+    """Refuse data that the likelihood does not cover, early stopping without validation images, and excessive sizes."""
     likelihood = experiment.model.likelihood
     if space.support not in likelihood.supports:
         remedy = {
@@ -152,7 +152,7 @@ def check(experiment: Experiment, space: Space, device: torch.device) -> None:
         }[space.support]
         if space.columns:
             remedy = (
-                "columns of a table are standardized, so choose likelihood gaussian; to learn bits or grey levels, "
+                "columns of a table are standardized, so choose likelihood gaussian; to learn bits or gray levels, "
                 "save them as a .npy file"
             )
         needs = f"likelihood {likelihood.kind} needs {' or '.join(likelihood.supports)} data"
@@ -240,9 +240,9 @@ class Training:
         self.end()
 
     def begin(self) -> dict[str, Any] | None:
-        """Save and evaluate the fresh weights, and return the row.
+        """Save and evaluate the initial weights, and return the row.
 
-        If some steps are taken already, forget the rows of metrics.jsonl that were written after them instead.
+        If some steps were taken before, drop the rows of metrics.jsonl that were written after them instead.
         """
         if self.step == 0:
             self.run.write_metrics([])
@@ -254,7 +254,7 @@ class Training:
         return None
 
     def end(self) -> None:
-        """Save the last state, and say why it is not that of all steps."""
+        """Save the last state, and say so if training stopped early."""
         self.save()
         if self.step < self.steps:
             log.info("stopped at epoch %.4g: %d evaluations found no better bound", self.epoch, self.stale)
@@ -283,7 +283,7 @@ class Training:
         return self.step == self.steps or now > before
 
     def take_step(self, stored: Tensor) -> None:
-        """One step of the optimiser on a batch as it is stored."""
+        """Take one step of the optimizer on a batch as it is stored."""
         began = time.perf_counter()
         x = self.data.train.seen(stored)
         state = devices.random_state(self.device)
@@ -297,7 +297,7 @@ class Training:
         self.busy += time.perf_counter() - began
 
     def set_learning_rate(self) -> None:
-        """Give the optimiser the learning rate of this step."""
+        """Give the optimizer the learning rate of this step."""
         factor = self.experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = self.experiment.optimizer.learning_rate * factor
@@ -312,7 +312,7 @@ class Training:
         self.step += 1
 
     def chained(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The ends of the batch's chains, moved once, if the training has chains."""
+        """Move the batch's chains once and return their ends, if the training has chains."""
         if not isinstance(self.chains, Chains):
             return ()
         em = cast(MonteCarloEM, self.experiment.objective)
@@ -321,7 +321,7 @@ class Training:
 
     @property
     def batch_name(self) -> str:
-        """What the batch of the next step is called where it fails."""
+        """Name of the next step's batch in errors."""
         return f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},"
 
     def failure(self, step: Step, x: Tensor, where: str) -> RunError:
@@ -334,7 +334,7 @@ class Training:
         return f"the state after {self.saved} steps is kept in {self.run.path}"
 
     def begin_window(self) -> None:
-        """Start averaging anew; the window reaches from one evaluation to the next."""
+        """Start a new average; the window reaches from one evaluation to the next."""
         self.totals: dict[str, float] = {}
         self.counted, self.busy = 0, 0.0
 
@@ -396,7 +396,7 @@ class Training:
         return bound, totals
 
     def report(self, row: Mapping[str, Any] | None) -> Progress:
-        """Say where the training stands."""
+        """Report the progress of the training."""
         terms = row["train"] if row else self.window
         speed = row["images_per_second"] if row else self.images_per_second
         noun = self.data.space.noun
@@ -439,7 +439,7 @@ class Training:
         self.saved = self.step
 
     def restore(self, saved: State) -> None:
-        """Take up a saved state, after each part was compared with what the experiment needs."""
+        """Restore a saved state, after comparing each part with what the experiment needs."""
         facts, parts = saved
         try:
             self.refuse_unlike_parts(facts, parts)
@@ -458,7 +458,7 @@ class Training:
         self.totals = {name: float(total) for name, total in parts["total"].items()}
 
     def refuse_unlike_parts(self, facts: Facts, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Refuse parts of a state with other names, shapes or types than this training has."""
+        """Refuse parts of a state whose names, shapes or types are not those of this training."""
         best = self.experiment.early_stopping and facts.best_bound > -math.inf
         rows = self.run.metrics()
         terms = (rows[-1]["train"] if rows else parts["total"]) if facts.counted else ()
