@@ -11,7 +11,9 @@ import pytest
 import vaekit
 from vaekit import load, settings
 from vaekit.cli import main
+from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
+from vaekit.specs import options
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -84,6 +86,10 @@ def test_options_page_is_what_the_specs_say():
     generate = runpy.run_path(str(ROOT / "docs/generate.py"))
     assert (ROOT / "docs/options.md").read_text() == generate["options_page"]()
     assert settings.FILE.read_text() == generate["options_file"]()
+
+
+def test_help_of_a_field_is_one_line():
+    assert [option.path for option in options(Experiment) if "\n" in option.description] == []
 
 
 def test_presets_are_documented():

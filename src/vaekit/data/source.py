@@ -86,8 +86,7 @@ class Source:
     seed: Whole = 0
     """Seeds the split and the bits that are drawn once; the seed of training is another."""
     image_size: Count | tuple[Count, Count] | None = None
-    """Height and width (or one number for both) to which an image folder is cropped and resized, or of the images that
-    the rows of an array or a table hold."""
+    """Height and width (one number for both) to which an image folder is resized, or of the images held by rows."""
     label: str | None = None
     """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
     ignore: tuple[str, ...] = ()
