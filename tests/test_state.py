@@ -80,7 +80,7 @@ def test_trained_weights_without_their_state_are_refused(interrupted: Run) -> No
 def test_the_state_of_another_run_is_refused(interrupted: Run, tmp_path: Path) -> None:
     other = stopped(small(ema=0.9, seed=1), tmp_path / "other", 5)
     (interrupted.path / STATE).write_bytes((other.path / STATE).read_bytes())
-    refused(interrupted, "does not fit the run .*that of another experiment: seed is 1 in one and 0 in the other")
+    refused(interrupted, "does not fit the run .*it belongs to another experiment: seed is 1 in one and 0 in the other")
     tensors, facts = parts(other)
     rewrite(interrupted, tensors, json.dumps(facts | {"experiment": None, "data": "0" * 64}))
     refused(interrupted, "belongs to a training on other data")
