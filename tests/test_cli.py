@@ -46,6 +46,16 @@ class TestHelp:
         done = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(3)]
         assert min(float(each.stderr) for each in done) < 0.5  # seconds of the processor, however busy the machine is
 
+    @pytest.mark.parametrize("line", ["runs", "show runs/small", "options", "data list"])
+    def test_what_only_reads_small_files_imports_no_torch(self, line: str, run: Run) -> None:
+        assert main(["evaluate", "runs/small", "--samples", "3", "--quiet"]) == 0
+        code = (
+            f"import sys, time, vaekit.cli; assert vaekit.cli.main({line.split()!r}) == 0; "
+            "print(time.process_time(), file=sys.stderr); sys.exit('torch' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert float(done.stderr) < 0.5  # seconds of the processor
+
     def test_nothing_is_help_with_examples(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([]) == 0
         assert EXAMPLES.strip() in capsys.readouterr().out
@@ -314,7 +324,11 @@ class TestOutput:
         main(["evaluate", "runs/small", "--samples", "3"])
         assert re.search(r"log-evidence.* -?\d+\.\d{3} +\d+\.\d{3} +3\b", capsys.readouterr().out)
         main(["runs"])
-        assert re.search(r"runs/small +digits \(none, 1257/180/360\) +mlp d=3 gaussian +3 ", capsys.readouterr().out)
+        out = capsys.readouterr().out
+        assert (
+            "data digits, split 1257/180/360, binarization none, network mlp, latent_dim 3, likelihood gaussian" in out
+        )
+        assert re.search(r"runs/small +3 +-?\d+\.\d\d +-?\d+\.\d\d ± \d", out)
         main(["show", "runs/latest"])
         assert re.search(r"trained: 3 epochs, 38 steps.*\nlast: train/validation: ELBO", capsys.readouterr().out)
         main(["options"])
@@ -324,6 +338,17 @@ class TestOutput:
         assert capsys.readouterr().out == "digits is built in\n"
         main(["runs", str(run.path)])
         assert capsys.readouterr().out == "no runs here yet\n"
+
+    def test_runs_are_listed_by_what_differs(self, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+        for name, more in (("second", ["--seed", "3"]), ("third", ["--beta", "4", "--objective", "elbo"])):
+            assert main([*TRAIN, *more, "--epochs", "0.1", "--run", f"runs/{name}", "--quiet"]) == 0
+        capsys.readouterr()
+        assert main(["runs"]) == 0
+        shared, _, header, *rows = capsys.readouterr().out.splitlines()
+        assert "likelihood gaussian" in shared
+        assert not {"seed", "beta", "latent_dim"} & set(re.findall(r"\w+", shared))
+        assert {"seed", "beta", "latent_dim", "hidden"} <= set(header.split())
+        assert [row.split()[0] for row in rows] == ["runs/third", "runs/second", "runs/small"]
 
     def test_the_error_of_one_image_is_unknown_and_null_in_strict_json(
         self, run: Run, folder: Path, capsys: pytest.CaptureFixture[str]

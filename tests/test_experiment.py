@@ -345,9 +345,10 @@ def test_values_of_settings() -> None:
     found = choices.fields(
         ["a=1", "b=0.5", "c=word", "d=1,2", "e=a,b", "f=[1]", "g=true", "h=null", 'i={"kind": "x"}', "j=x=y", "k="]
     )
+    found |= choices.fields(["l=none"])
     assert found == {
         "a": 1, "b": 0.5, "c": "word", "d": [1, 2], "e": "a,b", "f": [1], "g": True, "h": None, "i": {"kind": "x"},
-        "j": "x=y", "k": "",
+        "j": "x=y", "k": None, "l": None,
     }  # fmt: skip
     with pytest.raises(InputError, match="'model' has no value: write model=value"):
         choices.fields(["model"])

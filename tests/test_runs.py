@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,12 +15,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from small import finished, same, small
 
-from vaekit import InputError, Run, RunError, load, runs, train
-from vaekit.run import find, latest, new_path, write
+import vaekit
+from vaekit import InputError, Run, RunError, load, runs, show, train
+from vaekit.folders import latest, link_latest
+from vaekit.run import find, new_path, write
+from vaekit.settings import fields
 
 EVALUATION = {"split": "test", "binarization": "none", "images": 9, "metrics": ["evidence"], "command": "a"}
 ESTIMATE = {"value": -3.5, "standard_error": 0.5, "samples": 7}
-FILES = {"experiment.json", "data.json", "metrics.jsonl", "state.safetensors", "weights.safetensors"}
+FILES = {"experiment.json", "data.json", "versions.json", "metrics.jsonl", "state.safetensors", "weights.safetensors"}
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -297,6 +301,64 @@ def test_runs_are_found_newest_first(run: Run, tmp_path: Path, caplog: pytest.Lo
     assert load(folder / "latest").path == run.path
     assert [facts["run"] for facts in runs(folder)] == [str(run.path), str(older)]
     assert f"left out: {damaged / 'experiment.json'} cannot be read" in caplog.text
+
+
+def test_what_a_list_says_is_what_the_run_is(run: Run) -> None:
+    facts = show(run.path)
+    experiment = run.experiment
+    assert facts["digest"] == experiment.digest == experiment.replace("data.label", None).digest
+    assert facts["settings"].keys() == dict(fields(json.loads(experiment.to_json()))).keys() - {"data.name"}
+    assert (facts["settings"]["model.latent_dim"], facts["settings"]["objective.kind"]) == (3, "elbo")
+    assert (facts["data"], facts["latent_dim"], facts["network"]) == (run.space.title, 3, experiment.model.network.kind)
+    assert facts["versions"] == {
+        "vaekit": vaekit.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    (run.path / "versions.json").unlink()  # as in runs of version 0.1.0
+    assert show(run)["versions"] is None
+    altered(run, "experiment.json", "model.latent_dim", "three")
+    with pytest.raises(InputError, match=r"experiment\.json cannot be read \(model\.latent_dim is 'three'"):
+        show(run)
+
+
+class TestLatest:
+    """runs/latest, a link to the run that was begun or resumed last."""
+
+    def test_it_leads_to_the_run_begun_or_resumed_last(self, tmp_path: Path) -> None:
+        folder = tmp_path / "runs"
+        for name in ("a", "b"):
+            finished(small(), folder / name)
+            assert os.readlink(folder / "latest") == name
+            assert load(folder / "latest").path == folder / name
+        for _ in train(small().replace("epochs", 4), folder / "a", resume=True):
+            pass
+        assert os.readlink(folder / "latest") == "a"
+        assert [found.path.name for found in find(folder)] == ["a", "b"]
+        assert [Path(facts["run"]).name for facts in runs(folder)] == ["a", "b"]
+
+    def test_it_is_never_followed_to_overwrite(self, tmp_path: Path) -> None:
+        run = finished(small(), tmp_path / "runs" / "a")
+        before = content(run.path)
+        with pytest.raises(InputError, match="latest is a link to the run that was begun last: name that run"):
+            finished(small(seed=1), tmp_path / "runs" / "latest", overwrite=True)
+        assert content(run.path) == before
+
+    def test_nothing_else_is_replaced_and_other_folders_have_none(self, tmp_path: Path) -> None:
+        (tmp_path / "runs" / "latest").mkdir(parents=True)
+        finished(small(), tmp_path / "runs" / "a")
+        assert not (tmp_path / "runs" / "latest").is_symlink()
+        finished(small(), tmp_path / "b")
+        assert not os.path.lexists(tmp_path / "latest")
+
+    def test_a_system_without_links_has_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError("symbolic link privilege not held")
+
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+        (tmp_path / "runs" / "a").mkdir(parents=True)
+        link_latest(tmp_path / "runs" / "a")
+        assert os.listdir(tmp_path / "runs") == ["a"]
 
 
 def test_no_runs(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from torch import Tensor
 from vaekit.arguments import Place, to_path
 from vaekit.drawings import example, named
 from vaekit.errors import InputError, command, shown
-from vaekit.estimates import mean_over_images, plain
+from vaekit.estimates import mean_over_images
 from vaekit.evaluations import evaluations, numbers
 from vaekit.plots import Figure, curves, rate_distortion, save
+from vaekit.records import plain
 from vaekit.run import Run
 
 PANELS = {"loss": "Held-out loss", "reconstruction": "Held-out reconstruction", "kl": "Held-out KL"}

@@ -1,8 +1,6 @@
 """What every evaluator returns: a value with its standard error."""
 
-from collections.abc import Mapping
-from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -50,19 +48,3 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
 def exact(x: Tensor) -> Tensor:
     """Return x in double precision, on the CPU if the device lacks it, as Apple's GPUs do."""
     return x.cpu().double() if x.device.type == "mps" else x.double()
-
-
-def plain(found: Any) -> Any:
-    """Turn results into plain JSON values: named tuples become objects, NaN and infinity become null.
-
-    Example:
-        >>> plain({"elbo": Estimate(-3.0, float("nan"), 1)})
-        {'elbo': {'value': -3.0, 'standard_error': None, 'samples': 1}}
-    """
-    if hasattr(found, "_asdict"):
-        found = found._asdict()
-    if isinstance(found, Mapping):
-        return {name: plain(value) for name, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [plain(value) for value in found]
-    return None if isinstance(found, float) and not isfinite(found) else found

@@ -20,12 +20,12 @@ from vaekit.evaluation.words import words
 from vaekit.files import digest
 from vaekit.labels import LABELS
 from vaekit.model import VAE
+from vaekit.records import FORMER
 from vaekit.run import WEIGHTS, Run
 
 BATCH = 100
 SEED = 0
 
-FORMER = "measured before the last training"
 UNKNOWN = "measured by a version that did not record which weights"
 
 

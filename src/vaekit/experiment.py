@@ -1,15 +1,12 @@
 """An experiment is a value: data, model, objective, optimizer and lengths; written as JSON and read back; a digest."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from functools import reduce
-from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from vaekit import notebook
+from vaekit import notebook, settings
 from vaekit.data import Source
 from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest, shown
@@ -17,6 +14,7 @@ from vaekit.model import Model
 from vaekit.objectives import ELBO, ObjectiveSpec
 from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
+from vaekit.settings import fields
 from vaekit.specs import Count, Whole, described, explain, spec
 
 PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
@@ -102,16 +100,9 @@ class Experiment:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON: equal digests mean equal experiments.
 
-        The fields of ``LATER`` are left out at their defaults, so that digests of older experiments do not change.
+        Fields that joined later are left out at their defaults, so that digests of older experiments do not change.
         """
-        tree = ADAPTER.dump_python(self, mode="json")
-        for path, default in LATER.items():
-            *parents, last = path.split(".")
-            node = reduce(lambda inner, name: inner.get(name, {}), parents, tree)
-            if node.get(last) == default:
-                node.pop(last, None)
-        canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-        return sha256(canonical.encode()).hexdigest()
+        return settings.digest(ADAPTER.dump_python(self, mode="json"))
 
     def replace(self, path: str, value: Any) -> "Experiment":
         """Return a copy of the experiment with the field at a dotted path changed.
@@ -137,10 +128,6 @@ class Experiment:
 
 ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 
-LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
-"""fields that were added when experiments already had digests, with their defaults as JSON writes them"""
-
-
 LENGTH = ("epochs", "training_samples")
 """the fields that may change when a training is resumed"""
 
@@ -152,15 +139,6 @@ def unlike(one: Experiment, other: Experiment) -> str | None:
         if path not in (*LENGTH, "data.name") and first.get(path) != second.get(path):
             return f"{path} is {first.get(path)!r} in one and {second.get(path)!r} in the other"
     return None
-
-
-def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk through the plain values of nested dictionaries, with their dotted paths."""
-    if isinstance(tree, Mapping):
-        for name, inner in tree.items():
-            yield from fields(inner, f"{path}.{name}".lstrip("."))
-    else:
-        yield path, tree
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:

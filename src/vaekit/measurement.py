@@ -12,13 +12,13 @@ from vaekit.arguments import Place, to_whole
 from vaekit.compiling import Compiled
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
-from vaekit.estimates import plain
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.verdict import verdict
 from vaekit.evaluation.words import words
 from vaekit.evaluations import SEED, trained
 from vaekit.measures import DENSITIES, GROUPS
 from vaekit.model import VAE
+from vaekit.records import plain
 from vaekit.run import Run
 from vaekit.subject import Subject, Track
 from vaekit.summary import Evaluation

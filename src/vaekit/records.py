@@ -3,6 +3,8 @@
 Fields of later versions are kept as they are; what is known must be what it is known as.
 """
 
+from collections.abc import Mapping
+from math import isfinite
 from typing import (
     Annotated,
     Any,
@@ -16,7 +18,6 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from vaekit.errors import shown
-from vaekit.estimates import plain
 
 T = TypeVar("T")
 
@@ -30,6 +31,9 @@ Text = Annotated[str, Field(max_length=10_000)]
 Measured = Annotated[str, Field(pattern=r"^measured/[A-Za-z0-9][\w-]*\.safetensors$")]
 """a file of numbers of each image, inside the run"""
 Terms = dict[Text, Number]
+
+FORMER = "measured before the last training"
+"""said of numbers of weights that a run no longer has"""
 
 _OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
 
@@ -179,6 +183,51 @@ def _consistent(found: Evaluation) -> Evaluation:
     return found
 
 
+class Part(TypedDict):
+    """A part of an experiment."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    kind: Text
+
+
+class Parts(TypedDict):
+    """The model of an experiment."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    latent_dim: Count
+    network: Part
+    prior: Part
+    posterior: Part
+    likelihood: Part
+
+
+class Setup(TypedDict):
+    """What a list of runs says of experiment.json."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    model: Parts
+    objective: Part
+    seed: Annotated[int, Field(ge=0)]
+
+
+class DataFacts(TypedDict):
+    """What a list of runs says of data.json."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    source: Text
+    split: Text
+    binarization: Text
+
+
+class Versions(TypedDict):
+    """versions.json: with what a run was trained last."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    vaekit: Text
+    python: Text
+    torch: Text
+
+
 class Results(TypedDict):
     """results.json."""
 
@@ -224,3 +273,19 @@ def complaint(error: ValidationError, where: str = "") -> str:
     message = first["msg"].removeprefix("Value error, ")
     value = "" if first["type"] in ("json_invalid", "value_error", "missing") else f" is {shown(first['input'])}"
     return ": ".join(filter(None, (where, f"{path}{value}", f"{message[0].lower()}{message[1:]}")))
+
+
+def plain(found: Any) -> Any:
+    """Turn results into plain JSON values: named tuples become objects, NaN and infinity become null.
+
+    Example:
+        >>> plain({"value": -3.0, "standard_error": float("nan"), "shape": (1, 2)})
+        {'value': -3.0, 'standard_error': None, 'shape': [1, 2]}
+    """
+    if hasattr(found, "_asdict"):
+        found = found._asdict()
+    if isinstance(found, Mapping):
+        return {name: plain(value) for name, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [plain(value) for value in found]
+    return None if isinstance(found, float) and not isfinite(found) else found

@@ -2,12 +2,13 @@
 
 import json
 import logging
+import platform
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,19 @@ from vaekit.diagnosis import non_finite_weight
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment, fields
 from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, replacing, status, write
+from vaekit.folders import (
+    EXPERIMENT,
+    LATEST,
+    METRICS,
+    RESULTS,
+    SPACE,
+    STATE,
+    VERSIONS,
+    WEIGHTS,
+    link_latest,
+    located,
+    newest,
+)
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
 from vaekit.summary import Evaluation
@@ -35,10 +49,8 @@ log = logging.getLogger("vaekit")
 
 T = TypeVar("T")
 
-EXPERIMENT, SPACE, METRICS, RESULTS = "experiment.json", "data.json", "metrics.jsonl", "results.json"
 PLACES, REPORT = "places.json", "report.html"
-WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
-TRAINED = (EXPERIMENT, SPACE, PLACES, METRICS, WEIGHTS, STATE)
+TRAINED = (EXPERIMENT, SPACE, PLACES, VERSIONS, METRICS, WEIGHTS, STATE)
 """what only a training writes"""
 FILES = (
     *TRAINED,
@@ -54,7 +66,6 @@ FOLDERS = ("figures", "measured")
 TRAINING_LOCK, RESULTS_LOCK = ".training.lock", ".results.lock"
 REPLACED = ".replaced"
 """the experiment of a run whose files are being removed; where it lies, they may be"""
-LATEST = "latest"
 SHOWN = ("manifold", "traversals", "samples", "reconstructions", "marginals", "losses")
 """figures that stand for a run, the most telling ones first"""
 SETS = ("train", "validation", "test")
@@ -83,12 +94,7 @@ class Run:
     path: Path
 
     def __post_init__(self) -> None:
-        path = to_path(self.path, "run")
-        if path.name == LATEST and status(path) is None:
-            path = latest(path.parent)
-        object.__setattr__(self, "path", path)
-        if not is_file(path / EXPERIMENT):
-            raise InputError(f"{path} is not a run: it has no {EXPERIMENT}; 'vaekit runs' lists the runs there are")
+        object.__setattr__(self, "path", located(self.path))
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -122,6 +128,13 @@ class Run:
             write(path / EXPERIMENT, experiment.to_json().encode())  # from here on the new run is there
             (path / REPLACED).unlink(missing_ok=True)
         return cls(path)
+
+    def begin(self, experiment: Experiment) -> None:
+        """Write down what the run is to be, as its training begins or goes on, and that it is the latest one."""
+        self.write(EXPERIMENT, experiment.to_json().encode())
+        versions = {name: version(name) for name in ("vaekit", "torch")} | {"python": platform.python_version()}
+        self.write(VERSIONS, f"{json.dumps(versions, indent=2)}\n".encode())
+        link_latest(self.path)
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -338,6 +351,8 @@ def refuse_taken(path: Path, overwrite: bool = False) -> None:
 
 def _taken(path: Path, overwrite: bool) -> str | None:
     """Return why no run may begin in a folder, or None."""
+    if path.name == LATEST and path.is_symlink():
+        return f"{path} is a link to the run that was begun last: name that run, or another folder (--run)"
     if status(path) is None or (path.is_dir() and _free(path, overwrite)):
         return None
     if not is_file(path / EXPERIMENT):
@@ -455,36 +470,5 @@ def new_path(folder: Path, name: str) -> Iterator[Path]:
 
 
 def find(folder: Path) -> list[Run]:
-    """Return the runs in a folder, newest first; folders that cannot be read are logged and left out.
-
-    Only times are read: a run may prove damaged when it is opened.
-    """
-    return [Run(path) for path in _newest(folder)]
-
-
-def _newest(folder: Path) -> list[Path]:
-    """Return the folders of runs, the one begun or resumed last first."""
-    try:
-        paths = list(folder.iterdir()) if folder.is_dir() else None
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}): make it readable") from None
-    if paths is None:
-        raise InputError(f"{folder} is not a folder: name the folder of your runs, or train one first")
-    times = dict[Path, int]()
-    for path in paths:
-        try:
-            found = status(path / EXPERIMENT)
-        except InputError as error:
-            log.warning("left out: %s", error)
-            continue
-        if found and stat.S_ISREG(found.st_mode):
-            times[path] = found.st_mtime_ns
-    return sorted(times, key=times.__getitem__, reverse=True)
-
-
-def latest(folder: Path) -> Path:
-    """Return the run in a folder that was begun or resumed last."""
-    newest = _newest(folder)
-    if not newest:
-        raise InputError(f"{folder} holds no run: name one, or train one first")
-    return newest[0]
+    """Return the runs in a folder, newest first; those that cannot be looked into are logged and left out."""
+    return [Run(path) for path in newest(folder)]

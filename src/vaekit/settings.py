@@ -1,6 +1,8 @@
-"""Every field of an experiment, as --set takes it, without the time that importing an experiment takes."""
+"""The fields of experiments and their digests, without the time that importing an experiment takes."""
 
 import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,33 @@ from vaekit.errors import InputError, nearest, shown
 
 FILE = Path(__file__).with_name("options.json")
 """written from the specs by docs/generate.py"""
+
+LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
+"""fields that were added when experiments already had digests, with their defaults as JSON writes them"""
+
+
+def digest(experiment: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of an experiment's canonical JSON, without fields of ``LATER`` at their defaults."""
+    canonical = json.dumps(_without_later(experiment), sort_keys=True, separators=(",", ":"))
+    return sha256(canonical.encode()).hexdigest()
+
+
+def _without_later(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    kept = {}
+    for name, value in tree.items():
+        here = f"{path}{name}"
+        if here not in LATER or value != LATER[here]:
+            kept[name] = _without_later(value, f"{here}.") if isinstance(value, Mapping) else value
+    return kept
+
+
+def fields(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk through the plain values of nested dictionaries, with their dotted paths."""
+    if isinstance(tree, Mapping):
+        for name, inner in tree.items():
+            yield from fields(inner, f"{path}.{name}".lstrip("."))
+    else:
+        yield path, tree
 
 
 def options(filter: str = "") -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
 from vaekit.networks import Conv
 from vaekit.objectives import ELBO, Loss, Reconstruction
-from vaekit.run import EXPERIMENT, Run, alone, refuse_taken
+from vaekit.run import Run, alone, refuse_taken
 from vaekit.steps import Step, refuse_unknown, wants_compiling
 from vaekit.training import (
     Progress,
@@ -213,7 +213,7 @@ def reports(
     """
     members = [Member(e, folder, data, device) for e, folder in zip(experiments, folders, strict=True)]
     for member in members:
-        member.run.write(EXPERIMENT, member.experiment.to_json().encode())
+        member.run.begin(member.experiment)
     reported, saved = -math.inf, time.perf_counter()
     rows = {member: member.attempt(member.begin) for member in members}
     stack = Stack(lowest(members) or members, compile)

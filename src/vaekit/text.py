@@ -2,6 +2,7 @@
 
 import codecs
 import unicodedata
+from pathlib import PurePath
 
 JOINERS = "\u200c\u200d"
 """zero-width (non-)joiners, which are not printable but belong to words of many scripts"""
@@ -15,6 +16,12 @@ def escaped(text: str) -> str:
         'two\\nlines, \\x1b[31mred, caf\\udce9, 猫'
     """
     return text if text.isprintable() else "".join(c if _visible(c) else escape(c) for c in text)
+
+
+def title(source: str) -> str:
+    """Return the name of a source of data without the folders of an absolute path, which are nobody else's business."""
+    path = PurePath(source)
+    return path.name if path.is_absolute() else source
 
 
 def escape(character: str) -> str:

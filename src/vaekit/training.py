@@ -24,7 +24,7 @@ from vaekit.model import VAE
 from vaekit.objectives import Chains, Loss, MonteCarloEM
 from vaekit.optimizers import moments
 from vaekit.progress import Progress
-from vaekit.run import EXPERIMENT, WEIGHTS, Run, alone, refuse_taken
+from vaekit.run import WEIGHTS, Run, alone, refuse_taken
 from vaekit.state import (
     Facts,
     State,
@@ -106,7 +106,7 @@ def reports(
 ) -> Generator[Progress, None, None]:
     """Begin or resume the training of a run, write its experiment, and continue to the end."""
     training = Training(experiment, run, data, device, compile)
-    run.write(EXPERIMENT, experiment.to_json().encode())
+    run.begin(experiment)
     yield from training.reports()
 
 

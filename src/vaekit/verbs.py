@@ -28,13 +28,13 @@ from vaekit.data.arrays import open_array
 from vaekit.data.fetch import data_roots
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
-from vaekit.evaluations import current, evaluations
+from vaekit.evaluations import current
 from vaekit.files import replacing, write
 from vaekit.measurement import IMAGES, evaluate
 from vaekit.model import VAE
 from vaekit.progress import Progress
 from vaekit.reports import report
-from vaekit.run import EXPERIMENT, Run, find
+from vaekit.run import EXPERIMENT, Run
 from vaekit.subject import Track
 from vaekit.training import train
 
@@ -239,39 +239,6 @@ def _sampled(vae: VAE, n: int, noise: bool) -> Iterator[Tensor]:
     for z in vae.prior().sample(torch.Size((n,))).split(ENCODING_BATCH):
         likelihood = vae.likelihood(z)
         yield (likelihood.sample() if noise else likelihood.mean).cpu()
-
-
-def show(run: Run | Place) -> dict[str, Any]:
-    """Say what a run is: data, model, how far it is trained, its last metrics and evaluations."""
-    run = Run.of(run)
-    model = run.experiment.model
-    return {
-        "run": str(run.path),
-        "data": run.space.title,
-        "split": run.space.split,
-        "binarization": run.space.binarization,
-        "network": model.network.kind,
-        "latent_dim": model.latent_dim,
-        "prior": model.prior.kind,
-        "posterior": model.posterior.kind,
-        "likelihood": model.likelihood.kind,
-        "objective": run.experiment.objective.kind,
-        "seed": run.experiment.seed,
-        "digest": run.experiment.digest,
-        "last": run.last_row(),
-        "evaluations": evaluations(run),
-    }
-
-
-def runs(folder: Place = "runs") -> list[dict[str, Any]]:
-    """List the runs in a folder, newest first: what ``show`` says of each; damaged ones are logged and left out."""
-    shown = []
-    for run in find(to_path(folder, "folder")):
-        try:
-            shown.append(show(run))
-        except InputError as error:
-            log.warning("left out: %s", error)
-    return shown
 
 
 def doctor(data_root: Place | None = None) -> dict[str, Any]:

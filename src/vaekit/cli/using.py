@@ -220,7 +220,7 @@ def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, out
 def show(run: RunFolder, *, output: Output = LOUD) -> None:
     """Show what a run is, how far it is trained, and what was measured."""
     with display.messages(output):
-        facts = vaekit.show(vaekit.load(run))
+        facts = vaekit.show(run)
     display.emit(facts, output, lambda: display.run(facts), facts["run"])
 
 

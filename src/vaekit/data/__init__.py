@@ -1,10 +1,18 @@
-"""Data: named sets, image folders, arrays and tables, split and binarized."""
+"""Data: named sets, image folders, arrays and tables, split and binarized.
 
-from vaekit.data.check import check
-from vaekit.data.data import Data, Split
+What needs torch is imported when it is first used, so that data sets are listed without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from vaekit.data.fetch import available, fetch
-from vaekit.data.source import Source, defaults, read_examples, read_input
-from vaekit.data.space import Binarization, Space, Support
+
+if TYPE_CHECKING:
+    from vaekit.data.check import check
+    from vaekit.data.data import Data, Split
+    from vaekit.data.source import Source, defaults, read_examples, read_input
+    from vaekit.data.space import Binarization, Space, Support
 
 __all__ = [
     "Binarization",
@@ -20,3 +28,24 @@ __all__ = [
     "read_examples",
     "read_input",
 ]
+
+_HOMES = {
+    "check": "check",
+    "Data": "data",
+    "Split": "data",
+    "Source": "source",
+    "defaults": "source",
+    "read_examples": "source",
+    "read_input": "source",
+    "Binarization": "space",
+    "Space": "space",
+    "Support": "space",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vaekit.data' has no attribute {name!r}")
+    found = getattr(import_module(f"vaekit.data.{_HOMES[name]}"), name)
+    globals()[name] = found  # before a module of the same name is in its place
+    return found

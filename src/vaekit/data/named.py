@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaekit.data import readers
 from vaekit.data.raw import Raw
-from vaekit.data.space import Binarization
+
+if TYPE_CHECKING:
+    from vaekit.data.space import Binarization
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class NamedSet:
     examples: str
     reference: str
     versions: tuple[Version, ...]
-    binarization: Binarization = "none"
+    binarization: "Binarization" = "none"
     classes: tuple[str, ...] | None = None
 
 

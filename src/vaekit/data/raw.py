@@ -3,11 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vaekit.data.space import Support
 from vaekit.errors import InputError
+
+if TYPE_CHECKING:
+    from vaekit.data.space import Support
 
 # Arrays of more bytes stay in their files or on the CPU; smaller ones are read and live on the device.
 RESIDENT = 2**30
@@ -34,7 +37,7 @@ class Raw:
     """
 
     x: np.ndarray
-    support: Support | None
+    support: "Support | None"
     splits: tuple[str, ...] = ("0.8/0.1/0.1", "0.9/0.1")
     labels: np.ndarray | None = None
     classes: tuple[str, ...] | None = None

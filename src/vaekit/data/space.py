@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from math import prod
-from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from vaekit.data.columns import generic, places
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 from vaekit.specs import Count, Whole, spec
+from vaekit.text import title
 
 log = logging.getLogger("vaekit")
 
@@ -71,9 +71,8 @@ class Space:
 
     @property
     def title(self) -> str:
-        """The source without the folders of an absolute path, which are nobody's business."""
-        path = PurePath(self.source)
-        return path.name if path.is_absolute() else self.source
+        """The source without the folders of an absolute path."""
+        return title(self.source)
 
     @property
     def noun(self) -> str:

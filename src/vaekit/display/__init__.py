@@ -10,11 +10,11 @@ from vaekit.display.messages import (
     options,
     print_written,
     say,
-    sheet_width,
     table,
 )
-from vaekit.display.numbers import comparison, evaluation, quality, run, runs, seeds
+from vaekit.display.numbers import comparison, evaluation, quality, run, seeds
 from vaekit.display.progress import doing, follow, terms, tracked
+from vaekit.display.runs import runs
 from vaekit.summary import headline
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "runs",
     "say",
     "seeds",
-    "sheet_width",
     "table",
     "terms",
     "tracked",

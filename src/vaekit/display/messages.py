@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclopts import Parameter
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -112,22 +113,24 @@ def print_written(out: Path, shape: tuple[int, ...], output: Output) -> None:
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print rows under columns, as wide as they need to be where there is no terminal."""
-    sheet = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        sheet.add_row(*(_cell(_text(row[column])) for column in columns))
+    cells = [[_cell(_text(row[column])) for column in columns] for row in rows]
     terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=sheet_width(sheet))).print(sheet)
+    if terminal.is_terminal:
+        sheet = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        for row in cells:
+            sheet.add_row(*map(Text, row))
+        terminal.print(sheet)
+        return
+    lines = [[_cell(column) for column in columns], *cells]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)))
 
 
-def sheet_width(sheet: Table) -> int:
-    """Columns that a table takes if nothing is wrapped."""
-    return Console(width=10_000).measure(sheet).maximum
-
-
-def _cell(text: str) -> Text:
-    """A name as it is, without rich's markup, in signs that the output knows, so that its width is right."""
+def _cell(text: str) -> str:
+    """A name as it is, in signs that the output knows, so that its width is right."""
     encoding = sys.stdout.encoding or "utf-8"
-    return Text(escaped(text).encode(encoding, "plain").decode(encoding))
+    return escaped(text).encode(encoding, "plain").decode(encoding)
 
 
 def options(found: Iterable[Mapping[str, Any]]) -> None:

@@ -90,7 +90,12 @@ def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:
 
 def run(facts: Mapping[str, Any]) -> None:
     """Print what a run is."""
-    shown = {name: value for name, value in facts.items() if name not in ("last", "evaluations")}
+    shown = {
+        name: value for name, value in facts.items() if name not in ("last", "evaluations", "settings", "versions")
+    }
+    shown["trained by"] = (
+        ", ".join(f"{name} {number}" for name, number in (facts["versions"] or {}).items()) or "unknown"
+    )
     last = facts["last"]
     if last:
         shown["trained"] = (
@@ -101,35 +106,3 @@ def run(facts: Mapping[str, Any]) -> None:
     for found in facts["evaluations"]:
         say("")
         evaluation(found)
-
-
-def runs(found: Sequence[Mapping[str, Any]]) -> None:
-    """Print a table of runs."""
-    rows = []
-    for facts in found:
-        last = facts["last"] or {}
-        held_out = last.get("validation") or last.get("test") or {}
-        rows.append(
-            {
-                "run": facts["run"],
-                "data": f"{facts['data']} ({facts['binarization']}, {facts['split']})",
-                "model": f"{facts['network']} d={facts['latent_dim']} {facts['likelihood']}",
-                "epochs": f"{whole(last['epoch'], last['step']) if last else 0:g}",
-                "held-out ELBO": f"{held_out['elbo']:.2f}" if "elbo" in held_out else "",
-                "log-evidence": _evidence(facts["evaluations"]),
-            }
-        )
-    if rows:
-        table(rows, tuple(rows[0]))
-    else:
-        say("no runs here yet")
-
-
-def _evidence(evaluations: Sequence[Mapping[str, Any]]) -> str:
-    """The last log-evidence that was measured of the weights there are, or else an older one, marked."""
-    measured = [found for found in reversed(evaluations) if "log_evidence" in found]
-    measured.sort(key=lambda found: "stale" in found)
-    if not measured:
-        return ""
-    value = _pair(measured[0]["log_evidence"], 2)
-    return f"{value}, {measured[0]['stale']}" if "stale" in measured[0] else value
