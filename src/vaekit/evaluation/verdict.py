@@ -67,7 +67,8 @@ def units(kl: Sequence[float], variance: Sequence[float], noise: Sequence[float]
     if used < d:
         are, latents = ("is" if d - used == 1 else "are"), ("latent" if used == 1 else "latents")
         return f"{d - used} of {d} latent units {are} unused: {used} {latents} would do as well"
-    return f"{'the only latent unit is' if d == 1 else f'all {d} latent units are'} used: more may carry more"
+    which = {1: "the only latent unit is", 2: "both latent units are"}.get(d, f"all {d} latent units are")
+    return f"{which} used: more may carry more"
 
 
 def _latents(found: Mapping[str, Any]) -> str | None:
