@@ -17,8 +17,8 @@ from small import finished, same, small
 
 import vaekit
 from vaekit import InputError, Run, RunError, load, runs, show, train
-from vaekit.folders import latest, link_latest
-from vaekit.run import find, new_path, write
+from vaekit.folders import latest, link_latest, newest
+from vaekit.run import new_path, write
 from vaekit.settings import fields
 
 EVALUATION = {"split": "test", "binarization": "none", "images": 9, "metrics": ["evidence"], "command": "a"}
@@ -296,7 +296,7 @@ def test_runs_are_found_newest_first(run: Run, tmp_path: Path, caplog: pytest.Lo
     (folder / "notes").mkdir()
     (folder / "readme.txt").write_text("")
     os.utime(damaged / "experiment.json", (0, 0))
-    assert [found.path for found in find(folder)] == [run.path, older, damaged]
+    assert newest(folder) == [run.path, older, damaged]
     assert latest(folder) == run.path
     assert load(folder / "latest").path == run.path
     assert [facts["run"] for facts in runs(folder)] == [str(run.path), str(older)]
@@ -334,7 +334,7 @@ class TestLatest:
         for _ in train(small().replace("epochs", 4), folder / "a", resume=True):
             pass
         assert os.readlink(folder / "latest") == "a"
-        assert [found.path.name for found in find(folder)] == ["a", "b"]
+        assert [path.name for path in newest(folder)] == ["a", "b"]
         assert [Path(facts["run"]).name for facts in runs(folder)] == ["a", "b"]
 
     def test_it_is_never_followed_to_overwrite(self, tmp_path: Path) -> None:

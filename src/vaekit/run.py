@@ -39,7 +39,6 @@ from vaekit.folders import (
     WEIGHTS,
     link_latest,
     located,
-    newest,
 )
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
@@ -467,8 +466,3 @@ def new_path(folder: Path, name: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             path.rmdir()
-
-
-def find(folder: Path) -> list[Run]:
-    """Return the runs in a folder, newest first; those that cannot be looked into are logged and left out."""
-    return [Run(path) for path in newest(folder)]
