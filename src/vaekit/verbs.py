@@ -80,9 +80,8 @@ def demo(
     if (to_path(run, "run") / EXPERIMENT).exists():
         raise InputError(f"{run} holds a run already: name a new folder (--run)")
     experiment = choose(
-        "digits28", latent_dim=2, hidden=[200, 100], likelihood="bernoulli", learning_rate=0.004, epochs=200,
-        set={"evaluate_every": 20},
-    )  # fmt: skip
+        "digits28", latent_dim=2, hidden=[200, 100], learning_rate=0.004, epochs=200, set={"evaluate_every": 20}
+    )
     for _ in follow(train(experiment, run)):
         pass
     return conclude(load(run), doing)
