@@ -23,7 +23,7 @@ _NAMES = {
     "training": ("train",),
     "display.training": ("fit",),
     "stacks": ("train_stack",),
-    "verbs": ("demo", "load", "encode", "decode", "reconstruct", "sample", "doctor"),
+    "verbs": ("demo", "load", "encode", "decode", "reconstruct", "interpolate", "sample", "doctor"),
     "listing": ("show", "runs"),
     "evaluation.annealing": ("Annealing",),
     "measurement": ("evaluate",),

@@ -3,21 +3,19 @@
 Each call reads the model anew; for many small inputs keep it, ``vae = run.vae()``: ``vae.encode(x)`` takes little time.
 """
 
-import csv
 import logging
 import platform
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
-from io import StringIO
-from math import ceil, prod, sqrt
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vaekit import devices
@@ -29,9 +27,9 @@ from vaekit.data.fetch import data_roots
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current
-from vaekit.files import replacing, write
 from vaekit.measurement import IMAGES, evaluate
 from vaekit.model import VAE
+from vaekit.outputs import PAIRS, Origin, kind_of, pairs, what_of, write_codes, write_examples, write_strip
 from vaekit.progress import Progress
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run
@@ -123,20 +121,22 @@ def encode(
         input: a named set, the path of an image, a folder, an array or a table, an array, or a DataFrame; in the
             data's own units. Columns of a table are matched by their names.
         units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
-        out: a .npy file to write them to as well; `.names.csv` beside it names the files that the rows are from.
-        device: auto, cpu or cuda.
+        out: a file to write them to as well: .npy, with the files that the rows are from beside it in `.names.csv`; or
+            .csv, whose columns are the file or number of each row, z0, z1, ..., and the label where there are labels.
+        device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
 
     Raises:
-        InputError: if the input does not fit the model's data.
+        InputError: if the input does not fit the model's data, or codes cannot be written to such a file.
     """
+    kind_of(out, "codes")
     run, target = Run.of(run), devices.choose(device)
     vae = run.vae(target)
-    examples, names = _examples(run, input, data_root)
-    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in examples]).numpy()
-    if units != "all":
-        codes = codes[:, _active(run, units)]
-    return _written(codes, out, names)
+    examples, origin = _examples(run, input, data_root)
+    chosen = list(range(vae.latent_dim)) if units == "all" else _active(run, units)
+    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in examples]).numpy()[:, chosen]
+    write_codes(codes, chosen, out, origin)
+    return codes
 
 
 def _active(run: Run, units: str) -> list[int]:
@@ -162,39 +162,172 @@ def decode(
 
     Args:
         run: the run, or the path of its folder.
-        z: latents (N, d), or the path of a .npy file of them.
-        out: a .npy file, or a picture for image data, to write them to as well.
-        device: auto, cpu or cuda.
+        z: latents (N, d); the path of a .npy file of them, or of a .csv file with columns z0, z1, ...; or the numbers
+            of one latent as they are typed, "0.5,1.2".
+        out: a file to write them to as well: .npy, a picture of image data, or .csv of a table's rows.
+        device: auto, cpu, cuda or mps.
 
     Raises:
-        InputError: if z has another number of latents, or values that are no finite numbers.
+        InputError: if z has another number of latents, or values that are NaN or infinite, or examples cannot be
+            written to such a file.
     """
     run, target = Run.of(run), devices.choose(device)
+    kind_of(out, what_of(run.space))
     vae = run.vae(target)
-    latents = _array(z)
+    latents = _latents(z, vae.latent_dim)
     if latents.ndim != 2 or latents.shape[1] != vae.latent_dim or not np.isfinite(latents).all():
         raise InputError(
             f"z has shape {latents.shape}{'' if np.isfinite(latents).all() else ' and holds NaN or infinity'}; "
             f"{run.path} decodes finite latents of shape (N, {vae.latent_dim})"
         )
-    parts = torch.from_numpy(as_float32(latents, "z")).split(ENCODING_BATCH)
-    return _written(run.space.restore(torch.cat([vae.decode(part.to(target)).cpu() for part in parts])), out)
+    found = _decoded(run, vae, torch.from_numpy(as_float32(latents, "z")), target)
+    write_examples(found, run.space, out)
+    return found
+
+
+def _decoded(run: Run, vae: VAE, z: Tensor, target: torch.device) -> np.ndarray:
+    """Decode latents (N, d) to means in the data's own units."""
+    parts = [vae.decode(part.to(target)).cpu() for part in z.split(ENCODING_BATCH)]
+    return run.space.generated(torch.cat(parts))
+
+
+TYPED = re.compile(r"[-+\d.,eE\s]*\d[-+\d.,eE\s]*")
+"""numbers with commas between them"""
+
+
+def _latents(z: Place | np.ndarray | Tensor, d: int) -> np.ndarray:
+    """Read latents from a file, or from the numbers of one as they are typed."""
+    if not isinstance(z, Place):
+        return np.asarray(z)
+    path = to_path(z, "z")
+    if path.suffix.lower() == ".csv":
+        return read_examples(path, columns=[f"z{k}" for k in range(d)]).x
+    if TYPED.fullmatch(str(z)) and not path.exists():
+        try:
+            return np.array([[float(word) for word in str(z).split(",")]])
+        except ValueError:
+            raise InputError(f"z {str(z)!r} is not numbers with commas between them, such as 0.5,-1.2") from None
+    return open_array(path)
 
 
 def reconstruct(
     run: Run | Place,
     input: Place | np.ndarray | Tensor,
     *,
+    n: int | None = None,
     out: Place | None = None,
     device: str = "auto",
     data_root: Place | None = None,
 ) -> np.ndarray:
-    """Encode and decode examples: the means of p(x | z) at their posterior means. Arguments as for ``encode``."""
+    """Encode and decode examples: the means of p(x | z) at their posterior means, in the data's own units.
+
+    Args:
+        run: the run, or the path of its folder.
+        input: as for ``encode``.
+        n: how many of the first examples; all if None, of which a picture shows the first 100.
+        out: a file to write them to as well: .npy, .csv of a table's rows, or a picture of images, each beside its
+            original as the model reads it.
+        device: auto, cpu, cuda or mps.
+        data_root: folder of named sets.
+
+    Raises:
+        InputError: if the input does not fit the model's data, or examples cannot be written to such a file.
+    """
     run, target = Run.of(run), devices.choose(device)
+    kind = kind_of(out, what_of(run.space))
+    most = None if n is None else to_whole(n, "n")
     vae = run.vae(target)
-    examples, names = _examples(run, input, data_root)
-    found = torch.cat([vae.reconstruct(x.to(target)).cpu() for x in examples])
-    return _written(run.space.restore(found), out, names)
+    examples, origin = _examples(run, input, data_root)
+    originals, found, count = [], [], 0
+    for batch in examples:
+        x = batch if most is None else batch[: most - count]
+        count += len(x)
+        found.append(vae.reconstruct(x.to(target)).cpu())
+        if kind == "picture" and (most is not None or count - len(x) < PAIRS):
+            originals.append(x)
+        if count == most:
+            break
+    values = run.space.generated(torch.cat(found))
+    sheet = None
+    if originals:
+        drawn = run.space.restore(torch.cat(originals)[: most or PAIRS])
+        sheet = pairs(drawn, values[: len(drawn)])
+        if len(drawn) < len(values):
+            log.info("%s shows the first %d of %s: ask for more with -n", out, len(drawn), f"{len(values):,}")
+    write_examples(values, run.space, out, sheet, (origin.names or ())[:count])
+    return values
+
+
+def interpolate(
+    run: Run | Place,
+    a: Place | int | np.ndarray | Tensor,
+    b: Place | int | np.ndarray | Tensor,
+    *,
+    steps: int = 9,
+    out: Place | None = None,
+    device: str = "auto",
+    data_root: Place | None = None,
+    data: Place | None = None,
+) -> np.ndarray:
+    """Decode the straight line between the codes of two examples: means of p(x | z), (steps, *event).
+
+    Args:
+        run: the run, or the path of its folder.
+        a: where the line begins: the path of a picture; a number k, which is example k of the test split, counted from
+            0; "path#k", which is example k of a table, an array, a folder or a named set; or one example, an array in
+            the data's own units.
+        b: where it ends.
+        steps: how many, both ends included.
+        out: a file to write them to as well: .npy, .csv of a table's rows, or a picture with the originals at its ends.
+        device: auto, cpu, cuda or mps.
+        data_root: folder of named sets.
+        data: where the run's data are if they have moved.
+
+    Returns:
+        the decoded examples in the data's own units, from a's code to b's.
+
+    Raises:
+        InputError: if an end is not one example that fits the model's data, or there are fewer than 2 steps.
+    """
+    run, target, steps = Run.of(run), devices.choose(device), to_whole(steps, "steps", 2)
+    kind_of(out, what_of(run.space))
+    vae = run.vae(target)
+    ends = torch.cat([_example(run, end, name, data_root, data) for end, name in ((a, "a"), (b, "b"))])
+    first, last = vae.encode(ends.to(target)).cpu()
+    found = _decoded(run, vae, torch.lerp(first, last, torch.linspace(0, 1, steps)[:, None]), target)
+    write_strip(found, run.space.restore(ends), run.space, out)
+    return found
+
+
+def _example(
+    run: Run, given: Place | int | np.ndarray | Tensor, name: str, root: Place | None, data: Place | None
+) -> Tensor:
+    """Return one example as the model reads it, (1, *event)."""
+    number = int(given) if isinstance(given, str) and given.isdecimal() and not Path(given).exists() else given
+    if isinstance(number, int | np.integer):
+        test, row = run.data(root, data).fixed("test"), to_whole(number, name, 0)
+        _refuse_beyond(row, len(test), f"{name} is {row}", "the test split")
+        return test.batch(torch.tensor([row]))
+    if not isinstance(given, Place):
+        array = np.asarray(given)
+        alone = array.ndim >= len(run.space.event_shape) and len(array) == 1
+        return run.space.encode_input(array if alone else array[None])
+    path, _, end = str(given).rpartition("#")
+    numbered = bool(path) and end.isdecimal() and not to_path(given, name).exists()
+    row, count, found = int(end) if numbered else 0, 0, torch.empty(0)
+    for batch in _examples(run, path if numbered else given, root)[0]:
+        if count <= row < count + len(batch):
+            found = batch[row - count : row - count + 1]
+        count += len(batch)
+    if not numbered and count > 1:
+        raise InputError(f"{name} is {given}, which holds {count:,} examples: name one, as in {given}#0")
+    _refuse_beyond(row, count, f"{name} is {given}", path)
+    return found
+
+
+def _refuse_beyond(row: int, size: int, what: str, where: str) -> None:
+    if row >= size:
+        raise InputError(f"{what}, but {where} has {size:,} examples: give a number from 0 to {size - 1}")
 
 
 def sample(
@@ -213,14 +346,15 @@ def sample(
         n: how many.
         seed: of the draws.
         noise: draw x from p(x | z) in place of its mean.
-        out: a .npy file, or a picture for image data, to write them to as well.
+        out: a file to write them to as well: .npy, a picture of image data, or .csv of a table's rows.
         device: auto, cpu, cuda or mps.
 
     Raises:
-        InputError: if so many samples exceed the memory.
+        InputError: if so many samples exceed the memory, or examples cannot be written to such a file.
     """
     n, seed = to_whole(n, "n"), to_whole(seed, "seed", 0)
     run, target = Run.of(run), devices.choose(device)
+    kind_of(out, what_of(run.space))
     taken, there = COPIES * 4 * n * prod(run.space.event_shape), devices.memory(torch.device("cpu"))
     if taken > there:
         raise InputError(
@@ -229,7 +363,9 @@ def sample(
         )
     vae = run.vae(target)
     with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
-        return _written(np.concatenate([run.space.restore(x) for x in _sampled(vae, n, noise)]), out)
+        found = np.concatenate([run.space.generated(x) for x in _sampled(vae, n, noise)])
+    write_examples(found, run.space, out)
+    return found
 
 
 @torch.no_grad()
@@ -263,67 +399,15 @@ def _without_home(path: Path) -> str:
     return str(Path("~", path.relative_to(home)) if path.is_relative_to(home) else path)
 
 
-def _examples(
-    run: Run, input: Place | np.ndarray | Tensor, root: Place | None
-) -> tuple[Iterable[Tensor], Sequence[str] | None]:
-    """Examples in the model's space, in batches, and the names of the files they are from."""
-    names = None
+def _examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -> tuple[Iterable[Tensor], Origin]:
+    """Read examples in the model's space, in batches, and the files and classes of the rows, where known."""
+    origin = Origin()
     if isinstance(input, Place):
         # Levels of 16-bit images are scaled as in training; where there were none, as they need.
         depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
         raw = read_examples(input, root, run.space.event_shape, depth, run.space.columns)
-        input, names = raw.x, raw.names
-    return run.space.encode_batches(input, ENCODING_BATCH), names
-
-
-def _array(z: Place | np.ndarray | Tensor) -> np.ndarray:
-    return open_array(to_path(z, "z")) if isinstance(z, Place) else np.asarray(z)
-
-
-def _written(values: np.ndarray, out: Place | None, names: Sequence[str] | None = None) -> np.ndarray:
-    """Write values to ``out`` if there is one, as .npy or as one picture of all, and return them."""
-    if out is None:
-        return values
-    out = to_path(out, "out")
-    kind = None if out.suffix == ".npy" else Image.registered_extensions().get(out.suffix.lower(), "")
-    if kind is not None and kind not in Image.SAVE:
-        raise InputError(f"{out} is no kind of file that can be written: give it a name that ends in .npy or .png")
-    try:
-        with replacing(out.resolve()) as file:
-            if kind is None:
-                np.save(file, values, allow_pickle=False)
-            else:
-                picture(values).save(file, kind)
-        if kind is None:
-            _name_rows(out.with_suffix(".names.csv"), names)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror or error}): choose another place (--out)") from None
-    return values
-
-
-NAMES = ("row", "file")
-
-
-def _name_rows(path: Path, names: Sequence[str] | None) -> None:
-    """Write which file each row is from; without names, remove what an earlier output of the same name left."""
-    if names is not None:
-        text = StringIO(newline="")
-        csv.writer(text).writerows([NAMES, *enumerate(names)])
-        write(path.resolve(), text.getvalue().encode())
-        log.info("%s says which file each row is from", path)
-    elif path.is_file() and path.read_bytes().startswith(",".join(NAMES).encode()):
-        path.unlink()
-
-
-def picture(images: np.ndarray) -> Image.Image:
-    """Lay images (N, C, H, W), 8-bit or in [0, 1], on one sheet that is about square, in reading order."""
-    if images.ndim != 4:
-        raise InputError(f"examples of shape {images.shape[1:]} are no images: write them to a .npy file")
-    levels = images if images.dtype == np.uint8 else np.rint(images.clip(0, 1) * 255).astype(np.uint8)
-    n, channels, height, width = levels.shape
-    columns = ceil(sqrt(n))
-    sheet = np.zeros((ceil(n / columns) * columns, channels, height, width), np.uint8)
-    sheet[:n] = levels
-    rows = sheet.reshape(-1, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
-    pixels = rows.reshape(rows.shape[0] * height, columns * width, channels)
-    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+        labels = None if raw.labels is None else raw.labels.tolist()
+        if labels is not None and raw.classes:
+            labels = [raw.classes[k] for k in labels]
+        input, origin = raw.x, Origin(raw.names, labels)
+    return run.space.encode_batches(input, ENCODING_BATCH), origin

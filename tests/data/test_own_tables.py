@@ -128,7 +128,7 @@ def test_constant_columns_are_kept_and_named(table, caplog):
     path = table(f"{HEADER}\n" + "".join(f"{i % 7},0.1,{i * i}\n" for i in range(30)))
     data = Source(name=path).load()
     assert "constant over the training rows are only shifted to 0: 'weight'" in caplog.text
-    assert (data.space.shift[1], data.space.scale[1]) == (0.1, 1)
+    assert (data.space.shift[1], data.space.scale[1]) == (0.1, 0)
     assert not data.train.x[:, 1].any()
     assert np.array_equal(data.space.restore(data.train.x)[:, 1], np.full(24, 0.1))
 

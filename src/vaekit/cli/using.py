@@ -117,7 +117,7 @@ def encode(
 
     Args:
         input: A named set, or the path of an image, an image folder, .npy, .npz, .csv or .tsv file.
-        out: The .npy file to write, of shape (examples, latents).
+        out: The file to write: .csv, with the file or number of each row and its label, or .npy.
         units: all, or active: those that carry information by the last evaluation.
     """
     with display.messages(output):
@@ -129,15 +129,22 @@ def encode(
     synonym=["inverse-transform"],
     help_epilogue=examples(
         "decode runs/first z.npy --out decoded.png",
-        "decode runs/first z.npy --out decoded.npy",
+        "decode runs/first 0.5,-1.2 --out decoded.png",
     ),
 )
-def decode(run: RunFolder, z: Path, *, out: Path, device: Device = "auto", output: Output = LOUD) -> None:
+def decode(
+    run: RunFolder,
+    z: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *,
+    out: Path,
+    device: Device = "auto",
+    output: Output = LOUD,
+) -> None:
     """Decode latents to means of p(x | z), in the data's own units.
 
     Args:
-        z: A .npy file of latents of shape (examples, latents).
-        out: The file to write: .npy, or a picture such as .png.
+        z: The numbers of one latent, such as 0.5,-1.2, or a .npy or .csv file of latents.
+        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
     """
     with display.messages(output):
         x = vaekit.decode(vaekit.load(run), z, out=out, device=device)
@@ -146,16 +153,57 @@ def decode(run: RunFolder, z: Path, *, out: Path, device: Device = "auto", outpu
 
 @app.command(synonym=["predict"], help_epilogue=examples("reconstruct runs/first digits --out reconstructed.png"))
 def reconstruct(
-    run: RunFolder, input: str, *, out: Path, device: Device = "auto", data_root: DataRoot = None, output: Output = LOUD
+    run: RunFolder,
+    input: str,
+    *,
+    n: Annotated[Int | None, Parameter(name=["-n", "--n"])] = None,
+    out: Path,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    output: Output = LOUD,
 ) -> None:
-    """Encode examples and decode them again.
+    """Encode and decode examples; a picture shows each original beside its reconstruction.
 
     Args:
         input: A named set, or the path of an image, an image folder, .npy, .npz, .csv or .tsv file.
-        out: The file to write: .npy, or a picture such as .png.
+        n: How many of the first examples; all if left out, of which a picture shows 100.
+        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
     """
     with display.messages(output):
-        x = vaekit.reconstruct(vaekit.load(run), input, out=out, device=device, data_root=data_root)
+        x = vaekit.reconstruct(vaekit.load(run), input, n=n, out=out, device=device, data_root=data_root)
+    display.print_written(out, x.shape, output)
+
+
+@app.command(
+    help_epilogue=examples(
+        "interpolate runs/first 3 17 --out between.png",
+        "interpolate runs/first a.png b.png --steps 15 --out between.png",
+    ),
+)
+def interpolate(
+    run: RunFolder,
+    a: str,
+    b: str,
+    *,
+    steps: Int = 9,
+    out: Path,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    data: Data = None,
+    output: Output = LOUD,
+) -> None:
+    """Decode the straight line between the codes of two examples; a picture has the originals at its ends.
+
+    Args:
+        a: Where it begins: a picture; a number, such as 3, of a test example; or path#3, a row of a file or a set.
+        b: Where it ends.
+        steps: How many examples to decode, both ends included.
+        out: The file to write: a picture such as .png, .npy, or .csv for rows of a table.
+    """
+    with display.messages(output):
+        x = vaekit.interpolate(
+            vaekit.load(run), a, b, steps=steps, out=out, device=device, data_root=data_root, data=data
+        )
     display.print_written(out, x.shape, output)
 
 
@@ -180,7 +228,7 @@ def sample(
 
     Args:
         n: Number of samples.
-        out: The file to write: .npy, or a picture such as .png.
+        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
         seed: Seed of the random numbers.
         noise: Sample x from p(x | z) instead of taking its mean.
     """

@@ -191,7 +191,7 @@ def read_examples(
         x = read_image(path, size, channels, depth)
         several = (f"{path.name}#{frame}" for frame in range(len(x)))
         return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
-    raw = _read(word, root, size, channels, depth=depth, table=Columns("" if columns else None, wanted=columns))
+    raw = _read(word, root, size, channels, depth=depth, table=Columns(wanted=columns))
     # Bytes would be taken as levels, whatever the model's data are.
     return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 
@@ -332,6 +332,7 @@ def _standardized(
             f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}, which is too far from the training rows "
             f"(mean {shift[i]:g}, standard deviation {scale[i]:g}): remove the row or rescale the column"
         )
+    scale[constant] = 0  # the space knows by it that they never vary
     return x.astype(np.float32), tuple(shift.tolist()), tuple(scale.tolist())
 
 

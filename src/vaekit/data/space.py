@@ -53,7 +53,8 @@ class Space:
     shift: tuple[float, ...] | None = None
     """Mean of each column over the training rows, subtracted from what the model sees."""
     scale: tuple[float, ...] | None = None
-    """Standard deviation of each column over the training rows, by which the model's input is divided."""
+    """Standard deviation of each column over the training rows, by which the model's input is divided; a column that
+    does not vary has 0, and is not divided."""
     classes: tuple[str, ...] | None = None
     """Names of the classes that the labels 0, 1, ... stand for."""
     depth: Annotated[int, Field(ge=8, le=16)] | None = None
@@ -154,7 +155,7 @@ class Space:
         if self.support == "real":
             if self.shift and self.scale:
                 with np.errstate(over="ignore"):
-                    x = (x.astype(np.float64) - np.array(self.shift)) / np.array(self.scale)
+                    x = (x.astype(np.float64) - np.array(self.shift)) / self._divisors
             return torch.from_numpy(as_float32(x, "the input"))
         x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
         return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
@@ -182,8 +183,25 @@ class Space:
         except (TypeError, ValueError) as error:
             raise InputError(f"the input has columns that are not numbers ({error}): encode or fill them") from None
 
+    @property
+    def _divisors(self) -> np.ndarray:
+        """By what each column is divided."""
+        scale = np.array(self.scale)
+        return np.where(scale == 0, 1, scale)
+
+    def generated(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
+        """Turn what a model emits into the data's own units; columns that never varied in training stay as they were.
+
+        Args:
+            x: Examples in the model's space, (..., *event).
+        """
+        values = self.restore(x)
+        if self.shift and self.scale and 0 in self.scale:
+            return np.where(np.array(self.scale) == 0, np.array(self.shift), values)
+        return values
+
     def restore(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
-        """Turn what a model emits into the data's own units: uint8 levels, floats in [0, 1], or table rows.
+        """Turn what a model reads or emits into the data's own units: uint8 levels, floats in [0, 1], or table rows.
 
         Args:
             x: Examples in the model's space, (..., *event).
@@ -192,7 +210,7 @@ class Space:
         if self.support == "byte":
             return np.rint(values * 255).clip(0, 255).astype(np.uint8)
         if self.shift and self.scale:
-            return values * np.array(self.scale) + np.array(self.shift)
+            return values * self._divisors + np.array(self.shift)
         return values
 
     def _arranged(self, x: np.ndarray) -> np.ndarray:

@@ -285,10 +285,14 @@ class Table:
                 )
             return None
         classes = not self.layout.guessed or (len(cells) <= self.rows / 2 and not any(v is not None for v in values))
-        for cell, value in zip(cells, values, strict=True):
-            if cell.lower() in ("", "nan") if classes else value is None:
-                for _ in range(self.text.codes.count(self.text.numbers[cell])):
-                    self._note_bad(column, self.text.lines[cell], cell)
+        missing = [
+            c for c, v in zip(cells, values, strict=True) if (c.lower() in ("", "nan") if classes else v is None)
+        ]
+        if missing and asked.wanted is not None:
+            return None  # a model needs no labels
+        for cell in missing:
+            for _ in range(self.text.codes.count(self.text.numbers[cell])):
+                self._note_bad(column, self.text.lines[cell], cell)
         return cells
 
     def _without_numbering(
