@@ -99,6 +99,7 @@ def compare(*runs: RunFolder, split: str = "test", out: Path | None = None, outp
 @app.command(
     synonym=["embed", "transform"],
     help_epilogue=examples(
+        "encode runs/first digits --out z.csv",
         "encode runs/first digits --out z.npy",
         "encode runs/first digits --units active --out active.npy",
     ),
@@ -177,7 +178,7 @@ def reconstruct(
 @app.command(
     help_epilogue=examples(
         "interpolate runs/first 3 17 --out between.png",
-        "interpolate runs/first a.png b.png --steps 15 --out between.png",
+        "interpolate runs/first digits#0 digits#9 --steps 15 --out between.npy",
     ),
 )
 def interpolate(
