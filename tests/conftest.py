@@ -4,6 +4,7 @@ No test reaches the network or the user's cache. ``run`` is a small trained run 
 """
 
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ settings.load_profile("vaekit")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests from the network and the user's cache, and the processes they start from each other's cores."""
     cache = tmp_path_factory.mktemp("cache")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 
     connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
 

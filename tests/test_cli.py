@@ -166,7 +166,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --set data.split=1/2", ["'1/2'", "choose from 1257/180/360"]),
     ("train digits --set early_stopping=2 --set data.split=0.8/0.2", ["early_stopping 2", "three parts"]),
     ("train digits --config nope.json", ["nope.json", "name an experiment.json"]),
-    ("train digits --config notes.txt", ["notes.txt", "no JSON"]),
+    ("train digits --config notes.txt", ["notes.txt", "not JSON"]),
     ("train digits --data-root nope", ["nope", "--data-root"]),
     (
         "train digits --run runs/small",
@@ -204,7 +204,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("train digits --force", ["--force", "Did you mean --overwrite?"]),
     ("train digits --z-dim=2", ["--z-dim", "Did you mean --latent-dim?"]),
     ("train digits --out runs/x", ["--out", "Did you mean --run?"]),
-    ("encode runs/small digits --output z.npy", ["--output", "Did you mean --out?"]),
+    ("encode runs/small digits --output z.npy", ["--output", "Did you mean --out instead of --output?"]),
     ("train digits --set early_stopping=soon", ["early_stopping is 'soon'", "give a whole number"]),
     ("options objctive", ["'objctive'", "did you mean 'objective'?"]),
     ("data list --quite", ["--quite", "Did you mean --quiet"]),
@@ -300,8 +300,10 @@ class TestOutput:
     def test_quiet_prints_path_or_value_alone(
         self, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(vaekit, "figures", lambda *_: [run.path / "figures" / "losses.svg"], raising=False)
-        monkeypatch.setattr(vaekit, "report", lambda *_: run.path / "report.html", raising=False)
+        monkeypatch.setattr(
+            vaekit, "figures", lambda *_, **options: [run.path / "figures" / "losses.svg"], raising=False
+        )
+        monkeypatch.setattr(vaekit, "report", lambda *_, **options: run.path / "report.html", raising=False)
         expected = {
             "evaluate runs/small --samples 3": r"-?\d+\.\d+\n",
             "encode runs/small digits --out z.npy": r"z\.npy\n",
@@ -389,12 +391,13 @@ class TestOutput:
 def test_failures_of_the_run_while_drawing_are_sentences(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **options: Any) -> None:
         raise RunError("runs/small cannot be written (the disk is full): make room")
 
     monkeypatch.setattr(vaekit, "report", fail, raising=False)
     assert main(["report", "runs/small"]) == 1
-    assert capsys.readouterr().err == "vaekit: runs/small cannot be written (the disk is full): make room\n"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "vaekit: runs/small cannot be written (the disk is full): make room"
 
 
 def test_the_network_is_out_of_reach_and_reached_from_one_place() -> None:
@@ -407,7 +410,7 @@ def test_the_network_is_out_of_reach_and_reached_from_one_place() -> None:
         return {name for name, text in texts.items() if re.search(pattern, text)}
 
     assert holding(r"https?://") == {"named.py"}
-    assert holding(r"urllib\.request|socket|requests") == {"fetch.py"}
+    assert holding(r"urllib\.request|socket|requests") == {"fetching.py"}
 
 
 class TestOptions:

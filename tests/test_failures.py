@@ -69,7 +69,7 @@ def test_a_held_out_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> 
             r"would take .* GiB of memory .* 2,000,000,138,000,000,\d+ weights.* available: choose a smaller",
         ),
         ({"model.latent_dim": 10**15}, r"training would take .* GiB for 38,000,000,000,00[\d,]+ weights"),
-        ({"model.network.hidden": [10**25]}, f"no memory holds a model with .*{10**25}.*: choose smaller sizes"),
+        ({"model.network.hidden": [2**62]}, f"no memory holds a model with .*{2**62}.*: choose smaller sizes"),
         ({"objective.samples": 10**7}, "training would take .* GiB for batch_size 90.*, and cpu has .* available"),
     ],
 )

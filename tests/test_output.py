@@ -89,7 +89,7 @@ class Interrupt:
             signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())
-sys.exit(main(["options"]))
+sys.exit(main(["doctor"]))
 """
 
 

@@ -11,7 +11,7 @@ import torch
 from vaekit.arguments import Place, to_path
 from vaekit.choices import suggested
 from vaekit.data import Data, Source
-from vaekit.data.check import facts
+from vaekit.data.checking import facts
 from vaekit.data.decoding import Progress
 from vaekit.data.source import assemble, to_name
 from vaekit.errors import InputError, command

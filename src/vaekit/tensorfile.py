@@ -32,7 +32,7 @@ def pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = N
 
     Example:
         >>> sum(len(piece) for piece in pieces({"x": torch.zeros(2, 3)}))
-        88
+        96
     """
     order = list(KINDS)
     names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))

@@ -23,7 +23,7 @@ from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
-from vaekit.data.fetch import data_roots
+from vaekit.data.fetching import data_roots
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import shutil
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from vaekit.data import Source, available, fetch
+from vaekit.data import Source, available, fetch, fetching
 from vaekit.data.named import NAMED, File
 from vaekit.errors import InputError
 
@@ -120,7 +119,7 @@ class Endless(BaseHTTPRequestHandler):
 )
 def test_a_download_without_end_is_given_up(origin, cache, monkeypatch, caplog, limit, value, reason):
     caplog.set_level("INFO", logger="vaekit")
-    monkeypatch.setattr(sys.modules["vaekit.data.fetch"], limit, value)
+    monkeypatch.setattr(fetching, limit, value)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     publish(monkeypatch, origin, (f"http://127.0.0.1:{server.server_port}/",))

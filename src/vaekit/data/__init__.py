@@ -6,10 +6,10 @@ What needs torch is imported when it is first used, so that data sets are listed
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vaekit.data.fetch import available, fetch
+from vaekit.data.fetching import available, fetch
 
 if TYPE_CHECKING:
-    from vaekit.data.check import check
+    from vaekit.data.checking import check
     from vaekit.data.data import Data, Split
     from vaekit.data.source import Source, defaults, read_examples, read_input
     from vaekit.data.space import Binarization, Space, Support
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "check": "check",
+    "check": "checking",
     "Data": "data",
     "Split": "data",
     "Source": "source",
@@ -46,6 +46,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vaekit.data' has no attribute {name!r}")
-    found = getattr(import_module(f"vaekit.data.{_HOMES[name]}"), name)
-    globals()[name] = found  # before a module of the same name is in its place
-    return found
+    return getattr(import_module(f"vaekit.data.{_HOMES[name]}"), name)

@@ -16,7 +16,7 @@ from vaekit.data.arrays import arranged, as_images, read_npy, read_npz, require_
 from vaekit.data.columns import Columns, listed
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
-from vaekit.data.fetch import read_named
+from vaekit.data.fetching import read_named
 from vaekit.data.folders import read_folder
 from vaekit.data.images import Size, read_image
 from vaekit.data.named import NAMED

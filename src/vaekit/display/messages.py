@@ -137,7 +137,8 @@ def options(found: Iterable[Mapping[str, Any]]) -> None:
     """Print each field with its default, type and meaning."""
     for option in found:
         where = "" if option["location"] == option["path"] else f", in {option['location'].rpartition('.')[0]}"
-        default = "none" if option["default"] is None else _text(option["default"])
+        optional = option["type"].endswith("| none")  # else a field without a default has to be given
+        default = "none" if option["default"] is None and optional else _text(option["default"])
         say(f"{option['path']}={default}  ({option['type']}{where})", f"    {option['description']}")
 
 
