@@ -13,7 +13,7 @@ PIP := --quiet --disable-pip-version-check --constraint constraints.txt
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
 	@echo "make test   check and test everything (four minutes)"
-	@echo "make storm  kill and damage runs at random for some minutes"
+	@echo "make storm  the slow tests, then kill and damage runs at random for some minutes"
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"
 	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
@@ -41,6 +41,7 @@ test: check
 	$(BIN)/pytest
 
 storm: $(READY)
+	$(BIN)/pytest -m slow
 	STORM_ROUNDS=100 $(BIN)/pytest tests/test_storm.py
 
 docs: $(READY)

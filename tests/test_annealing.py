@@ -105,6 +105,7 @@ def score(ratio: Tensor) -> float:
     return float((per_image.mean() - 1) / per_image.std() * len(per_image) ** 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", QUICK)
 def test_z_scores_are_standard_normal_over_seeds(start: str) -> None:
     vae, marginal = wrong()

@@ -66,6 +66,7 @@ def errors(images: int, samples: int, transitions: int) -> Tensor:
     return harmonic(vae, x, samples, transitions=transitions) - marginal.log_prob(x)
 
 
+@pytest.mark.slow
 def test_z_scores_are_standard_normal_over_seeds() -> None:
     scores = []
     for i in range(SEEDS):
@@ -76,6 +77,7 @@ def test_z_scores_are_standard_normal_over_seeds() -> None:
     assert abs(np.mean(scores)) * SEEDS**0.5 < SIGMAS
 
 
+@pytest.mark.slow
 def test_errs_upwards_and_less_with_more_samples() -> None:
     few = errors(images=1500, samples=12, transitions=60)
     many = errors(images=100, samples=50, transitions=120)

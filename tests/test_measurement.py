@@ -99,7 +99,10 @@ def test_more_images_cost_only_themselves(run: Run) -> None:
     assert batches == [0, 20, 40, 60, 80]
 
 
-@pytest.mark.parametrize("group", ["evidence", "ais", "latents", "samples"])
+SLOW = [pytest.param(group, marks=pytest.mark.slow) for group in ("ais", "samples")]
+
+
+@pytest.mark.parametrize("group", ["evidence", "latents", *SLOW])
 def test_a_number_does_not_depend_on_how_many_images_were_measured_before(group: str, run: Run, tmp_path: Path) -> None:
     options: dict[str, Any] = {"metrics": group, "samples": 4, "annealing": QUICK}
     alone = {

@@ -136,6 +136,7 @@ def test_importance_weights_of_a_wrong_posterior_average_to_the_evidence(kind: s
     assert_mean(ratio, torch.ones(len(x)))
 
 
+@pytest.mark.slow
 def test_standard_error_is_that_of_repetitions_with_fresh_images_and_draws() -> None:
     vae, marginal = linear("full", shift=0.1, inflation=1.3)
     expected = -float(marginal.entropy())  # E log p(x) over x ~ p(x)

@@ -94,6 +94,7 @@ assert len(compiled) == 1
     assert "eager densities" not in run.stderr  # else they could not be compiled
 
 
+@pytest.mark.slow
 def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(tmp_path: Path) -> None:
     poor = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     (error, rows), logged = trained(
