@@ -24,8 +24,8 @@ def rows(seed: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with data in work/x.npy and a run trained on them by the relative path, work/runs/a."""
-    folder = tmp_path / "work"
+    """The current folder, with data in desk/x.npy and a run trained on them by the relative path, desk/runs/a."""
+    folder = tmp_path / "desk"
     folder.mkdir()
     monkeypatch.chdir(folder)
     np.save("x.npy", rows())
@@ -43,9 +43,9 @@ def other_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_is_used_and_resumed_from_another_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = finished(small(data__name="x.npy", batch_size=12, epochs=2), home / "runs" / "whole")
     other_folder(home, monkeypatch)
-    assert vaekit.evaluate("../work/runs/a", **LESS)["images"] == 3
-    assert len(vaekit.figures("../work/runs/a")) > 3
-    resumed = finished(small(data__name="x.npy", batch_size=12, epochs=2), Path("../work/runs/a"), resume=True)
+    assert vaekit.evaluate("../desk/runs/a", **LESS)["images"] == 3
+    assert len(vaekit.figures("../desk/runs/a")) > 3
+    resumed = finished(small(data__name="x.npy", batch_size=12, epochs=2), Path("../desk/runs/a"), resume=True)
     assert same(resumed, whole)
     assert resumed.experiment == whole.experiment
 
