@@ -55,17 +55,18 @@ def evaluate(
             slightly less accurate.
     """
     groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))
-    with display.messages(output), display.doing("evaluating", output.silent) as track:
-        folder = vaekit.load(run).path
-        found = vaekit.evaluate(
-            folder, metrics=groups, split=split, samples=samples, images=images, full=full,
-            annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root, data=data,
-            track=track,
-        )  # fmt: skip
+    with display.messages(output):
+        trained = vaekit.load(run)
+        with display.doing("evaluating", output.silent) as track:
+            found = vaekit.evaluate(
+                trained, metrics=groups, split=split, samples=samples, images=images, full=full,
+                annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root,
+                data=data, track=track,
+            )  # fmt: skip
 
     def show() -> None:
         display.evaluation(found)
-        display.say(folder)
+        display.say(trained.path)
 
     display.emit(found, output, show, display.headline(found))
 
@@ -252,16 +253,20 @@ def figures(
     Args:
         format: The files whose paths are printed: svg, png, or pdf, which is only written when asked for.
     """
-    with display.messages(output), display.doing("drawing figures", output.silent) as track:
-        paths = vaekit.figures(run, data_root, data, format=format, track=track)
+    with display.messages(output):
+        trained = vaekit.load(run)
+        with display.doing("drawing figures", output.silent) as track:
+            paths = vaekit.figures(trained, data_root, data, format=format, track=track)
     display.emit([str(path) for path in paths], output, lambda: display.say(*paths), *paths)
 
 
 @app.command(help_epilogue=examples("report runs/first"))
 def report(run: RunFolder, *, data_root: DataRoot = None, data: Data = None, output: Output = LOUD) -> None:
     """Write report.html: the experiment, its numbers and its figures on one page that needs no network."""
-    with display.messages(output), display.doing("drawing figures", output.silent) as track:
-        path = vaekit.report(run, data_root, data, track=track)
+    with display.messages(output):
+        trained = vaekit.load(run)
+        with display.doing("drawing figures", output.silent) as track:
+            path = vaekit.report(trained, data_root, data, track=track)
     display.emit({"path": str(path)}, output, lambda: display.say(path), path)
 
 
