@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from vaekit.studies.curves import printed
 from vaekit.studies.lab import Lab
 from vaekit.studies.scale import SCALES, SMOKE, Scale
 from vaekit.studies.study import (
+    BETTER,
     CORRECTED,
     FAILED,
     NOT_RUN,
@@ -32,9 +34,10 @@ from vaekit.studies.study import (
     Row,
     Study,
     Verdict,
+    compared,
 )
 
-WORDS = (REPRODUCED, CORRECTED, FAILED, UNTESTABLE)
+WORDS = (REPRODUCED, CORRECTED, BETTER, FAILED, UNTESTABLE)
 ALL = [(study, artefact) for study in STUDIES for artefact in study.artefacts]
 DOCUMENTED = Path(__file__).parent.parent / "docs/reproductions/results"
 
@@ -65,6 +68,7 @@ def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> 
     folder = out / "results" / study.name
     assert pages.read(folder / f"{artefact.name}-smoke.json") == result
     assert result.figures.keys() == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.png")}
+    assert set(result.tables) == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.csv")}
     assert all(planned.finished for planned in planning.plan(artefact, artefact.scales["smoke"], out))
 
 
@@ -80,6 +84,7 @@ def test_every_scale_names_the_same_trainings_and_its_published_numbers_are_of_t
     assert artefact.claim
     assert artefact.place
     assert artefact.tolerance
+    assert artefact.judged_by
     assert bool(artefact.source) == bool(artefact.published(artefact.scales["full"]))
 
 
@@ -102,6 +107,7 @@ def one_training() -> Artefact:
         measure=lambda lab: {("small", "ELBO"): lab.estimate("small", "elbo")},
         verdict=lambda result: Verdict(REPRODUCED, "it does."),
         headline=("small", "ELBO"),
+        judged_by="nobody",
         tolerance="none",
     )
 
@@ -219,6 +225,57 @@ def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale, stu
     )
 
 
+class TestCompared:
+    published: ClassVar = {("d = 2", "bound"): -100.0, ("d = 5", "bound"): -90.0}
+
+    def verdict(self, two: float, five: float, tolerance: float = 2.0, **options: Any) -> Verdict:
+        values = {("d = 2", "bound"): two, ("d = 5", "bound"): five}
+        return compared(result_of("K1", values, Scale(epochs=1)), self.published, tolerance, **options)
+
+    @pytest.mark.parametrize(
+        ("two", "five", "word"),
+        [
+            (-101.9, -88.1, REPRODUCED),
+            (-100.0, -85.0, BETTER),
+            (-103.0, -90.0, FAILED),
+            (-103.0, -80.0, FAILED),
+        ],
+    )
+    def test_both_sides_count(self, two: float, five: float, word: str) -> None:
+        assert self.verdict(two, five).word == word
+        swapped = {BETTER: FAILED, REPRODUCED: REPRODUCED}
+        if (two, five) != (-103.0, -80.0) and word != FAILED:
+            assert self.verdict(two, five, higher_is_better=False).word == swapped[word]
+
+    def test_the_sentence_names_the_most_extreme_on_each_side(self) -> None:
+        assert self.verdict(-103.5, -80.0).sentence == (
+            "0 of 2 published numbers agree with ours; "
+            "1 of ours are better, at most d = 5, bound: -80 where -90 is published (+10); "
+            "1 of ours are worse, at most d = 2, bound: -103.5 where -100 is published (-3.5)."
+        )
+        assert self.verdict(-100, -80.0).sentence.endswith("; why is unknown.")
+        assert self.verdict(-100, -80.0, why="the first weights differ").sentence.endswith("the first weights differ.")
+
+    def test_each_number_may_have_its_own_tolerance(self) -> None:
+        apart = dict(zip(self.published, (5.0, 0.1), strict=True))
+        result = result_of("K1", {key: value - 3 for key, value in self.published.items()}, Scale(epochs=1))
+        assert compared(result, self.published, 4.0).word == REPRODUCED
+        assert compared(result, self.published, apart).word == FAILED
+
+    def test_nothing_published_is_not_a_verdict(self) -> None:
+        assert compared(result_of("K1", {}, Scale(epochs=1)), {}, 1.0).word == UNTESTABLE
+
+    def test_differences_are_paired_over_the_seeds(self) -> None:
+        measured = [
+            {("a", "x"): Estimate(high, 1.0, 1), ("b", "x"): Estimate(low, 1.0, 1)}
+            for high, low in ((11.0, 10.0), (23.0, 20.0), (32.0, 30.0))
+        ]
+        result = dataclasses.replace(result_of("K1", {}, Scale(epochs=1)), rows=running.aggregated(measured))
+        value, error, seeds = result.paired(("a", "x"), ("b", "x"))
+        assert (value, error, seeds) == (pytest.approx(2.0), pytest.approx(3**-0.5), 3)
+        assert math.isnan(result_of("K1", self.published, Scale(epochs=1)).paired(*self.published).standard_error)
+
+
 class TestVerdicts:
     def table(self, shift: float, two: float, long: float) -> dict[tuple[str, str], float]:
         """Totals that differ from the printed ones by ``shift``; those of two latents are given."""
@@ -319,7 +376,7 @@ def test_gaps_and_pairs() -> None:
 
 def test_numbers_of_one_seed_have_no_deviation() -> None:
     row = running.aggregated([{("a", "b"): Estimate(1.0, float("nan"), 1)}])[0]
-    assert row == Row("a", "b", 1.0, None, None)
+    assert row == Row("a", "b", 1.0, None, None, [1.0])
 
 
 class TestPages:
@@ -341,13 +398,31 @@ class TestPages:
         values = TestVerdicts().table(-0.3, 38.7, 36.8)
         running.store(result_of("A1", values, Scale(epochs=10)), tmp_path / "results")
         written = {path.name: path.read_text() for path in pages.write_pages(tmp_path / "results")}
-        assert "| 31.29 | 30.99 ± 0.1 (d = 5, total) | full | reproduced with a correction |" in written["README.md"]
+        assert (
+            "| 31.29 | 30.99 ± 0.1 (d = 5, total) | full | 1 seed, at most 10,000 images, losses | "
+            in written["README.md"]
+        )
         assert written["README.md"].count(NOT_RUN) == len(ALL) - 1
         assert "**Reproduced with a correction**" in written["aragam2024.md"]
         assert "**Not run yet.**" in written["wei.md"]
         links = re.findall(r"\]\((\w+)\.md#(\w+)\)", written["README.md"])
         assert len(links) == len(ALL)
         assert all(f'<a id="{anchor}"></a>' in written[f"{name}.md"] for name, anchor in links)
+
+    def test_a_curve_has_its_numbers_beside_it(self, tmp_path: Path) -> None:
+        result = result_of("A1", TestVerdicts().table(0.3, 36.7, 35.0), Scale(epochs=10))
+        figures = {"A1-full-losses.png": "Losses.", "A1-full-samples.png": "Samples."}
+        running.store(dataclasses.replace(result, figures=figures, tables=["A1-full-losses.csv"]), tmp_path / "results")
+        text = pages.pages(tmp_path / "results")["aragam2024.md"]
+        assert "*Losses.* ([numbers](results/aragam2024/A1-full-losses.csv))" in text
+        assert "*Samples.*\n" in text
+
+    def test_results_of_older_code_load(self, tmp_path: Path) -> None:
+        path = running.store(result_of("A1", {("d = 2", "x"): 1.0}, Scale(epochs=10)), tmp_path)
+        stored = json.loads(path.read_text())
+        del stored["tables"], stored["rows"][0]["values"]
+        path.write_text(json.dumps(stored))
+        assert pages.read(path).value("d = 2", "x") == 1.0
 
     def test_full_comes_before_laptop_and_smoke_is_left_out(self, tmp_path: Path) -> None:
         for scale in SCALES:

@@ -7,7 +7,7 @@ from vaekit.arguments import Place
 from vaekit.drawings.codes import latents, units
 from vaekit.drawings.outcomes import classes, confusion, outcomes
 from vaekit.drawings.pictures import manifold, pictures, samples
-from vaekit.drawings.subject import Drawing, Subject, binarized, example, named, of_images
+from vaekit.drawings.subject import Drawing, Subject, binarized, columns, example, named, of_images
 from vaekit.drawings.tables import marginals, tables
 from vaekit.drawings.training import curves
 from vaekit.drawings.traversals import traversals
@@ -19,6 +19,7 @@ __all__ = [
     "Subject",
     "binarized",
     "classes",
+    "columns",
     "confusion",
     "curves",
     "drawings",

@@ -1,6 +1,7 @@
 """What the figures of a run are drawn from: its model, its test split, and the words that name them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +24,28 @@ CODES = 10_000
 
 
 class Drawing(NamedTuple):
-    """A figure of a run: the name of its files, the figure, and what to see in it."""
+    """A figure of a run.
+
+    Attributes:
+        name: of its files.
+        figure, caption: what is drawn, and what to see in it.
+        table: the numbers of curves, by column; all columns are equally long.
+    """
 
     name: str
     figure: plots.Figure
     caption: str
+    table: Mapping[str, np.ndarray] | None = None
+
+
+def columns(name: str, x: np.ndarray, panels: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the numbers of curves in panels as columns, after those of the axis that they share.
+
+    Example:
+        >>> list(columns("epoch", np.arange(3), {"KL": {"train": np.ones(3), "test": np.ones(3)}}))
+        ['epoch', 'KL: train', 'KL: test']
+    """
+    return {name: x} | {f"{panel}: {line}": y for panel, lines in panels.items() for line, y in lines.items()}
 
 
 def of_images(space: Space) -> bool:

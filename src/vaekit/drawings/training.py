@@ -6,7 +6,7 @@ import numpy as np
 
 from vaekit import plots
 from vaekit.data import Space
-from vaekit.drawings.subject import Drawing, example, named
+from vaekit.drawings.subject import Drawing, columns, example, named
 
 QUANTITIES = {"loss": "loss", "elbo": "negative ELBO", "reconstruction": "reconstruction", "kl": "KL"}
 
@@ -28,7 +28,8 @@ def curves(rows: list[dict[str, Any]], space: Space) -> Drawing:
     figure = plots.curves(
         epochs, titled, title="Loss and its terms", note=named(space), ylabel=f"nats per {example(space)}"
     )
-    return Drawing("losses", figure, _lowest(epochs, splits, panels[0][1], space) if panels else "")
+    caption = _lowest(epochs, splits, panels[0][1], space) if panels else ""
+    return Drawing("losses", figure, caption, columns("epoch", epochs, titled))
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vaekit import plots
-from vaekit.drawings import Drawing, named
+from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
@@ -186,4 +186,5 @@ def draw_curves(lab: Lab) -> Iterator[Drawing]:
     }
     note = f"{named(first.space)}; sum of squared errors plus KL, held-out images"
     figure = plots.curves(epochs, panels, title="Losses by number of latents", note=note, ordered=True)
-    yield Drawing("losses", figure, "Total, reconstruction and KL over the training, one line per number of latents.")
+    caption = "Total, reconstruction and KL over the training, one line per number of latents."
+    yield Drawing("losses", figure, caption, columns("epoch", epochs, panels))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vaekit import plots
-from vaekit.drawings import Drawing, named
+from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
@@ -140,7 +140,8 @@ class Figure2:
             images / 1e6, panels, title="Lower bound", note=note, xlabel="millions of training images",
             published={f"{SHORT[name]} paper": f"{SHORT[name]} Adagrad" for name in ALGORITHM},
         )  # fmt: skip
-        yield Drawing("lower-bound", figure, "Lower bound against millions of training images, ours and the paper's.")
+        caption = "Lower bound against millions of training images, ours and the paper's."
+        yield Drawing("lower-bound", figure, caption, columns("training images", images, panels))
 
 
 ON_MNIST, ON_FREY = Figure2("mnist"), Figure2("frey_face")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit import devices, plots
-from vaekit.drawings import Drawing
+from vaekit.drawings import Drawing, columns
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.annealing import Annealing, annealed
 from vaekit.evaluation.evidence import evidence
@@ -163,4 +163,5 @@ def draw(lab: Lab) -> Iterator[Drawing]:
         x / 1e6, panels, title="Log-evidence", note=note, xlabel="millions of training images",
         published={f"{SHORT[name]} paper": SHORT[name] for name in ALGORITHM}, errors=errors,
     )  # fmt: skip
-    yield Drawing("log-evidence", figure, "Log-evidence by the paper's estimator after training, beside its curves.")
+    caption = "Log-evidence by the paper's estimator after training, beside its curves."
+    yield Drawing("log-evidence", figure, caption, columns("training images", x, panels))

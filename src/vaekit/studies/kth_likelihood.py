@@ -6,7 +6,7 @@ import numpy as np
 
 from vaekit import plots
 from vaekit.data import Source
-from vaekit.drawings import Drawing
+from vaekit.drawings import Drawing, columns
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
@@ -111,6 +111,5 @@ def draw(lab: Lab) -> Iterator[Drawing]:
         note="held-out images; 100 hidden units, three latents",
         xlabel="millions of training images",
     )
-    yield Drawing(
-        "cross-entropy", figure, "Minus the cross-entropy of held-out images, without the KL: not a likelihood."
-    )
+    caption = "Minus the cross-entropy of held-out images, without the KL: not a likelihood."
+    yield Drawing("cross-entropy", figure, caption, columns("training images", images, panels))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vaekit import plots
-from vaekit.drawings import Drawing, latents, manifold, named, samples
+from vaekit.drawings import Drawing, columns, latents, manifold, named, samples
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
@@ -144,7 +144,8 @@ def draw_losses(lab: Lab) -> Iterator[Drawing]:
     }
     panels, note = {"Training and held-out images": series}, named(run.space)
     figure = plots.curves(epochs, panels, title="The notebook's loss", note=note, ylabel="loss per pixel")
-    yield Drawing("losses", figure, "Training and held-out loss as in the notebook, a mean over pixels.")
+    caption = "Training and held-out loss as in the notebook, a mean over pixels."
+    yield Drawing("losses", figure, caption, columns("epoch", epochs, panels))
 
 
 def one(d: int) -> str:
@@ -226,6 +227,7 @@ STUDY = Study(
             experiments=planes,
             measure=organized,
             verdict=judge_organized,
+            judged_by="nearest codes",
             headline=(NOTEBOOK, NEIGHBORS),
             figures=draw_planes,
             tolerance="half of the codes, where chance is a tenth; the report does not give a number",
@@ -238,6 +240,7 @@ STUDY = Study(
             experiments=notebook,
             measure=losses,
             verdict=judge_losses,
+            judged_by="losses",
             headline=(NOTEBOOK, quantity(1, "held out")),
             figures=draw_losses,
             published=published_losses,
@@ -254,6 +257,7 @@ STUDY = Study(
             experiments=grid,
             measure=scores,
             verdict=judge_scores,
+            judged_by="our classifier",
             headline=(weighted(10), DISTANCE),
             figures=draw_samples,
             tolerance="none: the Fréchet distances at 10 and 20 latents have to be below that at 2",

@@ -24,13 +24,15 @@ stated with each result; *full* trains for as long. Measured numbers are means o
 there is more than one seed, otherwise ± the standard error over test images. Minutes are the total of all trainings,
 which artifacts may share, and of measuring; trainings that run at once (`--jobs`) each take longer than alone.
 
-| artifact | claim | published | measured | scale | verdict |
-|---|---|---|---|---|---|
+| artifact | claim | published | measured | scale | support | verdict |
+|---|---|---|---|---|---|---|
 """
 VERDICTS = """
 *Reproduced*: the claim holds within the tolerance stated in the artifact's section. *Reproduced with a correction*: it
-holds once a named error in the report is corrected. *Not reproduced*: our numbers say otherwise. *Cannot be tested*:
-the section says why.
+holds once a named error in the report is corrected. *Better than published*: no number is worse than the report's by
+more than the tolerance, but some are better. *Not reproduced*: our numbers say otherwise. *Cannot be tested*: the
+section says why. *Support* says how many trainings with different seeds and how many test images a verdict rests on,
+and what judges.
 """
 
 
@@ -108,14 +110,24 @@ def _lines(study: Study, found: Mapping[str, Result]) -> Iterator[str]:
     for artefact in study.artefacts:
         link = f"[{study.name} {artefact.name}]({study.name}.md#{artefact.name.lower()})"
         if artefact.name not in found:
-            yield _line(link, artefact.claim, "", "", "", NOT_RUN)
+            yield _line(link, artefact.claim, "", "", "", "", NOT_RUN)
             continue
         result = found[artefact.name]
         value = artefact.published(result.size).get(artefact.headline)
         what = ", ".join(artefact.headline)
         measured = f"{_measured(result.row(*artefact.headline))} ({what})"
         word = artefact.judged(result).word
-        yield _line(link, artefact.claim, "" if value is None else number(value), measured, result.scale, word)
+        printed = "" if value is None else number(value)
+        yield _line(link, artefact.claim, printed, measured, result.scale, support(artefact, result), word)
+
+
+def support(artefact: Artefact, result: Result) -> str:
+    """Say what a verdict rests on: seeds, test images, and what judges."""
+    return f"{_seeds(result)}, at most {result.size.images:,} images, {artefact.judged_by}"
+
+
+def _seeds(result: Result) -> str:
+    return f"{result.size.seeds} seed{'s' * (result.size.seeds > 1)}"
 
 
 def _line(*cells: str) -> str:
@@ -150,12 +162,14 @@ def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
     yield f"**{verdict.word.capitalize()}**: {verdict.sentence}\n\n"
     yield from _table(result.rows, artefact.published(result.size))
     for name, caption in result.figures.items():
-        yield f"\n![{caption}]({folder}/{result.study}/{name})\n\n*{caption}*\n"
+        at, numbers = f"{folder}/{result.study}", Path(name).with_suffix(".csv").name
+        table = f" ([numbers]({at}/{numbers}))" if numbers in result.tables else ""
+        yield f"\n![{caption}]({at}/{name})\n\n*{caption}*{table}\n"
     lengths = sorted({f"{epochs:g}" for epochs in result.epochs.values()}, key=float)
-    seeds = f"{result.size.seeds} seed{'s' * (result.size.seeds > 1)}"
     minutes = (result.training_seconds + result.measuring_seconds) / 60
     yield (
-        f"\n`{result.command}` · {', '.join(lengths)} epochs, {seeds}, at most {result.size.images:,} test images · "
+        f"\n`{result.command}` · {', '.join(lengths)} epochs, {_seeds(result)}, at most "
+        f"{result.size.images:,} test images · "
         f"{'; '.join(result.data)} · {minutes:.1f} minutes on {result.machine} · "
         f"{', '.join(f'{name} {version}' for name, version in sorted(result.versions.items()))}\n"
     )

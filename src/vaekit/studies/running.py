@@ -1,5 +1,7 @@
 """Running a study: its experiments are trained once each and measured, and the results are stored."""
 
+import csv
+import io
 import json
 import logging
 import math
@@ -14,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, stdev
 
+import numpy as np
 import torch
 
 from vaekit import devices
@@ -99,7 +102,7 @@ def investigate(
     """Measure what was trained, with one lab per seed, and draw the figures of the first."""
     began = time.perf_counter()
     rows = aggregated([artefact.measure(lab) for lab in labs])
-    figures = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
+    figures, tables = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
     runs = {p: Run(p.path) for p in planned}
     return Result(
         study=study,
@@ -108,6 +111,7 @@ def investigate(
         size=labs[0].scale,
         rows=rows,
         figures=figures,
+        tables=tables,
         data=sorted({named(run.space) for run in runs.values()}),
         epochs={p.label: round(run.metrics()[-1]["epoch"], 2) for p, run in runs.items()},
         digests=[p.experiment.digest for p in planned],
@@ -167,19 +171,42 @@ def aggregated(measured: Sequence[Mapping[Key, Estimate]]) -> list[Row]:
         values = [numbers[label, quantity].value for numbers in measured]
         error = measured[0][label, quantity].standard_error
         known, deviation = error if math.isfinite(error) else None, stdev(values) if len(values) > 1 else None
-        rows.append(Row(label, quantity, fmean(values), known, deviation))
+        rows.append(Row(label, quantity, fmean(values), known, deviation, values))
     return rows
 
 
-def drawn(artefact: Artefact, lab: Lab, folder: Path, stem: str, out: Path) -> dict[str, str]:
-    """Draw the figures of an artifact next to its result, as .png, and return their captions by name."""
-    captions = {}
+def drawn(artefact: Artefact, lab: Lab, folder: Path, stem: str, out: Path) -> tuple[dict[str, str], list[str]]:
+    """Draw the figures of an artifact next to its result, as .png, and the numbers of curves, as .csv.
+
+    Returns: captions by name of the figure, and names of the tables.
+    """
+    captions, tables = {}, []
     for drawing in artefact.figures(lab):
         picture = save(drawing.figure, out / "figures", f"{stem}-{drawing.name}").with_suffix(".png")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, folder / picture.name)
         captions[picture.name] = drawing.caption
-    return captions
+        if drawing.table is not None:
+            tables.append(picture.with_suffix(".csv").name)
+            write(folder / tables[-1], csv_of(drawing.table).encode())
+    return captions, tables
+
+
+def csv_of(table: Mapping[str, np.ndarray]) -> str:
+    """Write columns of numbers as CSV, to six digits; NaN is an empty cell.
+
+    Example:
+        >>> print(csv_of({"epoch": np.array([1, 2]), "KL": np.array([0.25, np.nan])}), end="")
+        epoch,KL
+        1,0.25
+        2,
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(table)
+    for values in zip(*table.values(), strict=True):
+        rows.writerow("" if np.isnan(value) else f"{value:.6g}" for value in values)
+    return text.getvalue()
 
 
 def machine(device: str) -> str:

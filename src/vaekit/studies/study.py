@@ -1,7 +1,9 @@
 """What a study is: a published report as a table of artifacts, each with experiments, measures and a verdict."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import nan
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
@@ -20,6 +22,7 @@ Numbers = Mapping[Key, Estimate]
 
 REPRODUCED = "reproduced"
 CORRECTED = "reproduced with a correction"
+BETTER = "better than published"
 FAILED = "not reproduced"
 UNTESTABLE = "cannot be tested"
 NOT_RUN = "not run yet"
@@ -41,6 +44,7 @@ class Row:
         value: mean over the seeds.
         standard_error: of the evaluation of one seed, from the images; None if it has none.
         deviation: standard deviation over the seeds; None for a single one.
+        values: one per seed; empty in results of older code.
     """
 
     label: str
@@ -48,6 +52,7 @@ class Row:
     value: float
     standard_error: float | None
     deviation: float | None
+    values: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,8 @@ class Result:
     rows: list[Row]
     figures: dict[str, str]
     """captions by name of the file"""
+    tables: list[str] = field(default_factory=list)
+    """CSV files with the numbers of figures, each named like its figure"""
     data: list[str]
     """sets, splits and binarizations"""
     epochs: dict[str, float]
@@ -91,6 +98,20 @@ class Result:
         """Return its value."""
         return self.row(label, quantity).value
 
+    def paired(self, key: Key, other: Key) -> Estimate:
+        """Return how much larger one number is than another, seed by seed.
+
+        The standard error is that of the mean difference over the seeds: NaN for a single seed.
+        """
+        pairs = zip(self._values(*key), self._values(*other), strict=True)
+        differences = [a - b for a, b in pairs]
+        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else nan
+        return Estimate(fmean(differences), error, len(differences))
+
+    def _values(self, label: str, quantity: str) -> list[float]:
+        row = self.row(label, quantity)
+        return row.values or [row.value]
+
 
 RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
@@ -117,6 +138,7 @@ class Artefact:
         experiments: what is trained at a scale, by label; each with as many seeds as the scale says.
         measure: numbers of the runs of one seed.
         verdict: drawn from the numbers of all seeds.
+        judged_by: what decides: lower bounds, squared errors, our classifier, ...
         headline: the number that represents the artifact in the table of all.
         figures: those that correspond to the report's, from the first seed.
         published: the report's numbers at a scale.
@@ -133,6 +155,7 @@ class Artefact:
     experiments: Callable[[Scale], Mapping[str, Experiment]]
     measure: Callable[[Lab], Numbers]
     verdict: Callable[[Result], Verdict]
+    judged_by: str
     headline: Key
     figures: Callable[[Lab], Iterable[Drawing]] = no_figures
     published: Callable[[Scale], Mapping[Key, float]] = no_numbers
@@ -175,3 +198,41 @@ def number(value: float) -> str:
         ('-0.0004831', '176.2', '12,346')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def compared(
+    result: Result,
+    published: Mapping[Key, float],
+    tolerance: float | Mapping[Key, float],
+    why: str = "why is unknown",
+    *,
+    higher_is_better: bool = True,
+) -> Verdict:
+    """Compare measured numbers with published ones on both sides.
+
+    Args:
+        result: has a number for each published one.
+        published: what the report prints; without any, nothing can be tested.
+        tolerance: largest difference of numbers that agree, one for all or one for each.
+        why: what makes ours better, if they are.
+        higher_is_better: which side is better.
+    """
+    if not published:
+        return Verdict(UNTESTABLE, "the report has no numbers for these data and this length of training.")
+    sign = 1 if higher_is_better else -1
+    allowed = {key: tolerance if isinstance(tolerance, int | float) else tolerance[key] for key in published}
+    gains = {key: sign * (result.value(*key) - value) for key, value in published.items()}
+    better, worse = ([key for key in gains if side * gains[key] > allowed[key]] for side in (1, -1))
+    agree = len(published) - len(better) - len(worse)
+    words = [f"{agree} of {len(published)} published numbers agree with ours"]
+    for name, keys, extreme in (("better", better, max), ("worse", worse, min)):
+        if keys:
+            most = extreme(keys, key=lambda key: gains[key] / allowed[key])
+            ours, theirs = result.value(*most), published[most]
+            words.append(
+                f"{len(keys)} of ours are {name}, at most {', '.join(most)}: "
+                f"{number(ours)} where {number(theirs)} is published ({ours - theirs:+.3g})"
+            )
+    if worse:
+        return Verdict(FAILED, f"{'; '.join(words)}.")
+    return Verdict(BETTER, f"{'; '.join(words)}; {why}.") if better else Verdict(REPRODUCED, f"{words[0]}.")

@@ -81,6 +81,7 @@ STUDY = Study(
             experiments=experiments,
             measure=measure,
             verdict=judge,
+            judged_by="our classifier",
             headline=(LABEL, LOSS),
             figures=draw,
             published=published,
