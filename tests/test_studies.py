@@ -150,6 +150,21 @@ class TestReproduce:
         assert digests[0] != digests[1] == digests[2]
         assert len(lab.runs["small"].results()["evaluations"]) == 1
 
+    def test_three_classifiers_of_their_own_seeds_judge_images(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pooch.os_cache", (tmp_path / "cache").joinpath)
+        recipe = dataclasses.replace(recognition.RECIPE, steps=9, epochs=1, batch_size=200)
+        monkeypatch.setattr(recognition, "RECIPE", recipe)
+        monkeypatch.setattr(classifier, "RECIPE", recipe)
+        lab = Lab({"small": finished(small(), tmp_path / "run")}, Scale(epochs=1, images=50))
+        images = lab.test_images("small")
+        found = lab.opinions("small", images)
+        assert found.shape == (3, 50, 10)
+        assert torch.equal(found[0], lab.probabilities("small", images))
+        assert len({lab.classifier("small", seed).digest for seed in range(3)}) == 3
+        assert not torch.equal(found[0], found[1])
+
     def test_an_interrupted_training_goes_on_to_the_same_weights(
         self, study: Study, tmp_path: Path, every_step: None
     ) -> None:

@@ -29,6 +29,8 @@ from vaekit.subject import Track
 DRAWS = 10
 """posterior draws per image behind a test ELBO"""
 BATCH, FEW = 250, 100
+CLASSIFIERS = 3
+"""classifiers, each of its own seed, that a claim about single images is judged by"""
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,18 @@ class Lab:
         """Return what the classifier of a run's data makes of images, (images, classes)."""
         return judge(self.classifier(label), images.split(BATCH)).probabilities.cpu()
 
-    def classifier(self, label: str) -> Classifier:
-        """Return the classifier of a run's data."""
+    @torch.no_grad()
+    def opinions(self, label: str, images: Tensor) -> Tensor:
+        """Return what three classifiers, each of its own seed, make of images, (classifiers, images, classes)."""
+        batches = images.split(BATCH)
+        judges = (self.classifier(label, seed) for seed in range(CLASSIFIERS))
+        return torch.stack([judge(classifier, batches).probabilities.cpu() for classifier in judges])
+
+    def classifier(self, label: str, seed: int = 0) -> Classifier:
+        """Return the classifier of a run's data that a seed gives."""
         target = devices.choose(self.device)
         data = self.runs[label].data(self.data_root, stored=True).to(target)
-        return classifier_for(data, device=target, track=self.track)
+        return classifier_for(data, device=target, seed=seed, track=self.track)
 
 
 def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:
