@@ -377,6 +377,11 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
     assert DIGITS.digest == sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     changed = [DIGITS.replace("data.label", ""), DIGITS.replace("data.ignore", ["id"])]
     assert len({DIGITS.digest, *(experiment.digest for experiment in changed)}) == 3
+    em = DIGITS.replace_all({"model.posterior": "standard_normal", "objective": "monte_carlo_em"})
+    tree["model"]["posterior"] = {"kind": "standard_normal"}
+    tree["objective"] = {"kind": "monte_carlo_em", "leapfrog": 10, "acceptance": 0.9, "starts": 100, "transitions": 20}
+    assert em.digest == sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    assert em.replace("objective.updates", 5).digest != em.digest
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,8 @@ class MonteCarloEM:
     Nor is ``reconstruction`` that of an encoder: it is −E log p(x | z) under the posterior itself.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, appendix E: ten leapfrog
-    steps, 90% acceptance. There each draw serves five steps of the optimizer; here, one.
+    steps, 90% acceptance, and five updates of the weights per draw. There, the algorithm is not an online one: it moves
+    the chains of all training images before it updates the weights (``batch_size`` = number of training images).
     """
 
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"
@@ -202,6 +203,8 @@ class MonteCarloEM:
     """prior draws from which the start of a new chain is chosen"""
     transitions: Count = 20
     """trajectories per new chain"""
+    updates: Count = 1
+    """updates of the weights per draw; an image counts as seen once per draw, however many there are"""
 
     def kl_weight(self, epoch: float, epochs: float) -> float:
         return 0.0

@@ -11,7 +11,7 @@ from vaekit.errors import InputError, nearest, shown
 FILE = Path(__file__).with_name("options.json")
 """written from the specs by docs/generate.py"""
 
-LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": []}
+LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": [], "objective.updates": 1}
 """fields that were added when experiments already had digests, with their defaults as JSON writes them"""
 
 

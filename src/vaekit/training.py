@@ -198,6 +198,7 @@ class Training:
         step = Step(self.vae, experiment.objective)
         em = experiment.objective
         self.chains = em.chains(self.vae, images) if isinstance(em, MonteCarloEM) else nn.Module()
+        self.updates = em.updates if isinstance(em, MonteCarloEM) else 1
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
@@ -283,17 +284,18 @@ class Training:
         return self.step == self.steps or now > before
 
     def take_step(self, stored: Tensor) -> None:
-        """Take one step of the optimizer on a batch as it is stored."""
+        """Take a step on a batch as it is stored: an update of the weights, or as many as an objective asks for."""
         began = time.perf_counter()
         x = self.data.train.seen(stored)
         state = devices.random_state(self.device)
         self.set_learning_rate()
-        numbers = self.descent(x, self.kl_weight, *self.chained(x))
-        if not math.isfinite(numbers["loss"]):
+        z = self.chained(x)
+        numbers = [self.descent(x, self.kl_weight, *z) for _ in range(self.updates)]
+        if not all(math.isfinite(each["loss"]) for each in numbers):
             devices.set_random_state(state, self.device)
             with devices.autocast(self.device, self.experiment.precision):
                 raise self.failure(self.descent.step, x, self.batch_name)
-        self.count(numbers)
+        self.count(numbers[0])  # before the weights are fitted to the batch
         self.busy += time.perf_counter() - began
 
     def set_learning_rate(self) -> None:
