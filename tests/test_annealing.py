@@ -7,8 +7,8 @@ import grid
 import numpy as np
 import pytest
 import torch
+from laws.rows import LIKELIHOODS, POSTERIORS, PRIORS
 from scipy import stats
-from test_laws import LIKELIHOODS, POSTERIORS, PRIORS
 from test_oracles import RARE, SIGMAS, assert_mean, linear, repeated
 from torch import Tensor
 

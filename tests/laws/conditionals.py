@@ -1,0 +1,89 @@
+"""Every prior, posterior and likelihood as a module with its context, and the values that it gives probability to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from laws.rows import LIKELIHOODS, POSTERIORS, PRIORS
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaekit import distributions, posteriors
+from vaekit.conditional import Conditional
+from vaekit.distributions import LEVELS
+from vaekit.networks import MLP
+
+
+def prior(spec: Any, dim: int) -> tuple[Conditional, None]:
+    return spec.build(dim), None
+
+
+def posterior(spec: Any, dim: int) -> tuple[Conditional, Tensor]:
+    trunk, width = MLP(hidden=(8,)).encoder((1, 2, 2))
+    return spec.build(trunk, width, dim), torch.rand(6, 1, 2, 2)
+
+
+def likelihood(spec: Any, *event: int, batch: tuple[int, ...] = (6,)) -> tuple[Conditional, Tensor]:
+    network = MLP(hidden=(8,))
+    module = spec.build(lambda outputs: network.decoder(2, event, outputs), event)
+    return module, 5 * torch.randn(*batch, 2)
+
+
+def some(spec: Any, shape: tuple[int, ...]) -> Tensor:
+    """Data that the likelihood accepts."""
+    if spec.supports[0] == "binary":
+        return torch.randint(2, shape).float()
+    return torch.randint(LEVELS, shape) / (LEVELS - 1)
+
+
+CONDITIONALS = [
+    *(pytest.param(prior, s, id=f"prior-{s.kind}-{i}") for i, s in enumerate(PRIORS)),
+    *(pytest.param(posterior, s, id=f"posterior-{s.kind}-{i}") for i, s in enumerate(POSTERIORS)),
+    *(pytest.param(likelihood, s, id=f"likelihood-{s.kind}-{i}") for i, s in enumerate(LIKELIHOODS)),
+]
+Make = Callable[..., tuple[Conditional, Tensor | None]]
+
+
+DENSITIES = [case for case in CONDITIONALS if not isinstance(case.values[1], posteriors.Delta)]
+
+LINE = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
+INTERVAL = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+BITS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+GREYS = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
+
+
+VALUES = {
+    distributions.IndependentBernoulli: BITS,
+    distributions.DiscretizedLogistic: GREYS,
+    distributions.CategoricalLevels: GREYS,
+    distributions.ContinuousBernoulli: INTERVAL,
+    torch.distributions.Normal: LINE,
+}
+
+
+def values(p: Distribution) -> Tensor:
+    """All values of a discrete distribution, or a fine grid over those of a continuous one."""
+    return VALUES[type(getattr(p, "base_dist", p))]
+
+
+def densities(p: Distribution, x: Tensor) -> Tensor:
+    """Probabilities or densities at x of events of one element, (values, batch)."""
+    return p.log_prob(x[:, None, None]).exp().reshape(len(x), -1)
+
+
+def total(weighted: Tensor, x: Tensor) -> Tensor:
+    """The sum over values, or the integral over a grid, (batch,)."""
+    return weighted.sum(0) if len(x) <= LEVELS else torch.trapezoid(weighted, x, dim=0)
+
+
+def one_dimensional(make: Make, spec: Any) -> Distribution:
+    module, c = make(spec, 1)
+    return module.double().requires_grad_(False)(None if c is None else c.double())
+
+
+def assert_gradients(module: nn.Module) -> None:
+    for name, weight in module.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.any(), name

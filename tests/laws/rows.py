@@ -1,0 +1,86 @@
+"""The lists that the laws go through: a new variant gets a row, and a test fails until it has one."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from vaekit import likelihoods, networks, objectives, optimizers, posteriors, priors, schedules
+from vaekit.networks import MLP, Conv, Layer
+
+RARE = 1e-4
+"""share of seeds on which a right sampler would be called wrong; the seed is fixed"""
+
+PRIORS = [priors.StandardNormal()]
+POSTERIORS = [posteriors.Gaussian(), posteriors.Delta(), posteriors.StandardNormal()]
+LIKELIHOODS = [
+    likelihoods.Bernoulli(),
+    likelihoods.ContinuousBernoulli(),
+    likelihoods.Gaussian(),
+    likelihoods.Gaussian(scale="pixel", mean="sigmoid"),
+    likelihoods.Gaussian(scale="image", minimum_scale=0.1),
+    likelihoods.Gaussian(scale="fixed", fixed_scale=0.3),
+    likelihoods.DiscretizedLogistic(),
+    likelihoods.Categorical(),
+]
+NETWORKS = [
+    MLP(),
+    MLP(hidden=()),
+    MLP(hidden=(7, 5), activation="leaky_relu_0.2", initialization="glorot"),
+    MLP(hidden=(7, 5), gated=True),
+    Conv(),
+    Conv(channels=(4, 5, 6), strides=(3, 1, 2), kernel=5, hidden=(9, 8), activation="gelu", initialization=0.1),
+    Conv(channels=(4, 5), strides=(2, 3), batch_norm=True, activation="elu", decoder_activation="silu"),
+    Conv(channels=(4, 5), strides=(5, 1), kernel=1, linear_code=True),
+    Conv(
+        channels=(4, 5),
+        strides=(2, 2),
+        batch_norm=True,
+        decoder_layers=(Layer(channels=6, stride=4), Layer(channels=7, padding=0), Layer(transposed=False)),
+    ),
+]
+OBJECTIVES = [
+    objectives.ELBO(),
+    objectives.ELBO(samples=3, kl="monte_carlo", beta=2.0, beta_schedule=schedules.WarmUp(epochs=2)),
+    objectives.ELBO(free_bits=0.01),
+    objectives.Reconstruction(),
+    objectives.WakeSleep(),
+    objectives.MonteCarloEM(transitions=2, leapfrog=3, acceptance=0.8),
+    objectives.PrintedSampling(beta=0.5),
+    objectives.PrintedKL(),
+]
+OPTIMIZERS = [
+    optimizers.Adam(),
+    optimizers.AdamW(),
+    optimizers.Adamax(),
+    optimizers.Adagrad(),
+    optimizers.RMSprop(),
+    optimizers.RMSprop(momentum=0.5),
+    optimizers.SGD(learning_rate=1e-2),
+    optimizers.SGD(learning_rate=1e-2, momentum=0.9, nesterov=True),
+]
+SCHEDULES = [
+    schedules.Constant(),
+    schedules.WarmUp(epochs=3),
+    schedules.WarmUp(epochs=0),
+    schedules.Milestones(at=(6, 2), decay=0.5),
+    schedules.Cosine(warm_up=2, final=0.1),
+    schedules.Cosine(warm_up=20),
+    schedules.Cyclic(period=4, rise=0.25),
+]
+ROLES = {
+    "prior": (priors.Prior, PRIORS),
+    "posterior": (posteriors.Posterior, POSTERIORS),
+    "likelihood": (likelihoods.Likelihood, LIKELIHOODS),
+    "network": (networks.Network, NETWORKS),
+    "objective": (objectives.ObjectiveSpec, OBJECTIVES),
+    "optimizer": (optimizers.Optimizer, OPTIMIZERS),
+    "schedule": (schedules.Schedule, SCHEDULES),
+}
+
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def rows(specs: list[Any]) -> list[Any]:
+    """Parameters named by kind and row."""
+    return [pytest.param(spec, id=f"{spec.kind}-{i}") for i, spec in enumerate(specs)]
