@@ -358,7 +358,8 @@ class Training:
     def evaluate(self) -> dict[str, Any]:
         """Measure the held-out images, write a row to metrics.jsonl, and remember the best weights."""
         bound, held_out = self.measure(self.held_out)
-        train = self.window or self.measure("train")[1]
+        window = self.window
+        train = {name: window[name] for name in held_out} if window else self.measure("train")[1]
         row = {
             "epoch": self.epoch,
             "step": self.step,
