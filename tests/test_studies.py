@@ -16,7 +16,7 @@ from vaekit import Experiment, InputError, Run, reproduce, train
 from vaekit.cli import main
 from vaekit.estimates import Estimate
 from vaekit.evaluation import classifier, recognition
-from vaekit.studies import aragam_losses, frans2016, kth_bounds, ncsu2018, pages, planning, running, wei
+from vaekit.studies import aragam_losses, findings, frans2016, kth_bounds, ncsu2018, pages, planning, running, wei
 from vaekit.studies.aragam_pictures import empty, taken
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.curves import printed
@@ -27,14 +27,17 @@ from vaekit.studies.study import (
     CORRECTED,
     FAILED,
     NOT_RUN,
+    OUTDATED,
     REPRODUCED,
     UNTESTABLE,
     Artefact,
+    Findings,
     Result,
     Row,
     Study,
     Verdict,
     compared,
+    written,
 )
 
 WORDS = (REPRODUCED, CORRECTED, BETTER, FAILED, UNTESTABLE)
@@ -66,7 +69,7 @@ def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> 
     assert artefact.judged(result).word in WORDS
     assert artefact.judged(result).sentence.endswith(".")
     folder = out / "results" / study.name
-    assert pages.read(folder / f"{artefact.name}-smoke.json") == result
+    assert findings.read(folder / f"{artefact.name}-smoke.json") == result
     assert result.figures.keys() == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.png")}
     assert set(result.tables) == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.csv")}
     assert all(planned.finished for planned in planning.plan(artefact, artefact.scales["smoke"], out))
@@ -119,6 +122,7 @@ def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Study:
     made = Study(name="tiny", title="", citation="", artefacts=(one_training(),), errors={})
     monkeypatch.setattr(planning, "STUDIES", (made,))
     monkeypatch.setattr(pages, "STUDIES", (made,))
+    monkeypatch.setattr(findings, "STUDIES", (made,))
     return made
 
 
@@ -220,10 +224,11 @@ class TestReproduce:
         assert running.results_folder(Path("mine"), Path("out"), "laptop") == Path("mine")
 
 
-def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale, study: str = "aragam2024") -> Result:
+def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale) -> Result:
     """A result with given numbers."""
+    study, artefact = next((study, artefact) for study, artefact in ALL if artefact.name == name)
     return Result(
-        study=study,
+        study=study.name,
         artefact=name,
         scale="full",
         size=scale,
@@ -231,8 +236,8 @@ def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale, stu
         figures={},
         data=["mnist"],
         epochs={"d = 2": 10},
-        digests=[],
-        command=f"vaekit reproduce {study}",
+        digests=planning.digests(artefact, scale),
+        command=f"vaekit reproduce {study.name}",
         training_seconds=60,
         measuring_seconds=0,
         machine="2 CPU cores",
@@ -318,6 +323,34 @@ class TestVerdicts:
         assert legible.judged(short).word == UNTESTABLE
         assert legible.judged(whole).word == FAILED
         assert legible.judged(result_of("A5", {legible.headline: 0.93}, Scale(epochs=2))).word == REPRODUCED
+
+    @pytest.mark.parametrize(
+        ("word", "at_any_length", "to_the_end", "judged"),
+        [
+            (FAILED, False, False, UNTESTABLE),
+            (FAILED, True, False, FAILED),
+            (FAILED, True, True, FAILED),
+            (REPRODUCED, False, False, REPRODUCED),
+            (REPRODUCED, False, True, UNTESTABLE),
+            (BETTER, True, True, UNTESTABLE),
+        ],
+    )
+    def test_what_a_short_training_shows(self, word: str, at_any_length: bool, to_the_end: bool, judged: str) -> None:
+        made = dataclasses.replace(
+            find("aragam2024", "A5"),
+            verdict=lambda _: Verdict(word, "it is so."),
+            at_any_length=at_any_length,
+            to_the_end=to_the_end,
+        )
+        short, whole = (made.judged(result_of("A5", {}, Scale(epochs=n, seeds=3))) for n in (2, 10))
+        assert short.word == judged
+        assert "2 of 10 epochs" in short.sentence
+        assert whole == (word, "it is so.")
+
+    def test_few_seeds_are_told(self) -> None:
+        made = dataclasses.replace(find("aragam2024", "A5"), verdict=lambda _: Verdict(REPRODUCED, "it is so."))
+        sentences = [made.judged(result_of("A5", {}, Scale(epochs=10, seeds=n))).sentence for n in (1, 2, 3)]
+        assert sentences == ["it is so (1 seed only).", "it is so (2 seeds only).", "it is so."]
 
     def test_fives(self) -> None:
         values = {(wei.LABEL, wei.becomes(k)): 0.01 * k for k in range(10) if k != wei.FIVE}
@@ -405,7 +438,7 @@ class TestPages:
                 path = DOCUMENTED / study.name / f"{artefact.name}-{scale}.json"
                 if not path.is_file():
                     continue
-                result = pages.read(path)
+                result = findings.read(path)
                 assert list(result.epochs) == list(artefact.experiments(result.size))
                 assert all((path.parent / name).is_file() for name in result.figures)
 
@@ -419,7 +452,7 @@ class TestPages:
         )
         assert written["README.md"].count(NOT_RUN) == len(ALL) - 1
         assert "**Reproduced with a correction**" in written["aragam2024.md"]
-        assert "**Not run yet.**" in written["wei.md"]
+        assert "**Not run yet**: " in written["wei.md"]
         links = re.findall(r"\]\((\w+)\.md#(\w+)\)", written["README.md"])
         assert len(links) == len(ALL)
         assert all(f'<a id="{anchor}"></a>' in written[f"{name}.md"] for name, anchor in links)
@@ -437,18 +470,39 @@ class TestPages:
         stored = json.loads(path.read_text())
         del stored["tables"], stored["rows"][0]["values"]
         path.write_text(json.dumps(stored))
-        assert pages.read(path).value("d = 2", "x") == 1.0
+        assert findings.read(path).value("d = 2", "x") == 1.0
+
+    @pytest.mark.parametrize("change", ["digests", "rows"])
+    def test_a_result_of_older_code_is_to_be_run_again(self, tmp_path: Path, change: str) -> None:
+        result = result_of("A1", TestVerdicts().table(0.3, 36.7, 35.0), Scale(epochs=10))
+        running.store(dataclasses.replace(result, **{change: []}), tmp_path / "results")
+        texts = pages.pages(tmp_path / "results")
+        assert texts["README.md"].count(f"| {OUTDATED} |") == 1
+        assert "**Run again**: " in texts["aragam2024.md"]
+        assert ("aragam2024", "A1") not in findings.findings(tmp_path / "results")
+        (state,) = {row["state"] for row in findings.states(tmp_path / "results")} - {NOT_RUN}
+        assert state == "run again (full)"
+
+    def test_prose_quotes_stored_results(self) -> None:
+        found = Findings({("aragam2024", "A1"): result_of("A1", {("d = 2", "total"): 36.71}, Scale(epochs=10))})
+        texts = [
+            lambda found, quantity=quantity: f"it is {found.quote('aragam2024', 'A1', 'd = 2', quantity)} nats."
+            for quantity in ("total", "KL")
+        ]
+        assert [written(text, found) for text in texts] == ["it is 36.71 nats.", None]
+        assert written(texts[0], Findings()) is None
+        assert written("the report says 3.", found) == "the report says 3."
 
     def test_full_comes_before_laptop_and_smoke_is_left_out(self, tmp_path: Path) -> None:
         for scale in SCALES:
             result = result_of("A5", {("d = 5", "x"): 1.0}, Scale(epochs=10))
             running.store(dataclasses.replace(result, scale=scale), tmp_path)
         (aragam,) = (study for study in STUDIES if study.name == "aragam2024")
-        assert pages.stored(aragam, tmp_path)["A5"].scale == "full"
+        assert findings.stored(aragam, tmp_path)["A5"].scale == "full"
         (tmp_path / "aragam2024/A5-full.json").unlink()
-        assert pages.stored(aragam, tmp_path)["A5"].scale == "laptop"
+        assert findings.stored(aragam, tmp_path)["A5"].scale == "laptop"
         (tmp_path / "aragam2024/A5-laptop.json").unlink()
-        assert pages.stored(aragam, tmp_path) == {}
+        assert findings.stored(aragam, tmp_path) == {}
 
     def test_a_damaged_result_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "wei").mkdir()
@@ -479,7 +533,7 @@ class TestCommandLine:
         assert main(["reproduce", "tiny", "--scale", "smoke"]) == 0
         printed = capsys.readouterr().out
         assert "ELBO" in printed
-        assert "reproduced: it does." in printed
+        assert "reproduced: it does (1 seed only)." in printed
         assert main(["reproduce", "tiny", "--scale", "smoke", "--json"]) == 0
         (found,) = json.loads(capsys.readouterr().out)
         assert found["word"] == REPRODUCED

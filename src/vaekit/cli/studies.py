@@ -52,7 +52,7 @@ def reproduce(
         dry_run: List the trainings with their expected times without training.
         report: Write the pages of all studies next to the folder of results.
     """
-    from vaekit.studies import pages, planning, running
+    from vaekit.studies import findings, pages, planning, running
 
     names = [name for name in only.split(",") if name]
     with display.messages(output):
@@ -62,7 +62,7 @@ def reproduce(
         elif study is None:
             if names or dry_run:
                 raise InputError(f"{'--only' if names else '--dry-run'} needs a study: name one")
-            rows = pages.states(running.results_folder(results, out))
+            rows = findings.states(running.results_folder(results, out))
             display.emit(rows, output, lambda: display.table(rows, tuple(rows[0])))
         elif dry_run:
             planned = planning.dry_run(study, only=names, scale=scale, seeds=seeds, out=out, data_root=data_root)
@@ -73,7 +73,7 @@ def reproduce(
                 data_root=data_root, follow=partial(display.follow, quiet=output.silent),
                 track=partial(display.tracked, silent=output.silent, description="measuring"),
             )  # fmt: skip
-            verdicts = pages.verdicts(found)
+            verdicts = findings.verdicts(found)
             display.emit(verdicts, output, lambda: _print_results(found, verdicts))
 
 

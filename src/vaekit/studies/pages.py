@@ -2,21 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from vaekit.errors import InputError
 from vaekit.files import write
 from vaekit.studies.catalog import STUDIES
-from vaekit.studies.scale import SCALES
-from vaekit.studies.study import NOT_RUN, RESULT, Artefact, Key, Result, Row, Study, Verdict, number
+from vaekit.studies.findings import findings, stored, verdict
+from vaekit.studies.study import OUTDATED, Artefact, Findings, Key, Result, Row, Study, counted, number, written
 
 HEAD = """# Reproductions
 
 Five published reports on variational auto-encoders, and what becomes of each of their tables, figures and claims when
-it is reproduced. These pages are written by `vaekit reproduce --report` from the results in `{results}/`; no number in
-them is typed by hand.
+it is reproduced. `vaekit reproduce --report` writes these pages from the results in `{results}/`: every number that
+was measured here comes from there, also in prose; all other numbers are those of the reports or of their code.
 
 `vaekit reproduce` lists all artifacts; `vaekit reproduce wei --scale laptop` runs those of one report and stores the
 results. The scale *laptop* is meant for two CPU cores and often trains for less time than the report did, which is
@@ -31,17 +27,20 @@ VERDICTS = """
 *Reproduced*: the claim holds within the tolerance stated in the artifact's section. *Reproduced with a correction*: it
 holds once a named error in the report is corrected. *Better than published*: no number is worse than the report's by
 more than the tolerance, but some are better. *Not reproduced*: our numbers say otherwise. *Cannot be tested*: the
-section says why. *Support* says how many trainings with different seeds and how many test images a verdict rests on,
-and what judges.
+section says why. *Run again*: the experiment was changed after its result was stored.
+
+*Support* says on how many trainings with different seeds and on how many test images a verdict rests, and what judges.
 """
+UNKNOWN = "the numbers for this are not measured yet."
 
 
 def pages(results: Path) -> dict[str, str]:
     """Write the text of all pages, by file name."""
+    known = findings(results)
     found = {study.name: stored(study, results) for study in STUDIES}
     lines = [line for study in STUDIES for line in _lines(study, found[study.name])]
     head = HEAD.format(results=results.name)
-    texts = {f"{study.name}.md": "".join(_page(study, found[study.name], results.name)) for study in STUDIES}
+    texts = {f"{study.name}.md": "".join(_page(study, found[study.name], known, results.name)) for study in STUDIES}
     return {"README.md": head + "".join(lines) + VERDICTS, **texts}
 
 
@@ -59,75 +58,25 @@ def write_pages(results: Path) -> list[Path]:
     return written
 
 
-def stored(study: Study, results: Path) -> dict[str, Result]:
-    """Read the results of a study by artifact: of several scales the largest, and never smoke."""
-    found = {}
-    for artefact in study.artefacts:
-        for scale in SCALES[1:]:
-            path = results / study.name / f"{artefact.name}-{scale}.json"
-            if path.is_file():
-                found[artefact.name] = read(path)
-    return found
-
-
-def read(path: Path) -> Result:
-    """Read a stored result.
-
-    Raises:
-        InputError: if it is damaged.
-    """
-    try:
-        return RESULT.validate_json(path.read_bytes())
-    except (ValidationError, OSError):
-        raise InputError(f"{path} is not the result of a study: remove it and run the artifact again") from None
-
-
-def states(results: Path) -> list[dict[str, str]]:
-    """Yield what is known about each artifact of each study."""
-    rows = []
-    for study in STUDIES:
-        found = stored(study, results)
-        for artefact in study.artefacts:
-            result = found.get(artefact.name)
-            state = f"{artefact.judged(result).word} ({result.scale})" if result else NOT_RUN
-            rows.append({"study": study.name, "artefact": artefact.name, "claim": artefact.claim, "state": state})
-    return rows
-
-
-def verdicts(found: Iterable[Result]) -> list[dict[str, Any]]:
-    """Return each result with its claim and verdict, as plain values."""
-    rows = []
-    for result in found:
-        study = next(study for study in STUDIES if study.name == result.study)
-        artefact = next(artefact for artefact in study.artefacts if artefact.name == result.artefact)
-        judged = {"claim": artefact.claim, **artefact.judged(result)._asdict()}
-        rows.append({**judged, **RESULT.dump_python(result, mode="json")})
-    return rows
-
-
 def _lines(study: Study, found: Mapping[str, Result]) -> Iterator[str]:
     """Write a line of the table for each artifact."""
     for artefact in study.artefacts:
         link = f"[{study.name} {artefact.name}]({study.name}.md#{artefact.name.lower()})"
-        if artefact.name not in found:
-            yield _line(link, artefact.claim, "", "", "", "", NOT_RUN)
+        result = found.get(artefact.name)
+        word = verdict(artefact, result).word
+        if result is None or word == OUTDATED:
+            yield _line(link, artefact.claim, "", "", "", "", word)
             continue
-        result = found[artefact.name]
         value = artefact.published(result.size).get(artefact.headline)
         what = ", ".join(artefact.headline)
         measured = f"{_measured(result.row(*artefact.headline))} ({what})"
-        word = artefact.judged(result).word
         printed = "" if value is None else number(value)
         yield _line(link, artefact.claim, printed, measured, result.scale, support(artefact, result), word)
 
 
 def support(artefact: Artefact, result: Result) -> str:
     """Say what a verdict rests on: seeds, test images, and what judges."""
-    return f"{_seeds(result)}, at most {result.size.images:,} images, {artefact.judged_by}"
-
-
-def _seeds(result: Result) -> str:
-    return f"{result.size.seeds} seed{'s' * (result.size.seeds > 1)}"
+    return f"{counted(result.size.seeds, 'seed')}, at most {result.size.images:,} images, {artefact.judged_by}"
 
 
 def _line(*cells: str) -> str:
@@ -139,7 +88,7 @@ def _measured(row: Row) -> str:
     return number(row.value) + ("" if error is None else f" ± {error:.2g}")
 
 
-def _page(study: Study, found: Mapping[str, Result], folder: str) -> Iterator[str]:
+def _page(study: Study, found: Mapping[str, Result], known: Findings, folder: str) -> Iterator[str]:
     """Write the page of a report."""
     yield f"# {study.title}\n\n{study.citation}\n"
     for artefact in study.artefacts:
@@ -147,19 +96,20 @@ def _page(study: Study, found: Mapping[str, Result], folder: str) -> Iterator[st
         yield f"In the report: {artefact.place}. "
         yield f"Published numbers: {artefact.source}. " if artefact.source else ""
         yield f"Tolerance: {artefact.tolerance}.\n\n"
-        if artefact.name in found:
-            yield from _section(artefact, found[artefact.name], folder)
+        result = found.get(artefact.name)
+        word, sentence = verdict(artefact, result)
+        yield f"**{word.capitalize()}**: {sentence}\n\n"
+        if result is None or word == OUTDATED:
+            yield f"`vaekit reproduce {study.name} --only {artefact.name}`\n"
         else:
-            yield f"**{NOT_RUN.capitalize()}.** `vaekit reproduce {study.name} --only {artefact.name}`\n"
+            yield from _section(artefact, result, folder)
     yield "\n## What is wrong or left open in the report\n\n"
     for error, effect in study.errors.items():
-        yield f"- **{error}**: {effect}\n"
+        yield f"- **{error}**: {written(effect, known) or UNKNOWN}\n"
 
 
 def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
     """Write what was found for an artifact."""
-    verdict: Verdict = artefact.judged(result)
-    yield f"**{verdict.word.capitalize()}**: {verdict.sentence}\n\n"
     yield from _table(result.rows, artefact.published(result.size))
     for name, caption in result.figures.items():
         at, numbers = f"{folder}/{result.study}", Path(name).with_suffix(".csv").name
@@ -168,7 +118,7 @@ def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
     lengths = sorted({f"{epochs:g}" for epochs in result.epochs.values()}, key=float)
     minutes = (result.training_seconds + result.measuring_seconds) / 60
     yield (
-        f"\n`{result.command}` · {', '.join(lengths)} epochs, {_seeds(result)}, at most "
+        f"\n`{result.command}` · {', '.join(lengths)} epochs, {counted(result.size.seeds, 'seed')}, at most "
         f"{result.size.images:,} test images · "
         f"{'; '.join(result.data)} · {minutes:.1f} minutes on {result.machine} · "
         f"{', '.join(f'{name} {version}' for name, version in sorted(result.versions.items()))}\n"

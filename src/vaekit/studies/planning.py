@@ -95,6 +95,11 @@ def plan(artefact: Artefact, scale: Scale, out: Path) -> list[Planned]:
     ]
 
 
+def digests(artefact: Artefact, scale: Scale) -> list[str]:
+    """Return the digests of an artifact's trainings, which tell whether a result is of these."""
+    return [planned.experiment.digest for planned in plan(artefact, scale, OUT)]
+
+
 def sizes(study: str, only: Sequence[str], scale: str, seeds: int | None) -> Iterator[tuple[Artefact, Scale]]:
     """Go through the artifacts of a study, each with how much of it is run."""
     for artefact in chosen(find_study(study), only, scale):

@@ -26,6 +26,11 @@ BETTER = "better than published"
 FAILED = "not reproduced"
 UNTESTABLE = "cannot be tested"
 NOT_RUN = "not run yet"
+OUTDATED = "run again"
+
+
+FEWEST_SEEDS = 3
+"""with fewer, a verdict says on how many it rests"""
 
 
 class Verdict(NamedTuple):
@@ -116,6 +121,35 @@ class Result:
 RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 
 
+class Findings(dict[tuple[str, str], Result]):
+    """Stored results, by study and artifact, that prose quotes numbers from."""
+
+    def __missing__(self, key: tuple[str, str]) -> Result:
+        raise InputError(f"there is no result of {' '.join(key)}: run it")
+
+    def quote(self, study: str, artefact: str, label: str, quantity: str) -> str:
+        """Write a measured number.
+
+        Raises:
+            InputError: if it is not measured yet.
+        """
+        return number(self[study, artefact].value(label, quantity))
+
+
+Prose = str | Callable[[Findings], str]
+"""a text, or how it is made from the stored results it quotes"""
+
+
+def written(prose: Prose, found: Findings) -> str | None:
+    """Write a text with the numbers it quotes, or None while one of them is not measured."""
+    if isinstance(prose, str):
+        return prose
+    try:
+        return prose(found)
+    except InputError:
+        return None
+
+
 def no_numbers(_: Scale) -> Mapping[Key, float]:
     """Return no published numbers."""
     return {}
@@ -144,8 +178,10 @@ class Artefact:
         published: the report's numbers at a scale.
         source: where those come from.
         tolerance: how close a number has to be, and why.
-        at_any_length: whether numbers are compared with those of an equally short training; otherwise, a claim that
-            fails after a shorter one is not refuted.
+        at_any_length: whether numbers are compared with those of an equally short training; otherwise, a shorter one
+            does not refute the claim.
+        to_the_end: whether the claim is about the whole training, as that nothing overfits, or that a curve turns, so
+            that a shorter one does not show it either.
     """
 
     name: str
@@ -162,14 +198,24 @@ class Artefact:
     source: str = ""
     tolerance: str = ""
     at_any_length: bool = False
+    to_the_end: bool = False
 
     def judged(self, result: Result) -> Verdict:
-        """Return the verdict on a result; a training shorter than the report's does not refute a claim."""
-        verdict, epochs = self.verdict(result), self.scales["full"].epochs
-        if verdict.word != FAILED or self.at_any_length or result.size.epochs >= epochs:
-            return verdict
-        few = f"not shown, but {result.size.epochs:.3g} of {epochs:.4g} epochs are too few to say that it is wrong"
-        return Verdict(UNTESTABLE, f"{few}: {verdict.sentence}")
+        """Return the verdict on a result, with what few epochs and few seeds make of it."""
+        word, sentence = self.verdict(result)
+        epochs, full = result.size.epochs, self.scales["full"].epochs
+        if word == UNTESTABLE:
+            return Verdict(word, sentence)
+        length = f"{number(epochs)} of {number(full)} epochs"
+        seeds = f"{counted(result.size.seeds, 'seed')} only"
+        limits = [length] * (epochs < full) + [seeds] * (result.size.seeds < FEWEST_SEEDS)
+        if limits:
+            sentence = f"{sentence.removesuffix('.')} ({', '.join(limits)})."
+        if epochs < full and word == FAILED and not self.at_any_length:
+            return Verdict(UNTESTABLE, f"not shown, but too soon to say that it is wrong: {sentence}")
+        if epochs < full and word != FAILED and self.to_the_end:
+            return Verdict(UNTESTABLE, f"so far as claimed, but too soon to say that it is right: {sentence}")
+        return Verdict(word, sentence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +226,25 @@ class Study:
         name: aragam2024.
         title, citation: of the report, and which code it descends from.
         artefacts: in order of their names.
-        errors: what is wrong or left open in the report, and how it affects the numbers.
+        errors: what is wrong or left open in the report, and how it affects the numbers; a text that quotes one of
+            ours takes it from the stored results.
     """
 
     name: str
     title: str
     citation: str
     artefacts: tuple[Artefact, ...]
-    errors: Mapping[str, str]
+    errors: Mapping[str, Prose]
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a count of things.
+
+    Example:
+        >>> counted(1, "seed"), counted(3, "seed")
+        ('1 seed', '3 seeds')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def number(value: float) -> str:
