@@ -90,19 +90,20 @@ class Lab:
         rows = torch.arange(min(self.scale.images, len(subject.split))).split(BATCH)
         return subject.vae, [subject.split.batch(each) for each in rows]
 
+    def coded(self, label: str, part: str) -> tuple[Tensor, Tensor]:
+        """Return codes and labels of the first images of a part of the data, as many as are measured."""
+        run = self.runs[label]
+        vae, split = run.vae(), _data(run.experiment.data, self.data_root).fixed(part)
+        assert split.labels is not None  # otherwise there is nothing to tell apart
+        rows = torch.arange(min(self.scale.images, len(split)))
+        return torch.cat([vae.encode(split.batch(each)) for each in rows.split(BATCH)]), split.labels[rows]
+
     def votes(self, label: str) -> Tensor:
         """Count test images by class (row) and class of their five nearest codes of training images (column)."""
-        run = self.runs[label]
-        vae, data = run.vae(), _data(run.experiment.data, self.data_root)
-        codes, labels = [], []
-        for part in (data.fixed("train"), data.fixed("test")):
-            assert part.labels is not None  # otherwise there is nothing to tell apart
-            rows = torch.arange(min(self.scale.images, len(part)))
-            codes.append(torch.cat([vae.encode(part.batch(each)) for each in rows.split(BATCH)]))
-            labels.append(part.labels[rows])
-        classes = int(torch.cat(labels).max()) + 1
-        voted = nearest_classes(codes[0], labels[0], codes[1])
-        return torch.bincount(labels[1] * classes + voted, minlength=classes**2).reshape(classes, classes)
+        (codes, labels), (tested, expected) = self.coded(label, "train"), self.coded(label, "test")
+        classes = int(torch.cat([labels, expected]).max()) + 1
+        voted = nearest_classes(codes, labels, tested)
+        return torch.bincount(expected * classes + voted, minlength=classes**2).reshape(classes, classes)
 
     def neighbors(self, label: str) -> Estimate:
         """Return the share of test images with the class of their five nearest codes of training images."""
