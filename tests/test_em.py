@@ -6,21 +6,27 @@ mean and W = U (Λ − s² I)^½, with the leading eigenvectors U and eigenvalue
 Reference: *Probabilistic principal component analysis (Tipping, Bishop, 1999)*.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from small import finished, small, stopped
 from test_hmc import assert_distributed
 from test_oracles import LATENTS, NOISE, PIXELS, LinearLikelihood, linear
 from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, Normal
 
+from vaekit import Run
 from vaekit.conditional import Conditional
+from vaekit.data.order import Order
 from vaekit.distributions import independent
 from vaekit.model import VAE
 from vaekit.objectives import Loss, MonteCarloEM, WakeSleep
 from vaekit.posteriors import GaussianPosterior, StandardNormalPosterior
 from vaekit.priors import StandardNormal
+from vaekit.run import STATE
 
 IMAGES = 500
 
@@ -163,3 +169,31 @@ def test_monte_carlo_em_reports_the_joint_and_leaves_the_encoder_alone() -> None
     assert all(weight.grad is None for weight in vae.posterior.parameters())
     expected = torch.autograd.grad(-vae.log_joint(x, z).mean(), vae.likelihood.loadings)[0]
     assert torch.equal(vae.likelihood.loadings.grad, expected)
+
+
+def test_a_draw_of_monte_carlo_em_serves_as_many_updates_as_asked_for(tmp_path: Path) -> None:
+    rate, updates = 1e-3, 3
+    experiment = small().replace_all(
+        {
+            "model.posterior": "standard_normal",
+            "objective": {"kind": "monte_carlo_em", "updates": updates},
+            "optimizer": {"kind": "sgd", "learning_rate": rate},
+            "training_samples": 50,
+            "batch_size": 50,
+        }
+    )
+    stopped(experiment, tmp_path / "run", 0)
+    vae = Run(tmp_path / "run").vae().train()
+    run = finished(experiment, tmp_path / "run", resume=True)
+    rows = Order(run.space.sizes["train"], 50, experiment.seed).rows(0)
+    z = load_file(run.path / STATE)["chains.z"][rows][None]
+    x = run.data().train.batch(rows)
+    for _ in range(updates):
+        vae.zero_grad()
+        (-vae.log_joint(x, z).mean()).backward()
+        with torch.no_grad():
+            for weight in vae.likelihood.parameters():
+                weight -= rate * weight.grad
+    for name, weight in run.vae().state_dict().items():
+        torch.testing.assert_close(weight, vae.state_dict()[name])
+    assert run.metrics()[-1]["samples"] == 50  # seen once, whatever the updates

@@ -18,9 +18,7 @@ from safetensors.torch import load_file
 from small import CPU, begun, finished, same, small, stopped
 
 from vaekit import InputError, Run, decode, encode, evaluate, reconstruct, sample, train
-from vaekit.data.order import Order
 from vaekit.devices import seeded
-from vaekit.run import STATE
 from vaekit.training import EVALUATION_SEED, Progress
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -70,34 +68,6 @@ def test_same_bytes_again_and_after_stops_in_the_middle_of_epochs(changes: dict[
     stopped(experiment, tmp_path / "parts", 17, resume=True)
     assert same(whole, finished(experiment, tmp_path / "parts", resume=True))
     assert same(whole, finished(experiment, tmp_path / "parts", resume=True))  # there is nothing left to do
-
-
-def test_a_draw_of_monte_carlo_em_serves_as_many_updates_as_asked_for(tmp_path: Path) -> None:
-    rate, updates = 1e-3, 3
-    experiment = small().replace_all(
-        {
-            "model.posterior": "standard_normal",
-            "objective": {"kind": "monte_carlo_em", "updates": updates},
-            "optimizer": {"kind": "sgd", "learning_rate": rate},
-            "training_samples": 50,
-            "batch_size": 50,
-        }
-    )
-    stopped(experiment, tmp_path / "run", 0)
-    vae = Run(tmp_path / "run").vae().train()
-    run = finished(experiment, tmp_path / "run", resume=True)
-    rows = Order(run.space.sizes["train"], 50, experiment.seed).rows(0)
-    z = load_file(run.path / STATE)["chains.z"][rows][None]
-    x = run.data().train.batch(rows)
-    for _ in range(updates):
-        vae.zero_grad()
-        (-vae.log_joint(x, z).mean()).backward()
-        with torch.no_grad():
-            for weight in vae.likelihood.parameters():
-                weight -= rate * weight.grad
-    for name, weight in run.vae().state_dict().items():
-        torch.testing.assert_close(weight, vae.state_dict()[name])
-    assert run.metrics()[-1]["samples"] == 50  # seen once, whatever the updates
 
 
 def test_other_seeds_give_other_weights(tmp_path: Path) -> None:
