@@ -48,6 +48,14 @@ def test_gaussian_scale_per_pixel_and_per_image(raw: tuple[Tensor, Tensor], mean
     assert torch.allclose(image.scale, log_scale.mean((1, 2, 3), keepdim=True).exp().expand(5, *EVENT), rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", ["pixel", "image"])
+def test_a_head_of_log_variance_means_half_of_what_it_outputs(raw: tuple[Tensor, Tensor], scale: Any) -> None:
+    loc, output = raw
+    variance = given(Gaussian(scale=scale, head="log_variance"), 2, loc, output)
+    assert torch.equal(variance.scale, given(Gaussian(scale=scale), 2, loc, output / 2).scale)
+    assert not torch.allclose(variance.scale, given(Gaussian(scale=scale), 2, loc, output).scale)
+
+
 def test_gaussian_scale_shared_is_one_weight_and_fixed_is_none() -> None:
     z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     network = MLP(hidden=(4,))

@@ -1,4 +1,4 @@
-"""Every field of an optimiser's spec reaches torch under torch's name for it."""
+"""Every field of an optimizer's spec reaches torch under torch's name for it."""
 
 from typing import Any
 
@@ -45,3 +45,15 @@ def test_fields_reach_torch(spec: Any, torch_class: type, group: dict[str, Any])
 def test_nesterov_without_momentum_is_refused_before_torch_is_asked() -> None:
     with pytest.raises(ValueError, match=r"nesterov is true and momentum is 0: give a momentum, such as 0\.9"):
         SGD(nesterov=True)
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, Adamax, Adagrad, RMSprop, SGD])
+def test_decay_of_matrices_leaves_biases_and_shared_scales_alone(kind: Any) -> None:
+    shapes = (2, 3), (3,), (4, 1, 3, 3), ()
+    weights = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+    optimizer = kind(learning_rate=0.1, weight_decay=0.5, decayed="matrices").build(weights)
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    assert [bool((weight < 1).all()) for weight in weights] == [True, False, True, False]
+    assert all(torch.equal(weights[i], torch.ones(shapes[i])) for i in (1, 3))

@@ -17,7 +17,11 @@ from vaekit import Experiment, InputError, Run, RunError, train, train_stack
 
 KINDS: dict[str, dict[str, Any]] = {
     "adam": {"objective.beta_schedule": "warm_up", "ema": 0.9, "gradient_norm": 5.0},
-    "adagrad": {"optimizer": "adagrad", "data.binarization": "dynamic", "model.likelihood": "bernoulli"},
+    "adagrad": {
+        "optimizer": {"kind": "adagrad", "weight_decay": 0.1, "decayed": "matrices"},
+        "data.binarization": "dynamic",
+        "model.likelihood": "bernoulli",
+    },
     "monte carlo": {"objective": {"kind": "elbo", "samples": 2, "kl": "monte_carlo"}},
     "gated": {"model.network.gated": True, "schedule": {"kind": "cosine", "warm_up": 0.5}},
     "convolutions": {"model.network": {"kind": "conv", "channels": [3], "strides": [2], "hidden": [8]}},

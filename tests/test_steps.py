@@ -122,7 +122,15 @@ def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
         wants_compiling("always", 1, "mlp", torch.device("cpu"))
 
 
-@pytest.mark.parametrize("changes", [{}, {"kind": "adamw", "weight_decay": 0.1, "betas": (0.5, 0.9)}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"kind": "adamw", "weight_decay": 0.1, "betas": (0.5, 0.9)},
+        {"weight_decay": 0.5, "decayed": "matrices"},
+        {"kind": "adamw", "weight_decay": 0.5, "decayed": "matrices"},
+    ],
+)
 def test_a_whole_step_is_the_optimisers_own_and_changes_nothing_where_the_loss_is_no_number(changes: dict) -> None:
     x, one = torch.rand(20, 1, 8, 8).round(), torch.tensor(1.0)
     optimizer = TypeAdapter(Optimizer).validate_python({"kind": "adam", **changes})

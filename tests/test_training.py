@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "adamw": {"optimizer": "adamw"},
     "adamax": {"optimizer": "adamax"},
     "adagrad": {"optimizer": {"kind": "adagrad", "weight_decay": 1e-3}},
+    "matrices": {"optimizer": {"kind": "adagrad", "weight_decay": 0.1, "decayed": "matrices"}, "ema": 0.9},
     "rmsprop": {"optimizer": {"kind": "rmsprop", "momentum": 0.5}},
     "sgd": {"optimizer": "sgd"},
     "momentum": {"optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": True}},

@@ -1,5 +1,7 @@
 """Distributions that torch lacks, or lacks in the tails: over 8-bit levels, on [0, 1], and the point mass."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -7,6 +9,8 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints
 from torch.types import _size
 
+Head = Literal["log_scale", "log_variance"]
+"""what a network outputs for the scale of a Gaussian: log σ, or log σ²"""
 LEVELS = 256
 FACTORS = 16
 """factors between 1 and 2 in one product; fp32 holds up to 127"""
@@ -215,6 +219,11 @@ class Delta(Distribution):
 def independent(distribution: Distribution, event_dims: int) -> Distribution:
     """Treat the last ``event_dims`` axes of ``distribution`` as one event, whose log-probabilities are summed."""
     return Independent(distribution, event_dims, validate_args=False)
+
+
+def log_scale(raw: Float[Tensor, "*shape"], head: Head) -> Float[Tensor, "*shape"]:
+    """Return log σ, given the output of a network and what it stands for."""
+    return raw / 2 if head == "log_variance" else raw
 
 
 def at_least_fp32(parameters: Tensor) -> Tensor:

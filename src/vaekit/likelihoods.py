@@ -14,7 +14,15 @@ from torch.distributions import Distribution, Normal
 from vaekit import distributions
 from vaekit.conditional import Conditional
 from vaekit.data import Support
-from vaekit.distributions import LEVELS, CategoricalLevels, IndependentBernoulli, at_least_fp32, independent
+from vaekit.distributions import (
+    LEVELS,
+    CategoricalLevels,
+    Head,
+    IndependentBernoulli,
+    at_least_fp32,
+    independent,
+    log_scale,
+)
 from vaekit.specs import spec
 
 Decoder = Callable[[int], nn.Module]
@@ -72,7 +80,7 @@ class GaussianLikelihood(PixelLikelihood):
 
     Args:
         network, event_dims: those of PixelLikelihood; two outputs per element if the scale depends on z, else one.
-        spec: which scale, its value or its bound, and whether the mean goes through a sigmoid.
+        spec: which scale, its value or its bound, what is output for it, and whether the mean goes through a sigmoid.
     """
 
     def __init__(self, network: nn.Module, event_dims: int, spec: "Gaussian") -> None:
@@ -93,11 +101,11 @@ class GaussianLikelihood(PixelLikelihood):
         if self.spec.scale == "fixed":
             return torch.full_like(loc, self.spec.fixed_scale)
         if raw is None:
-            raw = self.log_scale.expand_as(loc)
-        elif self.spec.scale == "image":
+            return bounded_log_scale(self.log_scale.expand_as(loc), self.spec.minimum_scale).exp()
+        if self.spec.scale == "image":
             # The mean of the per-element heads is one linear head per image.
             raw = raw.mean(tuple(range(-self.event_dims, 0)), keepdim=True).expand_as(loc)
-        return bounded_log_scale(raw, self.spec.minimum_scale).exp()
+        return bounded_log_scale(log_scale(raw, self.spec.head), self.spec.minimum_scale).exp()
 
 
 class DiscretizedLogisticLikelihood(PixelLikelihood):
@@ -175,6 +183,8 @@ class Gaussian:
     """σ if the scale is fixed"""
     minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL
     """lower bound of learned scales, in units of x (default: one gray level), so that densities cannot diverge"""
+    head: Head = "log_scale"
+    """what the decoder outputs for a scale that depends on z: log σ, or log σ², which moves log σ half as far"""
     mean: Literal["identity", "sigmoid"] = "identity"
     """identity leaves the mean unbounded, sigmoid keeps it inside (0, 1)"""
 

@@ -1,7 +1,7 @@
 """Optimizers: torch's, as specs. ``weight_decay`` adds λ θ to the gradient (AdamW shrinks the weights instead)."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -14,6 +14,22 @@ Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[nn.Parameter]
+Decayed = Literal["all", "matrices"]
+
+
+def grouped(parameters: Parameters, weight_decay: float, decayed: Decayed) -> list[dict[str, Any]]:
+    """Return torch's groups of parameters: one, or the matrices and kernels, which decay, apart from the rest.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> [(len(group["params"]), group["weight_decay"]) for group in grouped(layer.parameters(), 0.1, "matrices")]
+        [(1, 0.1), (1, 0.0)]
+    """
+    weights = list(parameters)
+    if decayed == "all":
+        return [{"params": weights, "weight_decay": weight_decay}]
+    halves = [w for w in weights if w.ndim > 1], [w for w in weights if w.ndim < 2]
+    return [{"params": h, "weight_decay": d} for h, d in zip(halves, (weight_decay, 0.0), strict=True) if h]
 
 
 @spec
@@ -29,10 +45,13 @@ class Adam:
     """small number added to the denominator"""
     weight_decay: Decay = 0.0
     """factor λ of the λ θ added to the gradient; 1/N for N training images is AEVB's N(0, I) prior on the weights"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.Adam(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.Adam(groups, self.learning_rate, self.betas, self.eps, fused=True)
 
 
 @spec
@@ -48,10 +67,13 @@ class AdamW:
     """small number added to the denominator"""
     weight_decay: Decay = 0.01
     """shrinks the weights apart from the gradient: θ ← (1 − learning_rate · weight_decay) θ"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.AdamW(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay, fused=True)
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.AdamW(groups, self.learning_rate, self.betas, self.eps, fused=True)
 
 
 @spec
@@ -67,10 +89,13 @@ class Adamax:
     """small number added to the denominator"""
     weight_decay: Decay = 0.0
     """factor λ of the λ θ added to the gradient"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.Adamax(parameters, self.learning_rate, self.betas, self.eps, self.weight_decay)
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.Adamax(groups, self.learning_rate, self.betas, self.eps)
 
 
 @spec
@@ -84,10 +109,13 @@ class Adagrad:
     """small number added to the denominator"""
     weight_decay: Decay = 0.0
     """factor λ of the λ θ added to the gradient; 1/N for N training images is AEVB's N(0, I) prior on the weights"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.Adagrad(parameters, self.learning_rate, weight_decay=self.weight_decay, eps=self.eps)
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.Adagrad(groups, self.learning_rate, eps=self.eps)
 
 
 @spec
@@ -105,12 +133,13 @@ class RMSprop:
     """small number added to the denominator"""
     weight_decay: Decay = 0.0
     """factor λ of the λ θ added to the gradient"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.RMSprop(
-            parameters, self.learning_rate, self.smoothing, self.eps, self.weight_decay, self.momentum
-        )
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.RMSprop(groups, self.learning_rate, self.smoothing, self.eps, momentum=self.momentum)
 
 
 @spec
@@ -126,6 +155,8 @@ class SGD:
     """whether the momentum looks ahead"""
     weight_decay: Decay = 0.0
     """factor λ of the λ θ added to the gradient"""
+    decayed: Decayed = "all"
+    """what weight_decay acts on: all weights, or matrices and kernels only, without biases and shared scales"""
 
     def __post_init__(self) -> None:
         if self.nesterov and not self.momentum:
@@ -133,9 +164,8 @@ class SGD:
 
     def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Return torch's optimizer over the parameters."""
-        return torch.optim.SGD(
-            parameters, self.learning_rate, self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
-        )
+        groups = grouped(parameters, self.weight_decay, self.decayed)
+        return torch.optim.SGD(groups, self.learning_rate, self.momentum, nesterov=self.nesterov)
 
 
 def moments(optimizer: "Optimizer") -> dict[str, bool]:

@@ -10,10 +10,8 @@ from torch.distributions import Distribution, Normal
 
 from vaekit import distributions
 from vaekit.conditional import Conditional
-from vaekit.distributions import at_least_fp32, independent
+from vaekit.distributions import Head, at_least_fp32, independent, log_scale
 from vaekit.specs import spec
-
-Head = Literal["log_scale", "log_variance"]
 
 
 class GaussianPosterior(Conditional):
@@ -33,10 +31,8 @@ class GaussianPosterior(Conditional):
         self.emits = head
 
     def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
-        loc, log_scale = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
-        if self.emits == "log_variance":
-            log_scale = log_scale / 2
-        return independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
+        loc, raw = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
+        return independent(Normal(loc, log_scale(raw, self.emits).exp(), validate_args=False), 1)
 
 
 class DeltaPosterior(Conditional):

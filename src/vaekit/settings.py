@@ -11,7 +11,13 @@ from vaekit.errors import InputError, nearest, shown
 FILE = Path(__file__).with_name("options.json")
 """written from the specs by docs/generate.py"""
 
-LATER: Mapping[str, Any] = {"data.label": None, "data.ignore": [], "objective.updates": 1}
+LATER: Mapping[str, Any] = {
+    "data.label": None,
+    "data.ignore": [],
+    "model.likelihood.head": "log_scale",
+    "objective.updates": 1,
+    "optimizer.decayed": "all",
+}
 """fields that were added when experiments already had digests, with their defaults as JSON writes them"""
 
 

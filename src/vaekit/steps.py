@@ -120,23 +120,27 @@ def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
     Its arguments are those of the objective, with the learning rate, a scalar, after the weight of the KL. It works on
     the state of the optimizer, which starts at zero.
     """
-    (group,) = optimizer.param_groups
-    weights: list[Tensor] = group["params"]
-    states = [optimizer.state[weight] for weight in weights]
-    for weight, state in zip(weights, states, strict=True):
-        if not state:
+    weights: list[Tensor] = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for weight in weights:
+        if not (state := optimizer.state[weight]):
             state["step"] = torch.zeros((), device=weight.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
-    moments = [(state["exp_avg"], state["exp_avg_sq"], state["step"]) for state in states]
-    settings = *group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"]
+    groups = [
+        (
+            [(w, *(optimizer.state[w][name] for name in ("exp_avg", "exp_avg_sq", "step"))) for w in group["params"]],
+            (*group["betas"], group["eps"], group["weight_decay"], group["decoupled_weight_decay"]),
+        )
+        for group in optimizer.param_groups
+    ]
 
     def take(x: Tensor, kl_weight: Tensor, learning_rate: Tensor, *z: Tensor) -> Loss:
         loss: Loss = step(x, kl_weight, *z)
-        gradients = torch.autograd.grad(loss.value, weights, allow_unused=True)
-        rows = [(w.detach(), g, *m) for w, g, m in zip(weights, gradients, moments, strict=True) if g is not None]
+        gradients = iter(torch.autograd.grad(loss.value, weights, allow_unused=True))
         failed = (~loss.value.detach().isfinite()).float()
         with torch.no_grad():  # otherwise the compiler copies the weights back and forth
-            torch.ops.vaekit.adam(*map(list, zip(*rows, strict=True)), learning_rate, failed, *settings)
+            for kept, settings in groups:
+                rows = [(w.detach(), g, *m) for (w, *m), g in zip(kept, gradients, strict=False) if g is not None]
+                torch.ops.vaekit.adam(*map(list, zip(*rows, strict=True)), learning_rate, failed, *settings)
         return loss.detach()
 
     return take
