@@ -16,7 +16,7 @@ from vaekit import Experiment, InputError, Run, reproduce, train
 from vaekit.cli import main
 from vaekit.estimates import Estimate
 from vaekit.evaluation import classifier, recognition
-from vaekit.studies import aragam_losses, findings, frans2016, kth_bounds, pages, planning, running, wei
+from vaekit.studies import aragam_losses, findings, frans2016, pages, planning, running, wei
 from vaekit.studies.aragam_pictures import empty, taken
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.curves import printed
@@ -94,7 +94,8 @@ def test_every_scale_names_the_same_trainings_and_its_published_numbers_are_of_t
 def test_names_of_artefacts_are_those_of_the_reports() -> None:
     names = [artefact.name for _, artefact in ALL]
     letters = {"K": 7, "N": 9, "A": 6, "W": 1, "F": 4, "T": 1}
-    assert sorted(names) == sorted(f"{letter}{k}" for letter, n in letters.items() for k in range(1, n + 1))
+    assert {f"{letter}{k}" for letter, n in letters.items() for k in range(1, n + 1)} <= set(names)
+    assert len(names) == len(set(names))
     assert all(study.errors for study in STUDIES)
 
 
@@ -357,14 +358,6 @@ class TestVerdicts:
         assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == FAILED
         values |= {(wei.LABEL, wei.becomes(k)): 0.5 for k in wei.LOOKALIKES}
         assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == REPRODUCED
-
-    def test_curves_are_compared_at_as_many_images(self) -> None:
-        scale = kth_bounds.scales("mnist")["full"]
-        known = kth_bounds.ON_MNIST.published(scale)
-        above = {key: value + 1 for key, value in known.items()}
-        assert kth_bounds.ON_MNIST.judge(result_of("K1", above, scale)).word == REPRODUCED
-        below = {key: value - 3 * ("AEVB" in key[0]) for key, value in known.items()}
-        assert kth_bounds.ON_MNIST.judge(result_of("K1", below, scale)).word == FAILED
 
     def test_collapse(self) -> None:
         values = {(frans2016.SUM, name): 1.0 for name in ("KL", frans2016.ERROR)}

@@ -35,6 +35,12 @@ def test_shares_are_of_all_examples():
     assert {name: len(part) for name, part in parts.items()} == {"train": 93, "test": 10}
 
 
+def test_an_ordered_split_cuts_a_film_into_blocks():
+    parts = partition(raw(100, shuffle=True), "ordered:70/10/20", 3, "x")
+    assert np.concatenate(list(parts.values())).tolist() == list(range(100))
+    assert not np.array_equal(parts["train"], partition(raw(100, shuffle=True), "70/10/20", 3, "x")["train"])
+
+
 def test_the_seed_alone_decides():
     first, again, other = (partition(raw(100), "0.8/0.2", seed, "x")["test"] for seed in (3, 3, 4))
     assert first.tolist() == again.tolist() != other.tolist()

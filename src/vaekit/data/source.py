@@ -80,7 +80,7 @@ class Source:
     name: Annotated[str, BeforeValidator(to_name)]
     """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file."""
     split: str | None = None
-    """Such as 50k/10k/10k, 1565/200/200 or 0.8/0.1/0.1; None takes the set's own."""
+    """Such as 50k/10k/10k or 0.8/0.1/0.1; ordered:1565/400 cuts a film into blocks; None takes the set's own."""
     binarization: Binarization = "none"
     """none keeps gray levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
     seed: Whole = 0

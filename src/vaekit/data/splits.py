@@ -7,19 +7,22 @@ import numpy as np
 from vaekit.data.raw import Raw
 from vaekit.errors import InputError
 
+ORDERED = "ordered:"
+"""the beginning of a split that cuts a sequence into blocks, such as the frames of a film"""
+
 
 def partition(raw: Raw, split: str, seed: int, source: str) -> dict[str, np.ndarray]:
     """Give the rows of each part, in file order within a part; two parts are train/test.
 
     An official test part stays what it is: only the examples before it are cut, shuffled by the seed where their
-    order means something.
+    order means something, unless the split begins with ``ordered:``.
 
     Raises:
         InputError: If the split does not fit the examples.
     """
-    sizes = _sizes(split, raw, source)
+    sizes = _sizes(split.removeprefix(ORDERED), raw, source)
     rows = np.arange(len(raw.x))
-    if raw.shuffle:
+    if raw.shuffle and not split.startswith(ORDERED):
         head = len(rows) - raw.test
         rows[:head] = np.random.default_rng(seed).permutation(head)
     names = ("train", "test") if len(sizes) == 2 else ("train", "validation", "test")

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from vaekit.drawings import Drawing, latents, manifold, pictures, samples
 from vaekit.experiment import Experiment
-from vaekit.studies.kth_bounds import BOUND, MNIST, SIZES, experiment
+from vaekit.studies.aevb import MNIST, SIZES, experiment
+from vaekit.studies.kth_bounds import BOUND
 from vaekit.studies.lab import Lab, labelled
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, Numbers, Result, Verdict, number

@@ -49,22 +49,22 @@ class Lab:
     data_root: Path | None = None
     track: Track = iter
 
-    def evaluation(self, label: str, metric: str) -> dict[str, Any]:
-        """Measure a run by one group of metrics on the test images, unless that has been done before."""
+    def evaluation(self, label: str, metric: str, split: str = "test") -> dict[str, Any]:
+        """Measure a run by one group of metrics on the images of a split, unless that has been done before."""
         run = self.runs[label]
-        images = min(self.scale.images, run.space.sizes["test"])
+        images = min(self.scale.images, run.space.sizes[split])
         for found in current(run):
-            same = (found["split"], found.get("metrics"), found["images"]) == ("test", [metric], images)
+            same = (found["split"], found.get("metrics"), found["images"]) == (split, [metric], images)
             if same and (metric != "samples" or found[metric]["classifier"]["digest"] == self.classifier(label).digest):
                 return found
         return evaluate(
-            run, metrics=[metric], samples=DRAWS, images=images,
+            run, metrics=[metric], split=split, samples=DRAWS, images=images,
             device=self.device, data_root=self.data_root, track=self.track,
         )  # fmt: skip
 
-    def estimate(self, label: str, name: str) -> Estimate:
-        """Return elbo, reconstruction, kl or log_evidence of test images."""
-        return estimate(self.evaluation(label, "evidence")[name])
+    def estimate(self, label: str, name: str, split: str = "test") -> Estimate:
+        """Return elbo, reconstruction, kl or log_evidence of the images of a split."""
+        return estimate(self.evaluation(label, "evidence", split)[name])
 
     def quality(self, label: str, kind: str, name: str) -> Estimate:
         """Return what a classifier makes of samples, reconstructions, test images, ..., by the name of the measure."""
