@@ -31,6 +31,7 @@ def reproduce(
     scale: str = "laptop",
     seeds: Int | None = None,
     jobs: Int = 1,
+    measure_only: Switch = False,
     out: Path = OUT,
     results: Path | None = None,
     dry_run: Switch = False,
@@ -47,6 +48,7 @@ def reproduce(
         scale: How much to train: smoke (seconds, to try it), laptop (for two CPU cores) or full (as published).
         seeds: Number of trainings per experiment; the scale decides if left out.
         jobs: Number of trainings that run at the same time.
+        measure_only: Train nothing: measure the artifacts whose trainings are finished, and leave out the others.
         out: Folder of the trainings. Finished ones are not repeated, and interrupted ones are resumed.
         results: Folder of the results; docs/reproductions/results if it exists, otherwise <out>/results.
         dry_run: List the trainings with their expected times without training.
@@ -69,8 +71,9 @@ def reproduce(
             display.emit(planned, output, lambda: _print_plan(planned, planning.OPERATIONS_A_SECOND))
         else:
             found = vaekit.reproduce(
-                study, only=names, scale=scale, seeds=seeds, jobs=jobs, out=out, results=results, device=device,
-                data_root=data_root, follow=partial(display.follow, quiet=output.silent),
+                study, only=names, scale=scale, seeds=seeds, jobs=jobs, measure_only=measure_only, out=out,
+                results=results, device=device, data_root=data_root,
+                follow=partial(display.follow, quiet=output.silent),
                 track=partial(display.tracked, silent=output.silent, description="measuring"),
             )  # fmt: skip
             verdicts = findings.verdicts(found)

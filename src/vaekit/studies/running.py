@@ -12,16 +12,20 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from vaekit import devices
 from vaekit.drawings import named
-from vaekit.errors import InputError
+from vaekit.errors import InputError, RunError
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.files import write
@@ -30,13 +34,16 @@ from vaekit.records import plain
 from vaekit.run import EXPERIMENT, Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes
-from vaekit.studies.study import RESULT, Artefact, Key, Result, Row
+from vaekit.studies.scale import Scale
+from vaekit.studies.study import RESULT, Artefact, Key, Result, Row, counted
 from vaekit.subject import Track
 from vaekit.training import Progress, train
 
 log = logging.getLogger("vaekit")
 
 Follow = Callable[[Iterator[Progress]], Iterable[Progress]]
+Outcome = tuple[Planned, Callable[[], object]]
+"""a training, and the call that ends it or raises what went wrong"""
 
 DOCUMENTED = Path("docs/reproductions/results")
 
@@ -48,6 +55,7 @@ def reproduce(
     scale: str = "laptop",
     seeds: int | None = None,
     jobs: int = 1,
+    measure_only: bool = False,
     out: Path | str = OUT,
     results: Path | None = None,
     device: str = "auto",
@@ -57,8 +65,9 @@ def reproduce(
 ) -> list[Result]:
     """Train and measure the artifacts of a study, and store the results.
 
-    Trainings are kept in ``out``, each in a folder named after its digest: finished ones are not trained again, and
-    interrupted ones are resumed.
+    Trainings are kept in ``out``, each in a folder named after its digest: finished ones are not trained again,
+    wherever that was, and interrupted ones are resumed. An artifact is measured, and its result stored, once its own
+    trainings are finished.
 
     Args:
         study: its name.
@@ -66,40 +75,128 @@ def reproduce(
         scale: smoke, laptop or full.
         seeds: trainings per experiment; the scale decides if left out.
         jobs: trainings at a time, each in its own process with its share of the threads.
+        measure_only: leave out the artifacts that have unfinished trainings, and train nothing.
         out: folder of the trainings.
         results: folder of the results; in a checkout that of the documentation, otherwise ``out``/results.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
-        follow: wraps the reports of each training, to show them, if trainings run one at a time.
+        follow: wraps the reports of each training, to show them; not called if trainings run at the same time.
         track: wraps the batches of the measurements, to show progress.
 
     Raises:
         InputError: if a name is unknown, or a count is not positive.
-        RunError: as in ``train``.
+        InputError, RunError: at the end, if a training has failed, as in ``train``; artifacts that do not need it are
+            measured all the same.
     """
     for name, count in (("jobs", jobs), ("seeds", seeds)):
         if count is not None and count < 1:
             raise InputError(f"{name} is {count}: give a number of at least 1")
     out = Path(out)
     folder = results_folder(results, out, scale)
-    found = []
-    for artefact, size in sizes(study, only, scale, seeds):
-        planned = plan(artefact, size, out)
-        train_all(planned, jobs, device, data_root, follow)
-        labs = [
-            Lab({p.label: Run(p.path) for p in planned if p.experiment.seed == seed}, size, device, data_root, track)
-            for seed in range(size.seeds)
-        ]
-        result = investigate(study, artefact, scale, planned, labs, folder / study, out)
-        store(result, folder)
-        found.append(result)
-    return found
+    plans = {
+        artefact.name: Plan(artefact, size, plan(artefact, size, out))
+        for artefact, size in sizes(study, only, scale, seeds)
+    }
+    every = {p.path: p for each in plans.values() for p in each.trainings}
+    finished = [p for p in every.values() if p.finished]
+    waiting = [] if measure_only else [p for p in every.values() if p not in finished]
+    log.info("%s, %d finished", counted(len(every), "training"), len(finished))
+    found = {}
+    with training(waiting, jobs, device, data_root, follow) as outcomes:
+        for name in ready(plans, chain((p.path for p in finished), successes(outcomes))):
+            log.info("measuring %s", name)
+            found[name] = investigate(study, scale, plans[name], folder / study, out, device, data_root, track)
+            store(found[name], folder)
+    for name in [name for name in plans if name not in found]:
+        log.warning("%s is left out because not all of its trainings are finished", name)
+    return [found[name] for name in plans if name in found]
+
+
+class Plan(NamedTuple):
+    """An artifact, how much of it is run, and its trainings."""
+
+    artefact: Artefact
+    size: Scale
+    trainings: Sequence[Planned]
+
+
+def ready(plans: Mapping[str, Plan], paths: Iterable[Path]) -> Iterator[str]:
+    """Name each artifact once the folders of all its trainings have come."""
+    missing = {name: {p.path for p in each.trainings} for name, each in plans.items()}
+    for path in paths:
+        for name, left in missing.items():
+            if path in left:
+                left.remove(path)
+                if not left:
+                    yield name
+
+
+@contextmanager
+def training(
+    waiting: Sequence[Planned], jobs: int, device: str, data_root: Path | None, follow: Follow
+) -> Iterator[Iterator[Outcome]]:
+    """Give each training with the call that ends it: when it is made, or in processes that start at once.
+
+    Leaving the context cancels those that have not begun.
+    """
+    if jobs == 1:
+        yield ((p, partial(_train_here, p, device, data_root, follow)) for p in waiting)
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,))
+    try:
+        started = {pool.submit(_train, p.experiment.to_json(), p.path, device, data_root): p for p in waiting}
+        yield ((started[done], done.result) for done in as_completed(started))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def successes(outcomes: Iterable[Outcome]) -> Iterator[Path]:
+    """Yield the folder of each training that is finished; one that fails does not stop the others.
+
+    Raises:
+        InputError, RunError: at the end, the first failure.
+    """
+    failures: list[InputError | RunError] = []
+    for planned, finish in outcomes:
+        try:
+            finish()
+        except (InputError, RunError) as error:
+            log.warning("%s, seed %d, failed: %s", planned.label, planned.experiment.seed, error)
+            failures.append(error)
+            continue
+        log.info("trained %s, seed %d", planned.label, planned.experiment.seed)
+        yield planned.path
+    if failures:
+        raise failures[0]
+
+
+def _train_here(planned: Planned, device: str, data_root: Path | None, follow: Follow) -> None:
+    log.info("training %s, seed %d", planned.label, planned.experiment.seed)
+    for _ in follow(reports(planned.experiment, planned.path, device, data_root)):
+        pass
+
+
+def _train(text: str, path: Path, device: str, data_root: Path | None) -> None:
+    for _ in reports(Experiment.from_json(text), path, device, data_root):
+        pass
+
+
+def reports(experiment: Experiment, path: Path, device: str, data_root: Path | None) -> Iterator[Progress]:
+    """Begin or resume a training."""
+    begun = (path / EXPERIMENT).is_file()
+    return train(experiment, path, device=device, data_root=data_root, resume=begun)
 
 
 def investigate(
-    study: str, artefact: Artefact, scale: str, planned: Sequence[Planned], labs: Sequence[Lab], folder: Path, out: Path
+    study: str, scale: str, each: Plan, folder: Path, out: Path, device: str, data_root: Path | None, track: Track
 ) -> Result:
-    """Measure what was trained, with one lab per seed, and draw the figures of the first."""
+    """Measure what was trained, seed by seed, and draw the figures of the first."""
+    artefact, size, planned = each
+    labs = [
+        Lab({p.label: Run(p.path) for p in planned if p.experiment.seed == seed}, size, device, data_root, track)
+        for seed in range(size.seeds)
+    ]
     began = time.perf_counter()
     rows = aggregated([artefact.measure(lab) for lab in labs])
     figures, tables = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
@@ -108,7 +205,7 @@ def investigate(
         study=study,
         artefact=artefact.name,
         scale=scale,
-        size=labs[0].scale,
+        size=size,
         rows=rows,
         figures=figures,
         tables=tables,
@@ -128,35 +225,6 @@ def results_folder(results: Path | None, out: Path, scale: str = "") -> Path:
     if results is not None:
         return Path(results)
     return DOCUMENTED if DOCUMENTED.is_dir() and scale != "smoke" else out / "results"
-
-
-def train_all(planned: Sequence[Planned], jobs: int, device: str, data_root: Path | None, follow: Follow) -> None:
-    """Train what is not finished, one after another or several at a time."""
-    waiting = {p.path: p for p in planned if not p.finished}
-    log.info("%s: %d trainings, %d of them finished", planned[0].artefact, len(planned), len(planned) - len(waiting))
-    if jobs == 1:
-        for p in waiting.values():
-            log.info("training %s, seed %d", p.label, p.experiment.seed)
-            for _ in follow(reports(p.experiment, p.path, device, data_root)):
-                pass
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        texts = {pool.submit(_train, p.experiment.to_json(), p.path, device, data_root): p for p in waiting.values()}
-        for done in as_completed(texts):
-            done.result()
-            log.info("trained %s, seed %d", texts[done].label, texts[done].experiment.seed)
-
-
-def reports(experiment: Experiment, path: Path, device: str, data_root: Path | None) -> Iterator[Progress]:
-    """Begin or resume a training."""
-    begun = (path / EXPERIMENT).is_file()
-    return train(experiment, path, device=device, data_root=data_root, resume=begun)
-
-
-def _train(text: str, path: Path, device: str, data_root: Path | None) -> None:
-    for _ in reports(Experiment.from_json(text), path, device, data_root):
-        pass
 
 
 def aggregated(measured: Sequence[Mapping[Key, Estimate]]) -> list[Row]:
