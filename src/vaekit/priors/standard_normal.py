@@ -1,4 +1,4 @@
-"""Priors p(z)."""
+"""The prior N(0, I)."""
 
 from typing import Literal
 
@@ -36,6 +36,3 @@ class StandardNormal:
     def build(self, latent_dim: int) -> Conditional:
         """Return the module for ``latent_dim`` latents."""
         return StandardNormalPrior(latent_dim)
-
-
-Prior = StandardNormal

@@ -1,0 +1,19 @@
+"""Distributions that torch lacks, or lacks in the tails: over 8-bit levels, on [0, 1], and the point mass."""
+
+from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
+from vaekit.distributions.delta import Delta
+from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
+from vaekit.distributions.parts import Head, at_least_fp32, independent, log_scale
+
+__all__ = [
+    "LEVELS",
+    "CategoricalLevels",
+    "ContinuousBernoulli",
+    "Delta",
+    "DiscretizedLogistic",
+    "Head",
+    "IndependentBernoulli",
+    "at_least_fp32",
+    "independent",
+    "log_scale",
+]

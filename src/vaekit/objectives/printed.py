@@ -1,0 +1,71 @@
+"""Faulty losses, as printed in reports and posts."""
+
+from typing import Annotated, Literal
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+from torch.distributions import Normal
+
+from vaekit.distributions import independent
+from vaekit.model import VAE
+from vaekit.objectives.objective import Loss, reported
+from vaekit.specs import spec
+
+
+@spec
+class PrintedSampling:
+    r"""Faulty, as printed in a report and a notebook: z = μ + σ² ε, where a draw from q(z | x) is μ + σ ε.
+
+    loss = −E log p(x | μ + σ² ε) + β KL(N(μ, σ²) ‖ p).
+
+    The noise has scale σ² while the KL is that of σ: where σ < 1, codes are more precise than the KL charges for, and
+    −loss is not a bound. What is reported (``elbo``, ``reconstruction``, ``kl``) is right, from draws μ + σ ε of the
+    same encoder; ``loss`` is as printed.
+
+    As printed in: *Re-Auto-Encoding Variational Bayes (KTH, 2021)*, and *Deep learning with Python (Chollet, 2017)*,
+    notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
+    """
+
+    kind: Literal["printed_sampling"] = "printed_sampling"
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    """weight of the KL; this objective is faulty, as printed in a report and a notebook: z = μ + σ² ε"""
+
+    def kl_weight(self, epoch: float, epochs: float) -> float:
+        return self.beta
+
+    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
+        draws = vae.draw(x)
+        terms = reported(vae, draws)
+        q = draws.posterior
+        printed = independent(Normal(q.mean, q.variance, validate_args=False), 1)
+        reconstruction = -vae.draw(x, 1, printed).log_likelihood.mean()
+        return Loss(reconstruction + kl_weight * terms["kl"], terms["elbo"], terms)
+
+
+@spec
+class PrintedKL:
+    r"""Faulty, as printed in a post: a KL without its logarithm, ½ Σ_j (μ_j² + σ_j²).
+
+    loss = −E_q log p(x | z) + β ½ Σ_j (μ_j² + σ_j²).
+
+    The true KL, ½ Σ_j (μ_j² + σ_j² − 1 − log σ_j²), has its minimum at σ = 1; this one has it at σ = 0, which leaves a
+    deterministic auto-encoder with a penalty on its codes. What is reported (``elbo``, ``reconstruction``, ``kl``) is
+    right; ``loss`` is as printed.
+
+    As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
+    """
+
+    kind: Literal["printed_kl"] = "printed_kl"
+    beta: Annotated[float, Field(ge=0)] = 1.0
+    """weight of the KL; this objective is faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL"""
+
+    def kl_weight(self, epoch: float, epochs: float) -> float:
+        return self.beta
+
+    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
+        draws = vae.draw(x)
+        terms = reported(vae, draws)
+        q = draws.posterior
+        printed = 0.5 * (q.mean.square() + q.variance).sum(-1).mean()
+        return Loss(terms["reconstruction"] + kl_weight * printed, terms["elbo"], terms)

@@ -1,0 +1,45 @@
+"""Gaussians with diagonal covariance."""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+
+from vaekit.conditional import Conditional
+from vaekit.distributions import Head, at_least_fp32, independent, log_scale
+from vaekit.specs import spec
+
+
+class GaussianPosterior(Conditional):
+    """q(z | x) = N(μ(x), diag σ(x)²), where the network outputs μ and log σ, or μ and log σ².
+
+    Args:
+        trunk: x (batch, *event) → features (batch, width).
+        width: number of features.
+        latent_dim: number of latents d.
+        head: what the last layer outputs besides μ.
+    """
+
+    def __init__(self, trunk: nn.Module, width: int, latent_dim: int, head: Head = "log_scale") -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(width, 2 * latent_dim)
+        self.emits = head
+
+    def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
+        loc, raw = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
+        return independent(Normal(loc, log_scale(raw, self.emits).exp(), validate_args=False), 1)
+
+
+@spec
+class Gaussian:
+    """A Gaussian with diagonal covariance, amortized by the encoder."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    head: Head = "log_scale"
+    """what the encoder outputs besides μ: log σ, or log σ², a step of which moves log σ half as far"""
+
+    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
+        """Return the module on top of the encoder's trunk."""
+        return GaussianPosterior(trunk, width, latent_dim, self.head)
