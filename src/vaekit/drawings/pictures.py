@@ -98,9 +98,9 @@ def manifold(subject: Subject) -> Drawing:
     return Drawing("manifold", figure, f"Decoded means over a grid of {spacing}{others}.")
 
 
-def samples(subject: Subject) -> Drawing:
-    """Draw decoded draws from the prior."""
-    n = 100 if subject.run.space.event_shape[0] == 1 else 64
+def samples(subject: Subject, n: int | None = None) -> Drawing:
+    """Draw decoded draws from the prior; unless ``n`` is given, 100 in gray and 64 in color."""
+    n = n or (100 if subject.run.space.event_shape[0] == 1 else 64)
     note = f"means of p(x | z), z from the prior; trained on {named(subject.run.space)}"
     figure = plots.samples(subject.shade(subject.sampled(n)), title="Samples from the prior", note=note)
     return Drawing(

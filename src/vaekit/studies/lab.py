@@ -28,7 +28,7 @@ from vaekit.subject import Track
 
 DRAWS = 10
 """posterior draws per image behind a test ELBO"""
-BATCH, FEW = 250, 100
+BATCH = 250
 CLASSIFIERS = 3
 """classifiers, each of its own seed, that a claim about single images is judged by"""
 
@@ -119,17 +119,6 @@ class Lab:
         """Return the squared error of reconstructed test images, summed over their elements."""
         vae, x = self.runs[label].vae(), self.test_images(label)
         return mean_over_images((x - vae.reconstruct(x)).square().flatten(1).sum(1), 1)
-
-    @torch.no_grad()
-    def untrained(self, label: str, networks: int) -> list[dict[str, float]]:
-        """Measure untrained networks like that of a run, each with its own weights, on a few test images."""
-        run, x = self.runs[label], self.subject(label).split.batch(torch.arange(FEW))
-        found = []
-        for seed in range(networks):
-            with devices.seeded(seed, x.device):
-                vae = run.experiment.model.build(run.space.event_shape).eval()
-                found.append(run.experiment.objective(vae, x, torch.ones(())).numbers())
-        return found
 
     def test_images(self, label: str) -> Tensor:
         """Return the first test images of a run, as many as are measured."""
