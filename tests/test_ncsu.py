@@ -7,8 +7,8 @@ import torch
 from test_studies import result_of
 
 from vaekit.evaluation.sharpness import sharpness
-from vaekit.studies import ncsu_labels, ncsu_losses, ncsu_network, ncsu_samples, ncsu_uses
-from vaekit.studies.ncsu_network import FULL, LATENTS, NOTEBOOK, THREE, hidden_beta, one, weighted
+from vaekit.studies import ncsu_codes, ncsu_labels, ncsu_losses, ncsu_network, ncsu_samples, ncsu_uses, planes
+from vaekit.studies.ncsu_network import FULL, LATENTS, NOTEBOOK, PLAIN, THREE, hidden_beta, one, weighted
 from vaekit.studies.ncsu_samples import DISTANCE, SHARP, SHARP_TEST
 from vaekit.studies.scale import SMOKE
 from vaekit.studies.study import BETTER, CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Result
@@ -201,11 +201,30 @@ class TestUses:
         assert found == word
         assert ("not in d, σ = 0.1" in sentence) == (word == CORRECTED)
 
+
+class TestPlanes:
+    def numbers(self, name: str, chance: float, largest: float) -> dict[tuple[str, str], float]:
+        """The numbers of a plane: how often chance orders its classes as well, and its largest step."""
+        found = {planes.CORRELATION: -0.5, planes.CHANCE: chance, planes.MEAN_STEP: 0.2, planes.LARGEST_STEP: largest}
+        return {(name, quantity): value for quantity, value in found.items()} | {(name, ncsu_codes.NEIGHBORS): 0.7}
+
     @pytest.mark.parametrize(
-        ("gain", "sharp", "word"), [(1.5, 0.3, REPRODUCED), (1.1, 0.3, FAILED), (1.5, 0.1, FAILED)]
+        ("chance", "largest", "word"),
+        [(0.01, 0.8, REPRODUCED), (0.06, 0.8, CORRECTED), (0.01, 1.2, CORRECTED)],
     )
-    def test_many_labels(self, gain: float, sharp: float, word: str) -> None:
+    def test_classes_are_ordered_and_the_grid_is_smooth(self, chance: float, largest: float, word: str) -> None:
+        values = self.numbers(PLAIN, 0.01, 0.8) | self.numbers(NOTEBOOK, chance, largest)
+        found, sentence = ncsu_codes.judge(result_of("N1", values, FULL))
+        assert found == word
+        assert ("only with d = 2, β = 1" in sentence) == (word == CORRECTED)
+        both = self.numbers(PLAIN, chance, largest) | self.numbers(NOTEBOOK, chance, largest)
+        assert ncsu_codes.judge(result_of("N1", both, FULL)).word == (FAILED if word == CORRECTED else word)
+
+    @pytest.mark.parametrize(
+        ("chance", "sharp", "word"), [(0.01, 0.3, REPRODUCED), (0.06, 0.3, FAILED), (0.01, 0.2, FAILED)]
+    )
+    def test_many_labels(self, chance: float, sharp: float, word: str) -> None:
         few, many = map(ncsu_labels.label, ncsu_labels.SIZES)
-        values = {(name, ncsu_labels.GAIN): gain for name in (few, many)}
-        values |= {(few, SHARP): 0.2, (many, SHARP): sharp, (few, SHARP_TEST): 0.4}
+        values = self.numbers(few, chance, 0.8) | {(few, SHARP): 0.2, (many, SHARP): sharp, (few, SHARP_TEST): 0.4}
+        values |= {(name, ncsu_labels.NEIGHBORS): 0.1 for name in (few, many)} | {(few, ncsu_labels.CHANCE): 0.02}
         assert ncsu_labels.judge(result_of("N8", values, FULL)).word == word

@@ -4,31 +4,36 @@ from collections.abc import Iterator
 
 from vaekit.drawings import Drawing, latents, manifold
 from vaekit.estimates import Estimate
+from vaekit.studies import planes
 from vaekit.studies.lab import Lab, labelled
-from vaekit.studies.ncsu_network import NOTEBOOK, PLAIN
-from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Verdict
+from vaekit.studies.ncsu_verdicts import in_either, labels
+from vaekit.studies.study import Key, Numbers, Result, Verdict
 
 NEIGHBORS, AGGREGATE = "class by the 5 nearest codes", "KL of all codes to the prior"
 
 
-def organized(lab: Lab) -> Numbers:
-    """Measure how well the codes tell classes apart, and how far they are from the prior that the grid covers."""
+def measured(lab: Lab) -> Numbers:
+    """Measure the order of the codes, how smooth the grid is, and how far codes are from the prior that it covers."""
     found: dict[Key, Estimate] = {}
     for name in lab.runs:
+        found |= planes.organization(lab, name) | planes.smoothness(lab, name)
         found[name, NEIGHBORS] = lab.neighbors(name)
         found[name, AGGREGATE] = lab.information(name).aggregate_kl
     return found
 
 
-def judge_organized(result: Result) -> Verdict:
-    """Judge whether there are clusters: more than half of the test images among codes of their own class."""
-    shares = {name: result.value(name, NEIGHBORS) for name in (NOTEBOOK, PLAIN)}
-    words = ", ".join(f"{100 * share:.1f}% ({name})" for name, share in shares.items())
-    word = REPRODUCED if min(shares.values()) > 0.5 else FAILED
-    return Verdict(word, f"test images with the class of their 5 nearest codes: {words}; chance would be a tenth.")
+def judge(result: Result) -> Verdict:
+    """Judge whether similar classes have near codes, and whether the grid has no jumps."""
+    holds, words = {}, []
+    for name in labels(result):
+        (ordered, said), (smooth, added) = (judged(result, name) for judged in (planes.organized, planes.smooth))
+        share = f"{100 * result.value(name, NEIGHBORS):.1f}% of test images have the class of their 5 nearest codes"
+        holds[name] = ordered and smooth
+        words.append(f"{name}: {said}, {share}, and {added}")
+    return in_either(holds, "; ".join(words))
 
 
-def draw_planes(lab: Lab) -> Iterator[Drawing]:
+def draw(lab: Lab) -> Iterator[Drawing]:
     """Draw codes and manifold with either loss."""
     for name in lab.runs:
         subject = lab.subject(name)

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from vaekit.drawings import Drawing, latents, samples
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
-from vaekit.studies.lab import Lab, exact, labelled
-from vaekit.studies.ncsu_network import error_of, experiment
+from vaekit.studies import planes
+from vaekit.studies.lab import Lab, exact, labelled, share
+from vaekit.studies.ncsu_network import experiment
 from vaekit.studies.ncsu_samples import SHARP, SHARP_TEST, sharp
+from vaekit.studies.ncsu_verdicts import error_of
 from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
 
@@ -25,35 +27,34 @@ def alphabets(scale: Scale) -> dict[str, Experiment]:
     return {label(d): experiment(scale, d, {"kind": "elbo"}, "omniglot") for d in SIZES}
 
 
-GAIN = "class by the 5 nearest codes, in multiples of chance"
+NEIGHBORS, CHANCE = "class by the 5 nearest codes", "class by chance"
 
 
 def measured(lab: Lab) -> Numbers:
-    """Measure how far codes tell the alphabets apart, and how sharp samples are."""
-    found: dict[Key, Estimate] = {}
+    """Measure the order of the alphabets in the plane, how far codes tell them apart, and how sharp samples are."""
+    few = label(min(SIZES))
+    found: dict[Key, Estimate] = planes.organization(lab, few)
     for name in lab.runs:
         votes = lab.votes(name).double()
-        chance = float((votes.sum(1) * votes.sum(0)).sum() / votes.sum() ** 2)
-        share = lab.neighbors(name)
-        found[name, GAIN] = share._replace(value=share.value / chance, standard_error=share.standard_error / chance)
-        found[name, "chance"] = exact(chance)
+        found[name, NEIGHBORS] = share(float(votes.trace()), float(votes.sum()))
+        found[name, CHANCE] = exact(float((votes.sum(1) * votes.sum(0)).sum() / votes.sum() ** 2))
         found |= sharp(lab, name)
     return found
 
 
 def judge(result: Result) -> Verdict:
-    """Judge whether neighbors share their class more often than by chance, and samples of more latents are sharper."""
+    """Judge whether similar alphabets have near codes, as classes of digits have, and whether more latents sharpen."""
     few, many = map(label, SIZES)
-    gain, gained = (result.row(name, GAIN) for name in (few, many))
+    ordered, said = planes.organized(result, few)
     sharper = result.paired((many, SHARP), (few, SHARP))
-    parts = {
-        "classes cluster in the plane": gain.value - 2 * (gain.standard_error or 0) > 1,
-        "more latents sharpen samples": sharper.value > 2 * error_of(sharper),
-    }
+    parts = {"alphabets are ordered": ordered, "more latents sharpen samples": sharper.value > 2 * error_of(sharper)}
+    shares = [
+        f"{100 * result.value(name, NEIGHBORS):.1f}% at {d} latents" for d, name in zip(SIZES, (few, many), strict=True)
+    ]
     words = (
-        f"{GAIN}: {gain.value:.2f} at 2 latents, {gained.value:.2f} at 20; {SHARP} "
-        f"{number(result.value(few, SHARP))} and {number(result.value(many, SHARP))}, of test images "
-        f"{number(result.value(few, SHARP_TEST))}"
+        f"{said}; {' and '.join(shares)} of test images have the class of their 5 nearest codes, where chance is "
+        f"{100 * result.value(few, CHANCE):.1f}%; {SHARP} {number(result.value(few, SHARP))} and "
+        f"{number(result.value(many, SHARP))}, of test images {number(result.value(few, SHARP_TEST))}"
     )
     missed = [part for part, held in parts.items() if not held]
     if missed:

@@ -10,7 +10,8 @@ from vaekit import plots
 from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.studies.lab import Lab, exact, held_out
-from vaekit.studies.ncsu_network import NOTEBOOK, error_of
+from vaekit.studies.ncsu_network import NOTEBOOK
+from vaekit.studies.ncsu_verdicts import error_of
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, UNTESTABLE, Key, Numbers, Result, Verdict, compared
 

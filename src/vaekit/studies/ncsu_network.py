@@ -1,13 +1,11 @@
 """The network of the ECE 542 report, its trainings, and the table of its layers (figures 2 and 3)."""
 
 from collections.abc import Mapping
-from math import isnan
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
 from vaekit.studies.lab import Lab, exact
@@ -16,6 +14,8 @@ from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, R
 
 FULL = Scale(epochs=50)
 THREE = Scale(epochs=50, seeds=3)
+BRIEF = Scale(epochs=0.01, seeds=3)
+"""enough to count the weights of a trained model"""
 SCALES = {"smoke": SMOKE, "laptop": FULL, "full": FULL}
 """the report's length at either scale, because shorter trainings do not show what it claims"""
 LATENTS = (2, 10, 20)
@@ -68,16 +68,6 @@ def grid(scale: Scale) -> dict[str, Experiment]:
         for d in LATENTS
         for label, beta in ((one, 1.0), (weighted, hidden_beta(d)))
     }
-
-
-def error_of(difference: Estimate) -> float:
-    """Return the standard error of a difference over seeds, 0 for that of a single seed."""
-    return 0.0 if isnan(difference.standard_error) else difference.standard_error
-
-
-def labels(result: Result) -> list[str]:
-    """List the trainings that a result has numbers of."""
-    return list(dict.fromkeys(row.label for row in result.rows))
 
 
 ALL = "all weights"

@@ -7,7 +7,8 @@ from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.sharpness import sharpness
 from vaekit.studies.lab import Lab, labelled
 from vaekit.studies.ncsu_network import BETAS, LATENTS, one
-from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
+from vaekit.studies.ncsu_verdicts import in_either
+from vaekit.studies.study import Key, Numbers, Result, Verdict, number
 
 SHARP, SHARP_TEST = "sharpness of samples", "sharpness of test images"
 DISTANCE, SCORE = "Fréchet distance of samples", "inception score of samples"
@@ -32,21 +33,6 @@ def scores(lab: Lab) -> Numbers:
         found[name, "KL"] = lab.estimate(name, "kl")
         found[name, "reconstruction"] = lab.estimate(name, "reconstruction")
     return found
-
-
-def at_either_beta(holds: Mapping[str, bool], words: str) -> Verdict:
-    """Judge a claim that was tested at both β: if it holds at one only, β is the correction.
-
-    Example:
-        >>> at_either_beta({"the notebook's β": False, "β = 1": True}, "0.1, 0.2").word
-        'reproduced with a correction'
-    """
-    where = [name for name, held in holds.items() if held]
-    if len(where) == len(holds):
-        return Verdict(REPRODUCED, f"with either β: {words}.")
-    if where:
-        return Verdict(CORRECTED, f"only with {where[0]}: {words}.")
-    return Verdict(FAILED, f"with neither β: {words}.")
 
 
 def values(result: Result, quantity: str) -> dict[str, list[float]]:
@@ -78,7 +64,7 @@ def judge_sharper(result: Result) -> Verdict:
     names = list(BETAS)
     if all(a > b for a, b in zip(distances[names[0]], distances[names[1]], strict=True)):
         words += "; for each number of latents the notebook's β makes samples worse"
-    return at_either_beta(holds, words)
+    return in_either(holds, words)
 
 
 def judge_alike(result: Result) -> Verdict:
@@ -94,7 +80,7 @@ def judge_alike(result: Result) -> Verdict:
         f"{sharp:.2f} of it in sharpness and {far:.2f} in distance with {name}" for name, (sharp, far) in shares.items()
     )
     tail = "; ".join(f"{quantity} {listed(values(result, quantity))}" for quantity in (SHARP, DISTANCE))
-    return at_either_beta(
+    return in_either(
         holds, f"next to the step from 2 to 10 latents, that from 10 to 20 is {words}, where {LITTLE} is little; {tail}"
     )
 

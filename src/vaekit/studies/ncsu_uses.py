@@ -14,24 +14,10 @@ from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluations import SEED
 from vaekit.model import VAE
 from vaekit.studies.lab import BATCH, Lab, labelled
-from vaekit.studies.ncsu_network import labels
-from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
+from vaekit.studies.ncsu_verdicts import in_each, labels
+from vaekit.studies.study import Key, Numbers, Result, Verdict, number
 
 CPU = torch.device("cpu")
-
-
-def judge_each(holds: dict[str, bool], claim: str, words: str) -> Verdict:
-    """Judge a claim that was tested on several trainings: all have to meet it, or most, with the others named.
-
-    Example:
-        >>> judge_each({"a": True, "b": True, "c": False}, "it is sharp", "1, 2, 0")
-        Verdict(word='reproduced with a correction', sentence='it is sharp in 2 of 3 trainings, not in c: 1, 2, 0.')
-    """
-    missed = [label for label, held in holds.items() if not held]
-    met = len(holds) - len(missed)
-    word = REPRODUCED if not missed else CORRECTED if met > len(missed) else FAILED
-    others = f", not in {'; '.join(missed)}" if missed else ""
-    return Verdict(word, f"{claim} in {met} of {len(holds)} trainings{others}: {words}.")
 
 
 STEPS = 8
@@ -84,7 +70,7 @@ def judge_paths(result: Result) -> Verdict:
             f"{name}: {100 * halfway.value:.1f}% show a digit halfway, {100 * mixed.value:.1f}% of cross-fades, "
             f"largest step {largest.value:.2f}"
         )
-    return judge_each(holds, "paths are smooth and show digits", "; ".join(words))
+    return in_each(holds, "paths are smooth and show digits", "; ".join(words))
 
 
 def draw_paths(lab: Lab) -> Iterator[Drawing]:
@@ -150,7 +136,7 @@ def judge_directions(result: Result) -> Verdict:
             f"{name}: p(4) {' → '.join(f'{p:.2f}' for p in fours)}, any class {' → '.join(f'{p:.2f}' for p in each)}, "
             f"{stray:.2f} in a random direction"
         )
-    return judge_each(holds, f"the classifier sees the class with p > {SURE} at its end", "; ".join(words))
+    return in_each(holds, f"the classifier sees the class with p > {SURE} at its end", "; ".join(words))
 
 
 def draw_directions(lab: Lab) -> Iterator[Drawing]:
@@ -226,15 +212,14 @@ def squared(a: Tensor, b: Tensor) -> Estimate:
 def judge_denoised(result: Result) -> Verdict:
     """Judge whether reconstructions are closer to the clean images than the noisy ones are, and than to the noisy."""
     holds, words = {}, []
-    for name in labels(result):
-        for sigma in NOISES:
-            given, shown, kept = (result.value(name, noisy(sigma, kind)) for kind in (INPUT, CLEAN, ITSELF))
-            where = f"{name}, σ = {sigma:g}"
-            holds[where] = shown < min(given, kept)
-            words.append(f"{where}: {number(shown)} instead of {number(given)}")
-    return judge_each(
-        holds, "reconstruction removes noise", "squared errors against the clean image " + "; ".join(words)
-    )
+    for sigma in NOISES:
+        shown = []
+        for name in labels(result):
+            given, clean, kept = (result.value(name, noisy(sigma, kind)) for kind in (INPUT, CLEAN, ITSELF))
+            holds[f"{name}, σ = {sigma:g}"] = clean < min(given, kept)
+            shown.append(clean)
+        words.append(f"{number(given)} at σ = {sigma:g}, which become {number(min(shown))} to {number(max(shown))}")
+    return in_each(holds, "the error falls", f"squared errors of noisy images are {'; '.join(words)}")
 
 
 def draw_denoised(lab: Lab) -> Iterator[Drawing]:
