@@ -16,7 +16,7 @@ from vaekit import Experiment, InputError, Run, reproduce, train
 from vaekit.cli import main
 from vaekit.estimates import Estimate
 from vaekit.evaluation import classifier, recognition
-from vaekit.studies import aragam_losses, findings, frans2016, pages, planning, running, wei
+from vaekit.studies import aragam_losses, findings, pages, planning, running
 from vaekit.studies.aragam_codes import empty
 from vaekit.studies.aragam_pictures import taken
 from vaekit.studies.catalog import STUDIES
@@ -94,7 +94,7 @@ def test_every_scale_names_the_same_trainings_and_its_published_numbers_are_of_t
 
 def test_names_of_artefacts_are_those_of_the_reports() -> None:
     names = [artefact.name for _, artefact in ALL]
-    letters = {"K": 7, "N": 9, "A": 13, "W": 1, "F": 4, "T": 1}
+    letters = {"K": 7, "N": 9, "A": 13, "W": 7, "F": 7, "T": 1}
     assert {f"{letter}{k}" for letter, n in letters.items() for k in range(1, n + 1)} <= set(names)
     assert len(names) == len(set(names))
     assert all(study.errors for study in STUDIES)
@@ -387,17 +387,6 @@ class TestVerdicts:
         made = dataclasses.replace(find("aragam2024", "A5"), verdict=lambda _: Verdict(REPRODUCED, "it is so."))
         sentences = [made.judged(result_of("A5", {}, Scale(epochs=10, seeds=n))).sentence for n in (1, 2, 3)]
         assert sentences == ["it is so (1 seed only).", "it is so (2 seeds only).", "it is so."]
-
-    def test_fives(self) -> None:
-        values = {(wei.LABEL, wei.becomes(k)): 0.01 * k for k in range(10) if k != wei.FIVE}
-        assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == FAILED
-        values |= {(wei.LABEL, wei.becomes(k)): 0.5 for k in wei.LOOKALIKES}
-        assert wei.judge(result_of("W1", values, Scale(epochs=10))).word == REPRODUCED
-
-    def test_collapse(self) -> None:
-        values = {(frans2016.SUM, name): 1.0 for name in ("KL", frans2016.ERROR)}
-        values |= {(frans2016.MEAN, name): 1e-4 for name in ("KL", frans2016.ERROR)}
-        assert frans2016.judge_rates(result_of("F3", values, Scale(epochs=9))).word == FAILED
 
 
 def test_squared_errors_are_what_the_likelihood_is_less_its_constant(out: Path) -> None:

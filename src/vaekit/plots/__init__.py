@@ -9,7 +9,7 @@ from vaekit.plots.codes import kl_per_unit, scatter
 from vaekit.plots.confusion import confusion
 from vaekit.plots.curves import curves
 from vaekit.plots.growth import growth
-from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples, traversals
+from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples, strips, traversals
 from vaekit.plots.plane import rate_distortion
 from vaekit.plots.style import ALWAYS, FORMATS, INK, MUTED, PAPER, RULE, Figure, ramp, save, short
 from vaekit.plots.tables import agreement, histograms, marginals, responses
@@ -42,5 +42,6 @@ __all__ = [
     "save",
     "scatter",
     "short",
+    "strips",
     "traversals",
 ]

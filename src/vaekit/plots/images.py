@@ -54,6 +54,12 @@ def pairs(
 
 
 @drawn
+def strips(images: Array, *, names: Sequence[str], title: str, note: str = "") -> Figure:
+    """Draw rows of images (rows, columns, C, H, W), each beside its name."""
+    return _grid(images, title, note, names)
+
+
+@drawn
 def interpolations(
     first: Array,
     between: Array,

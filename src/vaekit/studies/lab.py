@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vaekit import devices
-from vaekit.data import Data, Source
+from vaekit.data import Data, Source, Split
 from vaekit.drawings import Drawing, Subject
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.classifier import Classifier, classifier_for
@@ -117,18 +117,28 @@ class Lab:
 
     def squared_error(self, label: str) -> Estimate:
         """Return the squared error of reconstructed test images, summed over their elements."""
-        vae, x = self.runs[label].vae(), self.test_images(label)
-        return mean_over_images((x - vae.reconstruct(x)).square().flatten(1).sum(1), 1)
+        x = self.test_images(label)
+        return squared(self.runs[label].vae().reconstruct(x), x)
 
     def test_images(self, label: str) -> Tensor:
         """Return the first test images of a run, as many as are measured."""
         subject = self.subject(label)
         return subject.split.batch(subject.rows[: self.scale.images])
 
+    def test_labels(self, label: str) -> Tensor:
+        """Return the classes of these test images."""
+        subject = self.subject(label)
+        assert subject.split.labels is not None  # otherwise there is nothing to tell apart
+        return subject.split.labels[subject.rows[: self.scale.images]]
+
     def training_images(self, label: str) -> Tensor:
         """Return the first training images of a run, as many as are measured."""
-        split = _data(self.runs[label].experiment.data, self.data_root).fixed("train")
+        split = self.training(label)
         return split.batch(torch.arange(min(self.scale.images, len(split))))
+
+    def training(self, label: str) -> Split:
+        """Return all training images of a run."""
+        return _data(self.runs[label].experiment.data, self.data_root).fixed("train")
 
     @torch.no_grad()
     def probabilities(self, label: str, images: Tensor) -> Tensor:
@@ -167,6 +177,16 @@ def estimate(found: Mapping[str, Any]) -> Estimate:
     """Read an estimate from results.json; the error of an inception score is its deviation over splits."""
     error = found.get("standard_error", found.get("standard_deviation"))
     return Estimate(found["value"], float("nan") if error is None else error, found.get("samples", 1))
+
+
+def squared(a: Tensor, b: Tensor) -> Estimate:
+    """Return the squared difference of two sets of images, summed over an image and averaged over images.
+
+    Example:
+        >>> squared(torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)).value
+        4.0
+    """
+    return mean_over_images((a - b).square().flatten(1).sum(1), 1)
 
 
 def exact(value: float) -> Estimate:

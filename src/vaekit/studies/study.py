@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
+from scipy.stats import t as student_t
 
 from vaekit.drawings import Drawing
 from vaekit.errors import InputError
@@ -255,6 +256,17 @@ def number(value: float) -> str:
         ('-0.0004831', '176.2', '12,346')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def clear(difference: Estimate) -> bool:
+    """Say whether a difference over seeds, as ``paired`` returns it, is there at 95% by Student's t.
+
+    Example:
+        >>> clear(Estimate(5.0, 1.0, 3)), clear(Estimate(4.0, 1.0, 3)), clear(Estimate(4.0, nan, 1))
+        (True, False, False)
+    """
+    value, error, seeds = difference
+    return seeds > 1 and abs(value) > float(student_t.ppf(0.975, seeds - 1)) * error
 
 
 def compared(
