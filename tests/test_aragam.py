@@ -92,6 +92,19 @@ class TestTable:
         assert allowed[0] == pytest.approx(3 * 0.01 * (4 / 3) ** 0.5)
         assert allowed[1] == pytest.approx(3 * (0.01**2 * 4 / 3 + 0.01**2 * 10_000 / 256) ** 0.5)
 
+    def test_the_kinds_of_images_are_measured_alike(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = finished(experiments.experiment(SMOKE, 3).replace("optimizer.learning_rate", 5e-3), tmp_path / "run")
+        lab = Lab({"run": run}, SMOKE)
+        monkeypatch.setattr(Lab, "training_images", Lab.test_images)
+        one, other = losses.of_test_images(lab, "run"), losses.of_training_images(lab, "run")
+        assert other["KL"].value == pytest.approx(one["KL"].value, rel=1e-4)
+        assert other["total"].value == pytest.approx(one["total"].value, rel=0.02)
+        assert other["total"].value == pytest.approx(other["KL"].value + other["reconstruction"].value)
+        error = (
+            (lab.test_images("run") - run.vae().reconstruct(lab.test_images("run"))).square().flatten(1).sum(1).mean()
+        )
+        assert other["reconstruction"].value >= float(error) * 0.98  # codes are noisy
+
     def test_short_and_single_trainings_are_not_compared(self) -> None:
         for scale in (Scale(epochs=2, seeds=3), Scale(epochs=10)):
             assert judged("A1", self.values({}), scale=scale).word == UNTESTABLE
@@ -157,6 +170,12 @@ class TestPairs:
         assert verdict.word == word
         assert ("4/9 (40.0%)" in verdict.sentence) == (four_nine > seven_nine)
         assert f"rank {1 + (four_nine > seven_nine)} of 45" in verdict.sentence
+
+    def test_at_most_five_worse_pairs_are_named(self) -> None:
+        sentence = judged("A3", self.values(0.1, 0.4, others=0.2)).sentence
+        assert sentence.count("rank 45 of 45 pairs") == 2
+        assert sentence.count("4/9 (40.0%)") == 2
+        assert sentence.count("(20.0%)") == 2 * (pictures.NAMED - 1)
 
 
 class TestReading:

@@ -126,7 +126,7 @@ def judge_memorized(result: Result) -> Verdict:
         left, own, unseen = (result.value(name, quantity) for quantity in (LEFT, OWN, UNSEEN))
         kept += [name] if left <= LOSSLESS and own == 1 else []
         words.append(
-            f"{name}: {100 * left:.2g}% of the variance is left, {100 * own:.4g}% of the reconstructions are nearest "
+            f"{name}: {100 * left:.1f}% of the variance is left, {100 * own:.1f}% of the reconstructions are nearest "
             f"to their own image, and {100 * unseen:.0f}% of test images' variance is left"
         )
     ours = "; ".join(words)

@@ -42,32 +42,32 @@ def experiment(scale: Scale, d: int, **changes: Any) -> Experiment:
 
 
 def dimensions(scale: Scale) -> dict[str, Experiment]:
-    """The six networks of the table."""
+    """Return the six networks of the table."""
     return {label(d): experiment(scale, d) for d in TABLE}
 
 
 def trained_longer(scale: Scale, d: int) -> dict[str, Experiment]:
-    """One of the six networks, trained longer; its first epochs are those of the shorter training."""
+    """Return one of the six, trained longer; its first epochs are those of the shorter training."""
     return {longer(d): experiment(scale, d, epochs=scale.longer * scale.epochs)}
 
 
 def with_longer(scale: Scale) -> dict[str, Experiment]:
-    """The six, and two latents trained longer."""
+    """Return the six, and the one of two latents trained longer."""
     return dimensions(scale) | trained_longer(scale, 2)
 
 
 def all_longer(scale: Scale) -> dict[str, Experiment]:
-    """All six trained longer."""
+    """Return all six, trained longer."""
     return {name: each for d in TABLE for name, each in trained_longer(scale, d).items()}
 
 
 def planes(scale: Scale) -> dict[str, Experiment]:
-    """Two and three latents."""
+    """Return the networks of two and three latents."""
     return {label(d): experiment(scale, d) for d in (2, 3)}
 
 
 def few_and_many(scale: Scale) -> dict[str, Experiment]:
-    """Five and thirty latents."""
+    """Return the networks of five and thirty latents."""
     return {label(d): experiment(scale, d) for d in (5, 30)}
 
 
@@ -75,7 +75,7 @@ OTHER = "d = 5, dense layers"
 
 
 def with_other(scale: Scale) -> dict[str, Experiment]:
-    """The six, and another network."""
+    """Return the six, and another kind of network."""
     dense = {"kind": "mlp", "hidden": [500], "activation": "relu"}
     return dimensions(scale) | {OTHER: experiment(scale, 5, model__network=dense)}
 
@@ -86,7 +86,7 @@ PLAIN = {"model__posterior": "delta", "objective": "reconstruction"}
 
 
 def auto_encoder(scale: Scale) -> Experiment:
-    """An auto-encoder of two latents.
+    """Return an auto-encoder of two latents.
 
     Without a KL, nothing keeps codes near zero: at the report's learning rate for VAEs, those of one seed in three
     diverged within a hundred steps, and all images were black from then on.
@@ -95,7 +95,7 @@ def auto_encoder(scale: Scale) -> Experiment:
 
 
 def contrast(scale: Scale) -> dict[str, Experiment]:
-    """The same network of two latents with and without a KL."""
+    """Return the same network of two latents with and without a KL."""
     return {AUTO_ENCODER: auto_encoder(scale), VARIATIONAL: experiment(scale, 2)}
 
 
@@ -106,7 +106,7 @@ FACTORS = {HALF: 1 / 2, MEAN: 1 / PIXELS}
 
 
 def descents(scale: Scale) -> dict[str, Experiment]:
-    """Auto-encoders by the report's SGD, in two readings of its loss, and by Adam."""
+    """Return auto-encoders trained by the report's SGD, in two readings of its loss, and by Adam."""
     by_sgd = {
         name: experiment(scale, 2, optimizer={"kind": "sgd", "learning_rate": RATE * factor}, **PLAIN)
         for name, factor in FACTORS.items()
@@ -127,7 +127,7 @@ BATCH = 100
 
 
 def lines(scale: Scale) -> dict[str, Experiment]:
-    """Auto-encoders of few images with a single latent, trained for many passes over them."""
+    """Return auto-encoders of few images with a single latent, trained for many passes over them."""
     found = {}
     for name, (images, network, *splits) in LINES.items():
         steps = STEPS["dense" if network else "convolutional"]

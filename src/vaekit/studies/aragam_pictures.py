@@ -39,6 +39,8 @@ SEVEN, NINE = 7, 9
 CODES, DECODED = "by their nearest codes", "by a classifier of reconstructions"
 RANK, OTHERS = "rank of 7 and 9 among the 45 pairs", "mean of the other pairs"
 PAIRS = tuple(combinations(range(10), 2))
+NAMED = 5
+"""worse pairs that are named at most"""
 
 
 def pair(a: int, b: int) -> str:
@@ -76,8 +78,8 @@ def judge_mistaken(result: Result) -> Verdict:
         overlap &= theirs - mean > margin
         worse = sorted((names for names in PAIRS if means[names] > theirs), key=lambda names: -means[names])
         first &= not worse
-        more = ", ".join(f"{a}/{b} ({100 * means[a, b]:.1f}%)" for a, b in worse)
-        rank = f"more are {more}" if worse else "more than any other"
+        more = ", ".join(f"{a}/{b} ({100 * means[a, b]:.1f}%)" for a, b in worse[:NAMED])
+        rank = f"the worst are {more}" if worse else "no pair is worse"
         words.append(
             f"{label(d)}: {100 * theirs:.1f}% of 7s and 9s are taken for the other, rank {1 + len(worse)} of "
             f"{len(PAIRS)} pairs, {100 * mean:.1f}% in the mean of the others; {rank}"
@@ -190,7 +192,7 @@ def consistency(count: int, expected: Mapping[float, list[tuple[int, int]]]) -> 
 def in_words(expected: Mapping[float, list[tuple[int, int]]]) -> str:
     """Write intervals by threshold."""
     return "; ".join(
-        f"{', '.join(f'{low} to {high}' for low, high in each)} at p > {threshold:g}"
+        f"{' or '.join(f'{low} to {high}' for low, high in dict.fromkeys(each))} at p > {threshold:g}"
         for threshold, each in expected.items()
     )
 
