@@ -1,6 +1,8 @@
 """The ECE 542 report: its network, and what decides on its claims."""
 
 import math
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -170,7 +172,8 @@ class TestUses:
         ("halfway", "largest", "word"), [(0.9, 1.5, REPRODUCED), (0.9, 2.1, FAILED), (0.6, 1.5, FAILED)]
     )
     def test_paths(self, halfway: float, largest: float, word: str) -> None:
-        values = {("d", ncsu_uses.LARGEST): largest, ("d", ncsu_uses.HALFWAY): halfway, ("d", ncsu_uses.MIXED): 0.5}
+        quantities = {ncsu_uses.LARGEST: largest, ncsu_uses.HALFWAY: halfway, ncsu_uses.MIXED: 0.5}
+        values = {(one(2), quantity): value for quantity, value in quantities.items()}
         assert ncsu_uses.judge_paths(result_of("N6", values, FULL)).word == word
 
     @pytest.mark.parametrize(
@@ -183,14 +186,16 @@ class TestUses:
         ],
     )
     def test_directions(self, fours: tuple[float, ...], stray: float, word: str) -> None:
-        values = {("d", ncsu_uses.STRAYED): stray}
+        values = {(one(2), ncsu_uses.STRAYED): stray}
         for length, p in zip(ncsu_uses.AWAY, fours, strict=True):
-            values |= {("d", ncsu_uses.becomes(what, length)): p for what in ("4", ncsu_uses.ANY)}
+            values |= {(one(2), ncsu_uses.becomes(what, length)): p for what in ("4", ncsu_uses.ANY)}
         assert ncsu_uses.judge_directions(result_of("N7", values, FULL)).word == word
 
-    @pytest.mark.parametrize(("weak", "word"), [(9.0, REPRODUCED), (11.0, CORRECTED)])
-    def test_denoising(self, weak: float, word: str) -> None:
-        errors = {0.1: (10.0, weak, 30.0), 0.3: (40.0, 20.0, 30.0), 0.5: (90.0, 30.0, 70.0)}
+    @pytest.mark.parametrize(
+        ("weak", "strong", "word"), [(9.0, 30.0, REPRODUCED), (11.0, 30.0, CORRECTED), (11.0, 95.0, FAILED)]
+    )
+    def test_denoising(self, weak: float, strong: float, word: str) -> None:
+        errors = {0.1: (10.0, weak, 30.0), 0.3: (40.0, 4 * weak, 70.0), 0.5: (90.0, strong, 100.0)}
         kinds = (ncsu_uses.INPUT, ncsu_uses.CLEAN, ncsu_uses.ITSELF)
         values = {
             ("d", ncsu_uses.noisy(sigma, kind)): error
@@ -199,7 +204,51 @@ class TestUses:
         }
         found, sentence = ncsu_uses.judge_denoised(result_of("N9", values, FULL))
         assert found == word
-        assert ("not in d, σ = 0.1" in sentence) == (word == CORRECTED)
+        assert ("only with σ = 0.5" in sentence) == (word == CORRECTED)
+
+    def test_a_claim_has_to_hold_in_all_trainings_of_as_many_latents(self) -> None:
+        smooth = {ncsu_uses.LARGEST: 1.0, ncsu_uses.HALFWAY: 0.9, ncsu_uses.MIXED: 0.5}
+        values = {
+            (label(d), quantity): value
+            for label in (one, weighted)
+            for d in LATENTS
+            for quantity, value in smooth.items()
+        }
+        values[weighted(2), ncsu_uses.LARGEST] = 3.0
+        found, sentence = ncsu_uses.judge_paths(result_of("N6", values, FULL))
+        assert (found, sentence.split(":")[0]) == (CORRECTED, "only with 10 latents and with 20 latents")
+
+
+class Linear:
+    """A model whose images are its codes, and a lab of it, whose classifiers look at the sign of the first element."""
+
+    runs: ClassVar = {"d": SimpleNamespace(vae=lambda: SimpleNamespace(decode=lambda z: z[..., None, None]))}
+
+    def __init__(self, codes: torch.Tensor, classes: torch.Tensor) -> None:
+        self.data = codes, classes
+
+    def coded(self, _label: str, _part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.data
+
+    def opinions(self, _label: str, images: torch.Tensor) -> torch.Tensor:
+        right = (images.flatten(1)[:, 0] > 0).double()
+        return torch.stack([1 - right, right], -1).expand(3, -1, -1)
+
+
+class TestMeasures:
+    def test_paths_of_a_linear_decoder_have_equal_steps_and_meet_the_cross_fade_halfway(self) -> None:
+        torch.manual_seed(0)
+        found = ncsu_uses.paths(Linear(torch.randn(40, 2), torch.arange(40) % 2))
+        assert found["d", ncsu_uses.LARGEST].value == pytest.approx(1.0, abs=1e-5)
+        assert found["d", ncsu_uses.HALFWAY] == found["d", ncsu_uses.MIXED]
+
+    def test_the_way_to_a_class_makes_all_codes_that_class(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ncsu_uses, "FOUR", 1)
+        left = torch.tensor([[-1.0, 0.0], [-1.2, 0.0], [-0.8, 0.0], [-1.0, 0.0]])
+        found = ncsu_uses.directions(Linear(torch.cat([left, -left]), torch.arange(8) // 4))
+        parts = [found["d", ncsu_uses.becomes(ncsu_uses.ANY, part)].value for part in ncsu_uses.AWAY]
+        assert parts[::2] == [0.0, 1.0]  # the way is 2 long, from −1 to 1
+        assert found["d", ncsu_uses.becomes("1", 1.0)].value == 1.0
 
 
 class TestPlanes:

@@ -62,7 +62,7 @@ STUDY = Study(
             headline=(weighted(10), ncsu_samples.SHARP),
             figures=ncsu_samples.draw_samples,
             tolerance="sharpness is the share of an image's energy, apart from its mean, at more than half the Nyquist "
-            "frequency; at 10 and at 20 latents it has to exceed that at 2 by two standard errors",
+            "frequency; at 10 and at 20 latents it has to exceed that at 2 by two standard errors, with either β",
         ),
         Artefact(
             name="N4",
@@ -75,7 +75,7 @@ STUDY = Study(
             judged_by="high-frequency energy and our classifier",
             headline=(weighted(20), ncsu_samples.SHARP),
             tolerance="the step from 10 to 20 latents is at most a fifth of that from 2 to 10, in sharpness and in the "
-            "Fréchet distance; the report does not give a number",
+            "Fréchet distance, with either β; the report does not give a number",
         ),
         Artefact(
             name="N5",
@@ -104,7 +104,7 @@ STUDY = Study(
             figures=ncsu_uses.draw_paths,
             tolerance="of eight steps between the codes of digits of two classes the largest is on average at most "
             "twice the mean; halfway, three classifiers are on average more than half sure of a digit more often than "
-            "they are of the average of both images, by two standard errors",
+            "they are of the average of both images, by two standard errors; at 2, 10 and 20 latents, with either β",
         ),
         Artefact(
             name="N7",
@@ -119,7 +119,8 @@ STUDY = Study(
             figures=ncsu_uses.draw_directions,
             tolerance="along the way from the mean code of all other classes to that of a class, the probability that "
             "three classifiers on average give it rises with each half, to more than a half at the end, for fours and "
-            "over all classes; a random way of the same length leaves it below a half",
+            "over all classes; a random way of the same length leaves it below a half; at 2, 10 and 20 latents, with "
+            "either β",
         ),
         Artefact(
             name="N8",
@@ -149,7 +150,8 @@ STUDY = Study(
             headline=(weighted(10), ncsu_uses.noisy(0.3, ncsu_uses.CLEAN)),
             figures=ncsu_uses.draw_denoised,
             tolerance="for models that never saw noise, and at each standard deviation of it, the reconstruction of a "
-            "noisy image is closer to the clean image than the noisy one is, and than to the noisy one",
+            "noisy image is closer to the clean image than the noisy one is, and than to the noisy one; in all "
+            "trainings",
         ),
     ),
     errors={

@@ -6,7 +6,7 @@ from vaekit.drawings import Drawing, latents, manifold
 from vaekit.estimates import Estimate
 from vaekit.studies import planes
 from vaekit.studies.lab import Lab, labelled
-from vaekit.studies.ncsu_verdicts import in_either, labels
+from vaekit.studies.ncsu_verdicts import labels, where
 from vaekit.studies.study import Key, Numbers, Result, Verdict
 
 NEIGHBORS, AGGREGATE = "class by the 5 nearest codes", "KL of all codes to the prior"
@@ -30,7 +30,7 @@ def judge(result: Result) -> Verdict:
         share = f"{100 * result.value(name, NEIGHBORS):.1f}% of test images have the class of their 5 nearest codes"
         holds[name] = ordered and smooth
         words.append(f"{name}: {said}, {share}, and {added}")
-    return in_either(holds, "; ".join(words))
+    return where(holds, "; ".join(words))
 
 
 def draw(lab: Lab) -> Iterator[Drawing]:

@@ -107,9 +107,9 @@ def judge_losses(result: Result) -> Verdict:
         return Verdict(UNTESTABLE, "the notebook's losses are for MNIST.")
     word, sentence = compared(result, known, tolerances(), higher_is_better=False)
     falls, growth = (result.paired((NOTEBOOK, of(LATE)), (NOTEBOOK, of(EARLY))) for of in (_held_out, gap))
-    late, few = result.value(NOTEBOOK, gap(LATE)), falls.value > -2 * error_of(falls)
+    late = result.value(NOTEBOOK, gap(LATE))
     faults = [
-        *["the held-out loss no longer falls"] * few,
+        *["the held-out loss no longer falls"] * (falls.value > -2 * error_of(falls)),
         *[f"the gap exceeds {GAP}"] * (late > GAP),
         *["the gap grows"] * (growth.value > 2 * error_of(growth)),
     ]

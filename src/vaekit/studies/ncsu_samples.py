@@ -1,13 +1,17 @@
-"""The samples of the ECE 542 report (figures 7–9), and of its network trained on many labels."""
+"""The samples of the ECE 542 report (figures 7–9)."""
 
 from collections.abc import Iterator, Mapping
 
+import torch
+
+from vaekit import devices
 from vaekit.drawings import Drawing, samples
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.sharpness import sharpness
-from vaekit.studies.lab import Lab, labelled
+from vaekit.evaluations import SEED
+from vaekit.studies.lab import BATCH, Lab, labelled
 from vaekit.studies.ncsu_network import BETAS, LATENTS, one
-from vaekit.studies.ncsu_verdicts import in_either
+from vaekit.studies.ncsu_verdicts import where
 from vaekit.studies.study import Key, Numbers, Result, Verdict, number
 
 SHARP, SHARP_TEST = "sharpness of samples", "sharpness of test images"
@@ -18,8 +22,9 @@ LITTLE = 0.2
 
 def sharp(lab: Lab, name: str) -> dict[Key, Estimate]:
     """Measure the sharpness of a run's samples and test images, as many of each as are measured."""
-    x = lab.test_images(name)
-    drawn = lab.subject(name).sampled(len(x))
+    vae, x = lab.runs[name].vae(), lab.test_images(name)
+    with devices.seeded(SEED, torch.device("cpu")):
+        drawn = torch.cat([vae.sample(len(each)) for each in x.split(BATCH)])
     return {(name, SHARP): mean_over_images(sharpness(drawn), 1), (name, SHARP_TEST): mean_over_images(sharpness(x), 1)}
 
 
@@ -45,16 +50,16 @@ def listed(found: Mapping[str, list[float]]) -> str:
     return ", ".join(f"{' / '.join(map(number, row))} with {name}" for name, row in found.items())
 
 
-def larger(result: Result, one: str, other: str) -> bool:
+def sharper(result: Result, label: str, other: str) -> bool:
     """Say whether samples of one run are sharper than those of another by two standard errors over images."""
-    a, b = (result.row(name, SHARP) for name in (one, other))
+    a, b = (result.row(name, SHARP) for name in (label, other))
     return a.value - b.value > 2 * ((a.standard_error or 0) ** 2 + (b.standard_error or 0) ** 2) ** 0.5
 
 
 def judge_sharper(result: Result) -> Verdict:
     """Judge whether samples at 10 and at 20 latents are sharper than at 2; where distances say otherwise, say so."""
     found, distances = values(result, SHARP), values(result, DISTANCE)
-    holds = {name: all(larger(result, label(d), label(2)) for d in LATENTS[1:]) for name, label in BETAS.items()}
+    holds = {name: all(sharper(result, label(d), label(2)) for d in LATENTS[1:]) for name, label in BETAS.items()}
     words = (
         f"{SHARP} at 2, 10, 20 latents {listed(found)}, of test images {number(result.value(one(2), SHARP_TEST))}; "
         f"{DISTANCE} {listed(distances)}"
@@ -64,7 +69,7 @@ def judge_sharper(result: Result) -> Verdict:
     names = list(BETAS)
     if all(a > b for a, b in zip(distances[names[0]], distances[names[1]], strict=True)):
         words += "; for each number of latents the notebook's β makes samples worse"
-    return in_either(holds, words)
+    return where(holds, words)
 
 
 def judge_alike(result: Result) -> Verdict:
@@ -80,7 +85,7 @@ def judge_alike(result: Result) -> Verdict:
         f"{sharp:.2f} of it in sharpness and {far:.2f} in distance with {name}" for name, (sharp, far) in shares.items()
     )
     tail = "; ".join(f"{quantity} {listed(values(result, quantity))}" for quantity in (SHARP, DISTANCE))
-    return in_either(
+    return where(
         holds, f"next to the step from 2 to 10 latents, that from 10 to 20 is {words}, where {LITTLE} is little; {tail}"
     )
 

@@ -1,4 +1,4 @@
-"""How claims of the ECE 542 report are judged that were tested on several trainings."""
+"""How claims of the ECE 542 report are judged that were tested under several conditions."""
 
 from collections.abc import Mapping
 from math import isnan
@@ -7,33 +7,19 @@ from vaekit.estimates import Estimate
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Result, Verdict
 
 
-def in_either(holds: Mapping[str, bool], words: str) -> Verdict:
-    """Judge a claim that was tested with the notebook's loss and the report's: where it holds with one, that corrects.
+def where(holds: Mapping[str, bool], words: str) -> Verdict:
+    """Judge a claim by the conditions under which it holds: where it holds under some only, these are the correction.
 
     Example:
-        >>> in_either({"the notebook's β": False, "β = 1": True}, "0.1, 0.2")
+        >>> where({"the notebook's β": False, "β = 1": True}, "0.1, 0.2")
         Verdict(word='reproduced with a correction', sentence='only with β = 1: 0.1, 0.2.')
     """
-    where = [name for name, held in holds.items() if held]
-    if len(where) == len(holds):
-        return Verdict(REPRODUCED, f"with {' and with '.join(where)}: {words}.")
-    if where:
-        return Verdict(CORRECTED, f"only with {', '.join(where)}: {words}.")
+    met = [name for name, held in holds.items() if held]
+    if len(met) == len(holds):
+        return Verdict(REPRODUCED, f"with {' and with '.join(met)}: {words}.")
+    if met:
+        return Verdict(CORRECTED, f"only with {' and with '.join(met)}: {words}.")
     return Verdict(FAILED, f"neither with {' nor with '.join(holds)}: {words}.")
-
-
-def in_each(holds: Mapping[str, bool], claim: str, words: str) -> Verdict:
-    """Judge a claim that was tested in several cases: all have to meet it, or most, with the others named.
-
-    Example:
-        >>> in_each({"a": True, "b": True, "c": False}, "it is sharp", "1, 2, 0")
-        Verdict(word='reproduced with a correction', sentence='it is sharp in 2 of 3 cases, not in c: 1, 2, 0.')
-    """
-    missed = [label for label, held in holds.items() if not held]
-    met = len(holds) - len(missed)
-    word = REPRODUCED if not missed else CORRECTED if met > len(missed) else FAILED
-    others = f", not in {'; '.join(missed)}" if missed else ""
-    return Verdict(word, f"{claim} in {met} of {len(holds)} cases{others}: {words}.")
 
 
 def labels(result: Result) -> list[str]:
