@@ -12,9 +12,9 @@ from vaekit.networks import MLP
 HALF_WIDTH, POINTS = 7.0, 121
 
 
-def log_evidence(vae: VAE, x: Tensor, points: int = POINTS) -> Tensor:
+def log_evidence(vae: VAE, x: Tensor, points: int = POINTS, half_width: float = HALF_WIDTH) -> Tensor:
     """log p(x) = log ∫ p(x, z) dz by the trapezoidal rule, which smooth densities make exact to rounding."""
-    axis = torch.linspace(-HALF_WIDTH, HALF_WIDTH, points, dtype=torch.float64)
+    axis = torch.linspace(-half_width, half_width, points, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
     joint = [vae.log_joint(x, z[:, None].expand(-1, len(x), -1)) for z in grid.split(4096)]
     return torch.cat(joint).logsumexp(0) + 2 * log(float(axis[1] - axis[0]))

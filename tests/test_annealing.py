@@ -11,21 +11,25 @@ from laws.rows import LIKELIHOODS, POSTERIORS, PRIORS
 from scipy import stats
 from test_oracles import RARE, SIGMAS, assert_mean, linear, repeated
 from torch import Tensor
+from torch.distributions import Normal
 
-from vaekit.distributions import Delta
+from vaekit import choose, load, train
+from vaekit.distributions import Delta, independent
 from vaekit.errors import InputError
-from vaekit.estimates import mean_over_images
+from vaekit.estimates import exceeds, mean_over_images
 from vaekit.evaluation.annealing import (
     Annealing,
     anneal,
     annealed,
     bracket,
+    compared,
     forward,
     log_mean,
     reverse,
     simulated,
 )
 from vaekit.evaluation.bridges import from_encoder
+from vaekit.evaluation.evidence import evidence
 from vaekit.hmc import evaluate
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
@@ -254,3 +258,70 @@ def test_log_mean_is_the_logarithm_of_the_mean() -> None:
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(settings))):
         Annealing(**settings)
+
+
+# --- the better start ---
+
+
+def test_the_better_start_is_unbiased_because_the_pilots_are_thrown_away() -> None:
+    vae, marginal = wrong()
+    x = marginal.sample((8,))
+    settings = Annealing(temperatures=8, chains=4, leapfrog=1)
+    log_evidence = annealed(vae, x.repeat(500, 1), settings).reshape(500, 8)
+    ratio = (log_evidence - marginal.log_prob(x)).exp()
+    assert ratio.std(0).min() > 0.1
+    assert_mean(ratio, torch.ones(8))
+    both = torch.stack([annealed(vae, x.repeat(500, 1), Annealing(**{**vars(settings), "start": s})) for s in QUICK])
+    larger = (both.amax(0).reshape(500, 8) - marginal.log_prob(x)).exp()
+    assert larger.mean() > 1 + SIGMAS * larger.std() / larger.numel() ** 0.5  # what must not be done
+
+
+def test_each_image_begins_where_its_pilot_found_more() -> None:
+    """An encoder that is right about some images and far off about others."""
+    vae, marginal = linear("orthogonal", inflation=0.3)
+    x = marginal.sample((30,))
+    gain = vae.posterior.gain
+    off = torch.arange(30) % 3 == 0
+
+    strange = x[off][:, 0]
+
+    def gained(x: Tensor) -> Any:
+        loc = (x - vae.likelihood.offset) @ gain.T + 6.0 * (x[:, :1] == strange).any(1, keepdim=True)
+        return independent(Normal(loc, vae.posterior.covariance.diagonal().sqrt().expand_as(loc)), 1)
+
+    vae.posterior.forward = gained
+    found = compared(vae, x, Annealing(temperatures=100, chains=8, leapfrog=2))
+    assert (found["ais_began_at_prior"][off] == 1).all()
+    assert found["ais_began_at_prior"][~off].mean() < 0.5
+    assert (found["ais"] - marginal.log_prob(x)).abs().max() < 1
+    assert (found["ais_from_encoder"] - marginal.log_prob(x))[off].max() < -1
+
+
+def test_a_reversed_chain_begins_at_the_better_start_too() -> None:
+    vae, _ = wrong()
+    found = bracket(vae, [500], Annealing(temperatures=16, chains=4, leapfrog=2))
+    assert found["gap"].value > -SIGMAS * found["gap"].standard_error
+    assert found["gap"].value < 0.5
+
+
+@pytest.mark.slow
+def test_outliers_are_within_a_nat_of_integration_where_the_encoder_is_dozens_off(tmp_path: Any) -> None:
+    words = {"latent_dim": 2, "hidden": [200, 100], "learning_rate": 0.004, "epochs": 60, "binarize": "dynamic"}
+    for _ in train(choose("digits", set={"evaluate_every": 20}, **words), tmp_path / "run"):
+        pass
+    run = load(tmp_path / "run")
+    vae, shape = run.vae().requires_grad_(False), run.space.event_shape
+    noise = (torch.rand(3, *shape) < 0.5).float()
+    x = torch.cat(
+        [torch.zeros(1, *shape), torch.ones(1, *shape), noise, run.data().fixed("test").batch(torch.arange(3))]
+    )
+    exact = grid.log_evidence(vae.double(), x.double(), points=241, half_width=15.0)
+    vae = vae.float()
+    bound = evidence(vae, x, 1000)
+    encoder = compared(vae, x, Annealing(start="encoder", temperatures=100, chains=8))["ais"]
+    found = compared(vae, x, Annealing(temperatures=500, chains=8))
+    assert (bound["log_evidence"] - exact)[:5].min() < -20
+    assert (encoder - exact)[:5].min() < -5
+    assert (found["ais"] - exact).abs().max() < 1
+    error = (1 / bound["effective_samples"] - 1 / 1000).sqrt()
+    assert exceeds(found["ais"], found["ais_error"], bound["log_evidence"], error)["images"] >= 2

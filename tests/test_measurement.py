@@ -9,8 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from vaekit import Run, choose, compare, evaluate, load, train
 from vaekit.comparison import _names, curves_of, plane_of
@@ -165,6 +167,9 @@ def test_annealing_is_paired_with_the_importance_bound(run: Run) -> None:
     found = evaluate(run, metrics=["evidence", "ais"], samples=5, images=30, annealing=QUICK)
     assert found["ais"]["images"] == 20
     assert found["ais"]["samples"] == 2
+    assert found["ais_checks"].keys() == {
+        "began_at_prior", "unsettled", "above_importance", "prior_above_encoder", "encoder_above_prior", "images",
+    }  # fmt: skip
     bound = run.measured(found["per_image"])["log_evidence"][:20]
     difference = found["ais"]["value"] - float(bound.mean())
     assert found["ais_minus_importance"]["value"] == pytest.approx(difference)
@@ -172,6 +177,27 @@ def test_annealing_is_paired_with_the_importance_bound(run: Run) -> None:
         found["simulated_upper"]["value"] - found["simulated_lower"]["value"]
     )
     assert math.isfinite(found["harmonic"]["value"])  # three latents are few enough
+
+
+def test_outliers_are_found_though_their_effective_draws_do_not_show_them(tmp_path: Path) -> None:
+    digits = load_digits()
+    x, outliers = digits.images[:400].astype("u1") * 15, np.stack([np.zeros((8, 8)), np.full((8, 8), 255)])
+    test = np.concatenate([digits.images[400:450] * 15, outliers]).astype("u1")
+    np.savez(tmp_path / "data.npz", x_train=x, x_test=test)
+    short = {"latent_dim": 2, "hidden": [100], "epochs": 60, "learning_rate": 0.005, "binarize": "threshold"}
+    for _ in train(choose(str(tmp_path / "data.npz"), set={"evaluate_every": 60}, **short), tmp_path / "run"):
+        pass
+    found = evaluate(tmp_path / "run", metrics="evidence", samples=1000)
+    above = found["least_likely"]["above_importance"]
+    assert above["images"] >= 1
+    assert above["most"] > 5
+    sentence = f"of the 10 least likely examples, annealing finds up to {above['most']:.1f} nats more than importance"
+    assert any(sentence in finding for finding in found["findings"])
+    assert found["words"]["least_likely"] == "not to be trusted on unlikely examples"
+    assert found["words"]["effective_samples"] == "enough"
+    usual = evaluate(tmp_path / "run", metrics="evidence", samples=1000, images=50)
+    assert usual["least_likely"]["above_importance"]["images"] == 0
+    assert usual["words"]["least_likely"] == "no outliers at a glance"
 
 
 def test_samples_are_kept_beside_their_nearest_training_images(run: Run) -> None:

@@ -25,7 +25,7 @@ from vaekit.optimizers import Adam
         (lambda: Experiment(), "data is missing: give it"),
         (lambda: Experiment(data=Source(name="digits"), epochs=-1), "epochs is -1: give a number greater than 0"),
         (lambda: Adam(learning_rate=np.zeros((40, 40))), "learning_rate is array([[0., 0., 0., .* give a number"),
-        (lambda: Annealing(start="data"), "start 'data' is unknown; choose from encoder, prior"),
+        (lambda: Annealing(start="data"), "start 'data' is unknown; choose from better, encoder, prior"),
         (lambda: Space(source="x"), "event_shape is missing: give it"),
         (lambda: replace(MLP(), hidden=(0,)), "hidden[0] is 0: give a number greater than 0"),
     ],

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from vaekit import notebook
 
+LOOSE = 1.0
+"""nats by which a bound may be loose before it is worth mentioning"""
+
 
 class Estimate(NamedTuple):
     """A Monte Carlo estimate.
@@ -43,6 +46,35 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
     per_image = exact(per_image)
     error = per_image.std() / len(per_image) ** 0.5 if len(per_image) > 1 else float("nan")
     return Estimate(float(per_image.mean()), float(error), samples)
+
+
+def exceeds(
+    one: Float[Tensor, "images"],
+    error: Float[Tensor, "images"],
+    other: Float[Tensor, "images"],
+    other_error: Float[Tensor, "images"],
+    least: float = LOOSE,
+) -> dict[str, float]:
+    """Count the images on which one lower bound exceeds another by more than 3 errors of the difference.
+
+    The excess is what the other lacks, at least and up to noise: an unbiased estimate of p(x) exceeds it by a factor of
+    eᵗ with a probability of at most e⁻ᵗ (Markov), whatever its error seems to be.
+
+    Args:
+        one, error, other, other_error: the bounds of each image and their standard errors, (images,) nats.
+        least: nats, besides, by which the one must exceed the other.
+
+    Returns:
+        ``images``, their number, and ``most``, the largest excess among them.
+
+    Example:
+        >>> import torch
+        >>> exceeds(torch.tensor([5.0, 5.0]), torch.ones(2), torch.tensor([0.0, 4.5]), torch.ones(2))
+        {'images': 1, 'most': 5.0}
+    """
+    more = one - other
+    found = more[more > (3 * (error.square() + other_error.square()).sqrt()).clamp_min(least)]
+    return {"images": len(found), "most": float(found.max()) if len(found) else 0.0}
 
 
 def exact(x: Tensor) -> Tensor:

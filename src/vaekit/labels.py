@@ -15,6 +15,10 @@ NATS: Mapping[str, Label] = {
     "log_evidence": Label(
         "log-evidence, importance bound", "log p(x), estimated from below with importance weights; higher is better"
     ),
+    "least_likely": Label(
+        "annealed − importance, least likely",
+        "how far the importance bound falls short on the ten examples that it finds least likely, at least",
+    ),
     "ais": Label("log-evidence, annealed", "log p(x), estimated from below by annealed importance sampling"),
     "ais_minus_importance": Label(
         "annealed − importance", "how far the importance bound falls short, on the same examples"

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from vaekit import evaluations
-from vaekit.estimates import mean_over_images
+from vaekit.estimates import exceeds, mean_over_images
 from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
-from vaekit.evaluation.annealing import annealed, bracket
+from vaekit.evaluation.annealing import Annealing, bracket, compared, forward, log_mean, log_mean_error
 from vaekit.evaluation.classifier import classifier_for
 from vaekit.evaluation.harmonic import CANDIDATES, MOST_LATENTS, harmonic
 from vaekit.evaluation.information import information
@@ -25,6 +25,12 @@ from vaekit.subject import CODES_BATCH, Subject
 
 SLOW_IMAGES = 100
 """how many images are measured by what takes thousands of decodings each, unless ``full``"""
+UNSETTLED = 0.5
+"""standard error in nats from which the chains of an image disagree so much that annealing may be far too low"""
+LEAST_LIKELY, GLANCE = 10, Annealing(temperatures=30, chains=4, leapfrog=2)
+"""how many images the importance bound is checked on where only it was asked for, and the annealing that checks it"""
+SURE = 5.0
+"""nats by which few chains exceed log p(x) on one image in 148 at most"""
 AGGREGATE_IMAGES = 10_000
 """how many images at most stand for all in what compares each code with every other"""
 
@@ -82,6 +88,24 @@ def _evidence(subject: Subject) -> dict[str, Any]:
     return found
 
 
+def _least_likely(subject: Subject) -> dict[str, Any]:
+    """Look at the images that the importance bound finds least likely: where the encoder fails, it is far too low."""
+    values = _importance(subject, subject.images)
+    if "log_evidence" not in values:
+        return {}
+    rows = values["log_evidence"].argsort()[:LEAST_LIKELY].sort().values
+    log_weight = forward(subject.vae, subject.part.batch(rows), GLANCE).cpu()
+    found, importance = log_mean(log_weight), values["log_evidence"][rows]
+    error = _importance_error(values, subject.samples)[rows]
+    above = exceeds(found, log_mean_error(log_weight), importance, error, SURE)
+    return {"least_likely": _estimate(found - importance, GLANCE.chains) | {"above_importance": above}}
+
+
+def _importance_error(values: Mapping[str, Tensor], samples: int) -> Tensor:
+    """Return the standard error of each image's importance bound to first order, as its weights tell it."""
+    return (1 / values["effective_samples"] - 1 / samples).clamp_min(0).sqrt()
+
+
 def _slow_images(subject: Subject) -> int:
     return subject.images if subject.full else min(SLOW_IMAGES, subject.images)
 
@@ -89,13 +113,30 @@ def _slow_images(subject: Subject) -> int:
 def _ais(subject: Subject) -> dict[str, Any]:
     settings, images = subject.annealing, _slow_images(subject)
     facts = asdict(settings)
-    values = subject.per_image("ais", facts, images, lambda x: {"ais": annealed(subject.vae, x, settings)})["ais"]
-    importance = _importance(subject, images)["log_evidence"]
+    values = subject.per_image("ais", facts, images, lambda x: compared(subject.vae, x, settings))
+    importance = _importance(subject, images)
     return {
-        "ais": _estimate(values, settings.chains),
+        "ais": _estimate(values["ais"], settings.chains),
         "ais_settings": facts,
-        "ais_minus_importance": _estimate(values - importance, settings.chains),
+        "ais_checks": _checks(values, importance, subject.samples) | {"images": images},
+        "ais_minus_importance": _estimate(values["ais"] - importance["log_evidence"], settings.chains),
     }
+
+
+def _checks(values: Mapping[str, Tensor], importance: Mapping[str, Tensor], samples: int) -> dict[str, Any]:
+    """Count the images on which estimates contradict each other, or their chains do."""
+    annealed, error = values["ais"], values["ais_error"]
+    found = {
+        "began_at_prior": int(values["ais_began_at_prior"].sum()),
+        "unsettled": int((error > UNSETTLED).sum()),
+        "above_importance": exceeds(
+            annealed, error, importance["log_evidence"], _importance_error(importance, samples)
+        ),
+    }
+    if {"ais_from_encoder", "ais_from_prior"} <= values.keys():
+        encoder, prior = ((values[name], values[f"{name}_error"]) for name in ("ais_from_encoder", "ais_from_prior"))
+        found |= {"prior_above_encoder": exceeds(*prior, *encoder), "encoder_above_prior": exceeds(*encoder, *prior)}
+    return found
 
 
 def _simulated(subject: Subject) -> dict[str, Any]:
@@ -180,7 +221,10 @@ def _probes(subject: Subject) -> dict[str, Any]:
 
 
 GROUPS: Mapping[str, Mapping[str, Measure]] = {
-    "evidence": {"log_evidence": Measure(_evidence)},
+    "evidence": {
+        "log_evidence": Measure(_evidence),
+        "least_likely": Measure(_least_likely),
+    },
     "ais": {"ais": Measure(_ais), "simulated_gap": Measure(_simulated), "harmonic": Measure(_harmonic)},
     "samples": {"samples": Measure(_samples)},
     "latents": {

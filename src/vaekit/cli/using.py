@@ -45,8 +45,9 @@ def evaluate(
         metrics: Groups of measures, separated by commas: evidence, samples (their quality, judged by a classifier),
             latents, ais.
         ais: Also estimate the log-evidence by annealed importance sampling.
-        annealing: A setting of annealed importance sampling, which implies --ais; repeat it for more: start=encoder
-            (or prior), schedule=sigmoid (or linear), temperatures=500, chains=16, leapfrog=4, acceptance=0.65.
+        annealing: A setting of annealed importance sampling, which implies --ais; repeat it for more: start=better
+            (or encoder or prior), schedule=sigmoid (or linear), temperatures=500, chains=16, leapfrog=4,
+            acceptance=0.65.
         full: Measure all groups on all images, with 5000 posterior samples per image.
         split: Part of the data to measure on: train, validation or test.
         samples: Posterior samples per image used for the log-evidence; 1000 if left out.

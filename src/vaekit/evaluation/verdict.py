@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vaekit.estimates import LOOSE
 from vaekit.evaluation.latents import ACTIVE
 
 FEW_DRAWS = 10.0
 """effective draws below which the log-evidence is too low by more than about 1 / 20 nat without showing it"""
-LOOSE = 1.0
-"""nats by which a bound may be loose before it is worth mentioning"""
 NEAR_CEILING = 0.5
 """nats below log N from which a mutual information shows that N examples are too few"""
 WORTHWHILE = 0.1
@@ -26,7 +25,10 @@ def verdict(found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) ->
         found: an evaluation, as ``evaluate`` returns it.
         rows: the metrics of the training, if they are to be judged too.
     """
-    sentences = (_latents(found), _samples(found), _draws(found), _bound(found), _encoder(found), improving(rows))
+    sentences = (
+        _latents(found), _samples(found), _draws(found), _bound(found), _outliers(found), _starts(found),
+        _chains(found), _encoder(found), improving(rows),
+    )  # fmt: skip
     return [sentence for sentence in sentences if sentence]
 
 
@@ -127,6 +129,42 @@ def _bound(found: Mapping[str, Any]) -> str | None:
     if elbo is not None and evidence is not None and evidence - elbo > LOOSE:
         return f"the ELBO is a loose bound: it lies {evidence - elbo:.1f} nats below the log-evidence"
     return None
+
+
+def _outliers(found: Mapping[str, Any]) -> str | None:
+    """Warn of outliers by what annealing finds, because the effective draws do not show what the encoder misses."""
+    which = (("ais_checks", "of {images:,} examples"), ("least_likely", "of the {images:,} least likely examples"))
+    for name, among in which:
+        above = found.get(name, {}).get("above_importance")
+        if above and above["images"]:
+            return (
+                f"on {above['images']:,} {among.format(**found[name])}, annealing finds up to {above['most']:.1f} nats "
+                "more than importance sampling, which is not to be trusted where the encoder fails: rank unlikely "
+                "examples by the annealed log-evidence (--ais)"
+            )
+    return None
+
+
+def _starts(found: Mapping[str, Any]) -> str | None:
+    checks = found.get("ais_checks", {})
+    above = checks.get("prior_above_encoder")
+    if not above or not above["images"]:
+        return None
+    return (
+        f"on {above['images']:,} of {checks['images']:,} examples, annealing from the prior finds up to "
+        f"{above['most']:.1f} nats more than from the encoder, which misses their posterior"
+    )
+
+
+def _chains(found: Mapping[str, Any]) -> str | None:
+    checks = found.get("ais_checks", {})
+    if not checks.get("unsettled"):
+        return None
+    temperatures = 4 * found["ais_settings"]["temperatures"]
+    return (
+        f"on {checks['unsettled']:,} of {checks['images']:,} examples, few chains carry the annealed log-evidence, "
+        f"which may be far too low: use --annealing temperatures={temperatures}"
+    )
 
 
 def falls_short(found: Mapping[str, Any]) -> bool:

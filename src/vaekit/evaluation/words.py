@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vaekit.evaluation.verdict import FEW_DRAWS, LOOSE, NEAR_CEILING, WORTHWHILE, falls_short, more_draws, value_of
+from vaekit.estimates import LOOSE
+from vaekit.evaluation.verdict import FEW_DRAWS, NEAR_CEILING, WORTHWHILE, falls_short, more_draws, value_of
 
 
 def words(found: Mapping[str, Any]) -> dict[str, str]:
@@ -44,6 +45,20 @@ def _word_on_annealing(found: Mapping[str, Any]) -> str:
     return "the importance bound is loose" if falls_short(found) else "the importance bound is tight"
 
 
+def _word_on_starts(found: Mapping[str, Any]) -> str:
+    checks = found.get("ais_checks", {})
+    if "encoder_above_prior" not in checks:
+        return ""
+    began = f"begun at the prior for {checks['began_at_prior']:,} of {checks['images']:,}"
+    short = checks["encoder_above_prior"]["images"]
+    return f"{began}; from there too low for {short:,}: more temperatures would check the encoder" if short else began
+
+
+def _word_on_outliers(found: Mapping[str, Any]) -> str:
+    short = found["least_likely"]["above_importance"]["images"]
+    return "not to be trusted on unlikely examples" if short else "no outliers at a glance"
+
+
 def _word_on_bracket(found: Mapping[str, Any]) -> str:
     wide = found["simulated_gap"]["value"] > LOOSE
     return (
@@ -81,6 +96,8 @@ def _word_on_classes(found: Mapping[str, Any]) -> str:
 
 WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "log_evidence": _word_on_evidence,
+    "least_likely": _word_on_outliers,
+    "ais": _word_on_starts,
     "ais_minus_importance": _word_on_annealing,
     "simulated_gap": _word_on_bracket,
     "harmonic": lambda _: "errs upward: quote another",
