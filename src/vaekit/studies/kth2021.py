@@ -114,7 +114,7 @@ STUDY = Study(
         Artefact(
             name="K3",
             place="figure 3 of the paper",
-            claim="the marginal likelihoods of AEVB, wake–sleep and Monte Carlo EM with 1,000 training images and 50,000",
+            claim="marginal likelihoods of AEVB, wake–sleep and Monte Carlo EM with 1,000 training images and 50,000",
             scales=evidence.SCALES,
             experiments=evidence.experiments,
             measure=evidence.measure,
@@ -124,8 +124,8 @@ STUDY = Study(
             figures=evidence.draw,
             published=evidence.published,
             source=CURVES,
-            tolerance=f"{evidence.TOLERANCE:g} nats on either side of the curves of test and training images, and their "
-            "order on test images",
+            tolerance=f"{evidence.TOLERANCE:g} nats on either side of the curves of test and training images, and "
+            "their order on test images",
             at_any_length=True,
         ),
         Artefact(
@@ -146,8 +146,8 @@ STUDY = Study(
         Artefact(
             name="K4b",
             place="text on overfitting",
-            claim="with 1,000 images the bound turns too; Frey Face does not overfit; on MNIST the gap between training "
-            "and validation is constant",
+            claim="with 1,000 images the bound turns too; Frey Face does not overfit; on MNIST the gap between "
+            "training and validation is constant",
             scales=likelihood.SCALES,
             experiments=gaps.experiments,
             measure=gaps.measure,
@@ -196,8 +196,9 @@ STUDY = Study(
             judged_by="distances of codes and of images",
             headline=(pictures.ON_DIGITS, planes.CORRELATION),
             figures=pictures.draw_planes,
-            tolerance="classes that are confused in pixels are nearer in codes than in 95% of permutations of the classes, "
-            "and no step on the grid is as long as the mean distance of two of its images; neither text gives a number",
+            tolerance="classes that are confused in pixels are nearer in codes than in 95% of permutations of the "
+            "classes, and no step on the grid is as long as the mean distance of two of its images; neither text has "
+            "a number",
         ),
         Artefact(
             name="K7",
@@ -223,9 +224,9 @@ STUDY = Study(
         "'Adam incorporates weight decay'": "it does not, so the paper's prior on the weights is dropped: K4 trains "
         "with it and without.",
         "one σ per image in equation 4": "the paper has one per pixel, as here: K4c compares them.",
-        "equation 5, the logarithm of a mean of log-likelihoods, with the latent vector as its target": "it has no value: "
-        "log p(x | z) is negative, and a vector of latents cannot be the target of an output per pixel. K4 has the images "
-        "as targets, and no logarithm of the mean.",
+        "equation 5, the logarithm of a mean of log-likelihoods, with the latent vector as its target": "it has no "
+        "value: log p(x | z) is negative, and a vector of latents cannot be the target of an output per pixel. K4 has "
+        "the images as targets, and no logarithm of the mean.",
         "which bits and which split": "neither the report nor the paper says.",
         "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps and does not "
         "say which: here 0.01 on MNIST, 0.02 on Frey Face.",

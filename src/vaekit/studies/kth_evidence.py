@@ -35,7 +35,7 @@ SCALES = {
     "full": Scale(epochs=1200, images=1000, seeds=3),
 }
 AEVB, WAKE_SLEEP, EM, ONLINE = "AEVB", "wake–sleep", "Monte Carlo EM", "Monte Carlo EM by batches"
-HELD_OUT: Mapping[str, Any] = {"starts": 10, "transitions": 5}
+HELD_OUT: Mapping[str, Any] = {"starts": 10, "transitions": 2}
 """Monte Carlo EM's new chains for held-out images, which only go into the record"""
 WAYS: Mapping[str, Mapping[str, Any]] = {
     AEVB: {"objective": "elbo"},
