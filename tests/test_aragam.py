@@ -227,7 +227,11 @@ class TestScores:
     def values(self, score: Mapping[int, float], distance: Mapping[int, float]) -> dict[Key, float]:
         worse = dict.fromkeys(TABLE, (8.0, 60.0)) | {5: (8.5, 50.0)}
         found = of_all(scores.SCORE, {d: score.get(d, a) for d, (a, _) in worse.items()})
-        return found | of_all(scores.DISTANCE, {d: distance.get(d, b) for d, (_, b) in worse.items()})
+        found |= of_all(scores.DISTANCE, {d: distance.get(d, b) for d, (_, b) in worse.items()})
+        ties = {
+            quantity: dict.fromkeys(TABLE, 0.5) for quantity in scores.PROPOSED if (label(5), quantity) not in found
+        }
+        return found | {key: value for each, values in ties.items() for key, value in of_all(each, values).items()}
 
     @pytest.mark.parametrize(
         ("score", "distance", "word"),
@@ -239,10 +243,13 @@ class TestScores:
             ({}, {10: 45.0}, FAILED),
         ],
     )
-    def test_best_alone_by_some_and_worse_by_none(self, score, distance, word: str) -> None:
+    def test_best_alone_by_some_and_worse_by_none(
+        self, score, distance, word: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scores, "SCORES", scores.PROPOSED)
         verdict = judged("A6", self.values(score, distance), deviation=0.05)
         assert verdict.word == word
-        assert ("cannot be told apart from d = 4" in verdict.sentence) == (score.get(4) == 8.5)
+        assert ("d = 5 cannot be told apart from d = 4)" in verdict.sentence) == (score.get(4) == 8.5)
 
     def test_the_misprinted_score_does_not_notice_uneven_classes(self) -> None:
         even, uneven = (torch.eye(4)[torch.tensor(rows)] for rows in ([0, 1, 2, 3] * 3, [0] * 9 + [1, 2, 3]))

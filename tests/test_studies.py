@@ -541,7 +541,7 @@ class TestCommandLine:
         ("words", "sentence"),
         [
             (["aragam"], "did you mean 'aragam2024'"),
-            (["wei", "--only", "W2"], "choose from W1"),
+            (["wei", "--only", "W9"], "choose from W1"),
             (["wei", "--scale", "ful"], "did you mean 'full'"),
             (["--only", "W1"], "--only needs a study"),
             (["--dry-run"], "--dry-run needs a study"),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaekit.drawings import Drawing, confusion, pictures, samples
 from vaekit.estimates import Estimate
+from vaekit.evaluation.quality import Measured
 from vaekit.studies.aragam_experiments import OTHER, TABLE, label
 from vaekit.studies.aragam_losses import DISTANCE
 from vaekit.studies.aragam_pictures import ERRORS, SAMPLES_SHOWN, error_of_difference, prior_samples
@@ -14,8 +15,16 @@ from vaekit.studies.lab import Lab, exact, labelled
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict, number
 
 SCORE = "inception score of samples"
-SCORES: Mapping[str, tuple[str, int]] = {SCORE: ("inception_score", 1), DISTANCE: ("frechet_distance", -1)}
+PROPOSED: Mapping[str, tuple[str, int]] = {
+    SCORE: ("inception_score", 1),
+    DISTANCE: ("frechet_distance", -1),
+    "kernel distance of samples": ("kernel_distance", -1),
+    "clipped density of samples": ("clipped_density", 1),
+    "clipped coverage of samples": ("clipped_coverage", 1),
+}
 """names of the measures, and which way is better"""
+SCORES = {quantity: score for quantity, score in PROPOSED.items() if score[0] in Measured._fields}
+"""those that an evaluation measures"""
 
 
 def scores(lab: Lab) -> Numbers:
