@@ -490,3 +490,9 @@ def test_wide_letters_are_cut_earlier():
     assert plots.style.short("abcdef", 6) == "abcdef"
     assert plots.style.short("abcdefg", 6) == "abcde…"
     assert plots.fonts.letters("猫" * 3) == 6
+
+
+def test_strips_have_a_name_beside_each_row(random):
+    figure = plots.strips(random.random((3, 5, 1, 8, 8)), names=["original", "noisy", "decoded"], title="strips")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["original", "noisy", "decoded"]
+    assert figure.get_label() == "strips: 3 rows of 5 images."

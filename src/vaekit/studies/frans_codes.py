@@ -155,8 +155,8 @@ def judge_capacities(result: Result) -> Verdict:
     memory = ", of ".join(f"{name}, {100 * share:.2g}% is lost" for name, share in lost.items())
     return Verdict(
         REPRODUCED if fine else FAILED,
-        f"images told apart and classes kept at noise {levels}: {'; '.join(words)}; with noise 1 an apple is told from "
-        f"a banana {100 * result.value(FRUIT, told(1.0)):.1f}% of the time; σ grows with β ("
+        f"images told apart and classes kept at noise {levels}: {'; '.join(words)}; with noise 1, an apple is told "
+        f"from a banana {100 * result.value(FRUIT, told(1.0)):.1f}% of the time; σ grows with β ("
         f"{', '.join(f'{s:.3f}' for s in sigma)}) and the KL falls ({', '.join(f'{k:.1f}' for k in kl)} nats); of the "
         f"sum of squares of {memory}.",
     )

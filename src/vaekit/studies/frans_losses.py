@@ -47,7 +47,7 @@ RECONSTRUCTIONS, ORIGINALS = "reconstructions", "originals"
 
 
 def epochs(scale: Scale) -> dict[str, Experiment]:
-    """One epoch and nine."""
+    """Return trainings of one epoch and of nine."""
     return {FIRST: experiment(scale, epochs=scale.epochs / EPOCHS), NINTH: experiment(scale)}
 
 
@@ -57,7 +57,7 @@ def read(kind: str, threshold: float, judge: int) -> str:
 
 
 def progress(lab: Lab) -> Numbers:
-    """Measure reconstructions after both, by squared errors and three classifiers, and the time."""
+    """Measure reconstructions after one epoch and after nine, by squared errors and three classifiers, and the time."""
     found: dict[Key, Estimate] = {}
     for name, run in lab.runs.items():
         elbo, x, labels = lab.estimate(name, "elbo"), lab.test_images(name), lab.test_labels(name)

@@ -64,7 +64,7 @@ STUDY = Study(
             headline=(uses.level(max(uses.NOISES)), LABEL),
             figures=uses.draw_denoised,
             tolerance="at the most noise, decoding has to come nearer to the clean image than the noisy image and its "
-            "moving average do; with the note's two latents, or as a correction with twenty",
+            "moving average do, at 95% over the seeds; with the note's two latents, or as a correction with twenty",
         ),
         Artefact(
             name="W5",
@@ -77,8 +77,8 @@ STUDY = Study(
             judged_by="squared errors",
             headline=("lower half", f"{LABEL}, {uses.passes(max(uses.PASSES))}"),
             figures=uses.draw_fillings,
-            tolerance="both holes have to be filled better than by the mean of training images; with the note's two "
-            "latents, or as a correction with twenty",
+            tolerance="both holes have to be filled better than by the mean of training images, at 95% over the seeds; "
+            "with the note's two latents, or as a correction with twenty",
         ),
         Artefact(
             name="W6",

@@ -36,6 +36,12 @@ def judged(shown: dict[str, bool], words: Sequence[str]) -> Verdict:
     return Verdict(word, f"{'; '.join(words)}.")
 
 
+def less(result: Result, label: str, quantity: str, other: str) -> bool:
+    """Say whether a squared error is less than another one, at 95% over the seeds."""
+    difference = result.paired((label, quantity), (label, other))
+    return difference.value < 0 and clear(difference)
+
+
 NOISES = (0.1, 0.25, 0.5)
 NOISY, SMOOTHED = "noisy image", "its moving average of 3×3 pixels"
 
@@ -71,8 +77,8 @@ def judge_denoised(result: Result) -> Verdict:
         errors = [f"{number(result.value(level(sigma), name))} ({name})" for name in (NOISY, SMOOTHED, LABEL, LARGER)]
         words.append(f"squared error at {level(sigma)}: {', '.join(errors)}")
     most = level(max(NOISES))
-    best = min(result.value(most, name) for name in (NOISY, SMOOTHED))
-    return judged({name: result.value(most, name) < best for name in (LABEL, LARGER)}, words)
+    shown = {name: all(less(result, most, name, other) for other in (NOISY, SMOOTHED)) for name in (LABEL, LARGER)}
+    return judged(shown, words)
 
 
 def draw_denoised(lab: Lab) -> Iterator[Drawing]:
@@ -91,8 +97,8 @@ def restored(lab: Lab, name: str, rows: dict[str, Tensor]) -> Drawing:
 
 
 PASSES = (1, 20)
-BLACK, MEAN, WHOLE = "black", "mean image", "d = {d}, from the complete image"
-"""what a hole is filled with, or how well it could be filled"""
+BLACK, MEAN = "black", "mean image"
+"""what a hole is filled with without a model"""
 
 
 def holes(shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -142,10 +148,9 @@ def judge_fillings(result: Result) -> Verdict:
     """Judge whether each hole is filled better than by the mean image, after the last pass."""
     words, shown = [], {LABEL: True, LARGER: True}
     for missing in holes((1, 8, 8)):
-        mean = result.value(missing, MEAN)
-        errors = [f"{number(mean)} ({MEAN})"]
+        errors = [f"{number(result.value(missing, MEAN))} ({MEAN})"]
         for name in shown:
-            shown[name] &= result.value(missing, f"{name}, {passes(max(PASSES))}") < mean
+            shown[name] &= less(result, missing, f"{name}, {passes(max(PASSES))}", MEAN)
             errors += [
                 f"{number(result.value(missing, f'{name}, {passes(count)}'))} ({name}, {passes(count)})"
                 for count in PASSES
