@@ -50,8 +50,8 @@ class MonteCarloEM:
     Nor is ``reconstruction`` that of an encoder: it is −E log p(x | z) under the posterior itself.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114, appendix E: ten leapfrog
-    steps, 90% acceptance, and five updates of the weights per draw. There, the algorithm is not an online one: it moves
-    the chains of all training images before it updates the weights (``batch_size`` = number of training images).
+    steps, 90% acceptance, and five updates of the weights per draw. The paper calls it "not an on-line algorithm": with
+    ``batch_size`` = number of training images, the chains of all images move before the weights are updated.
     """
 
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"

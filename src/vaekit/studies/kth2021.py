@@ -219,7 +219,7 @@ STUDY = Study(
         "q is written N(μ, σI)": "read as a standard deviation for each latent.",
         "the 'marginal likelihood' is a cross-entropy": "it leaves out the KL, so it is not a bound: K4 compares it "
         "with the evidence.",
-        "it is called importance sampling": "there are no weights.",
+        "it is called importance sampling": "nothing is weighted.",
         "'KL between the approximation and the true posterior'": "it is the KL to the prior.",
         "'Adam incorporates weight decay'": "it does not, so the paper's prior on the weights is dropped: K4 trains "
         "with it and without.",
@@ -227,6 +227,9 @@ STUDY = Study(
         "equation 5, the logarithm of a mean of log-likelihoods, with the latent vector as its target": "it has no "
         "value: log p(x | z) is negative, and a vector of latents cannot be the target of an output per pixel. K4 has "
         "the images as targets, and no logarithm of the mean.",
+        "how Monte Carlo EM goes through the images, and what an image seen is": "the paper calls it 'not an on-line "
+        "algorithm', which K3 reads as batches of all training images; an image counts once per draw, however many updates "
+        "follow. Batches of 100 with one update per draw are beside it.",
         "which bits and which split": "neither the report nor the paper says.",
         "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps and does not "
         "say which: here 0.01 on MNIST, 0.02 on Frey Face.",
