@@ -228,8 +228,8 @@ STUDY = Study(
         "value: log p(x | z) is negative, and a vector of latents cannot be the target of an output per pixel. K4 has "
         "the images as targets, and no logarithm of the mean.",
         "how Monte Carlo EM goes through the images, and what an image seen is": "the paper calls it 'not an on-line "
-        "algorithm', which K3 reads as batches of all training images; an image counts once per draw, however many updates "
-        "follow. Batches of 100 with one update per draw are beside it.",
+        "algorithm', which K3 reads as batches of all training images; an image counts once per draw, however many "
+        "updates follow. Batches of 100 with one update per draw are beside it.",
         "which bits and which split": "neither the report nor the paper says.",
         "Adagrad's step is one of 0.01, 0.02 and 0.1": "the paper chose by the first few steps and does not "
         "say which: here 0.01 on MNIST, 0.02 on Frey Face.",
