@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from vaekit import Experiment, InputError, Run, reproduce, train
 from vaekit.cli import main
 from vaekit.estimates import Estimate
 from vaekit.evaluation import classifier, recognition
-from vaekit.studies import aragam_losses, findings, pages, planning, running
+from vaekit.studies import aragam_losses, findings, lessons, pages, planning, running
 from vaekit.studies.aragam_codes import empty
 from vaekit.studies.aragam_pictures import taken
 from vaekit.studies.catalog import STUDIES
@@ -62,6 +63,39 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reproduced")
 
 
+class Other:
+    """Stands for the results of other artefacts: each of their numbers is one."""
+
+    size = SMOKE
+
+    def value(self, *_: str) -> float:
+        return 1.0
+
+    def paired(self, *_: tuple[str, str]) -> Estimate:
+        return Estimate(1.0, 0.1, 3)
+
+
+class Apart(Findings):
+    """The result of one artefact, beside others."""
+
+    def __missing__(self, _: object) -> Other:
+        return Other()
+
+
+def check_prose(found: Findings) -> list[str]:
+    """Check that texts and lessons find the numbers that they quote, whatever these are at smoke, and return them."""
+    told = []
+    texts = [text for study in STUDIES for text in study.errors.values() if callable(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "supported", lambda found, study, artefact, *_: found[study, artefact])
+        patch.setattr(lessons, "require", lambda _: None)
+        for text in [*texts, *(lesson for each in lessons.LESSONS.values() for lesson in each)]:
+            with suppress(lessons.UnsupportedError):
+                told.append(text(found))
+                assert told[-1].endswith(".")
+    return told
+
+
 @each_artefact
 def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> None:
     (result,) = reproduce(study.name, only=[artefact.name], scale="smoke", out=out)
@@ -72,6 +106,7 @@ def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> 
     folder = out / "results" / study.name
     assert findings.read(folder / f"{artefact.name}-smoke.json") == result
     assert result.figures.keys() == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.png")}
+    check_prose(Apart({(study.name, artefact.name): result}))
     assert set(result.tables) == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.csv")}
     assert all(planned.finished for planned in planning.plan(artefact, artefact.scales["smoke"], out))
 
@@ -489,6 +524,18 @@ class TestPages:
         assert [written(text, found) for text in texts] == ["it is 36.71 nats.", None]
         assert written(texts[0], Findings()) is None
         assert written("the report says 3.", found) == "the report says 3."
+
+    def test_a_lesson_is_told_if_the_results_support_it(self) -> None:
+        values = {("z = μ + σ ε", "lower bound"): -100.0, ("z = μ + σ² ε", "lower bound"): -120.0}
+        result = result_of("K7", values, Scale(epochs=1))
+        text = lessons.page(Findings({("kth2021", "K7"): result}))
+        assert "One exponent costs 20 nats" in text
+        assert "1 not reproduced" in text
+        same = dataclasses.replace(result, rows=[dataclasses.replace(row, value=-100.0) for row in result.rows])
+        assert "exponent" not in lessons.page(Findings({("kth2021", "K7"): same}))
+        assert "##" in lessons.page(Findings())
+        whole = [lessons.HEAD, *check_prose(Apart()), lessons.FOOT]
+        assert len(" ".join(whole).split()) < 900, "more than two screens"
 
     def test_full_comes_before_laptop_and_smoke_is_left_out(self, tmp_path: Path) -> None:
         for scale in SCALES:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from vaekit.files import write
+from vaekit.studies import lessons
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.findings import findings, stored, verdict
 from vaekit.studies.study import OUTDATED, Artefact, Findings, Key, Result, Row, Study, counted, number, written
@@ -12,7 +13,8 @@ HEAD = """# Reproductions
 
 Five published reports on variational auto-encoders, and what becomes of each of their tables, figures and claims when
 it is reproduced. `vaekit reproduce --report` writes these pages from the results in `{results}/`: every number that
-was measured here comes from there, also in prose; all other numbers are those of the reports or of their code.
+was measured here comes from there, also in prose; all other numbers are those of the reports or of their code. The
+short version is [what we learned](what-we-learned.md).
 
 `vaekit reproduce` lists all artifacts; `vaekit reproduce wei --scale laptop` runs those of one report and stores the
 results. The scale *laptop* is meant for two CPU cores and often trains for less time than the report did, which is
@@ -31,6 +33,7 @@ section says why. *Run again*: the experiment was changed after its result was s
 
 *Support* says on how many trainings with different seeds and on how many test images a verdict rests, and what judges.
 """
+LESSONS = "what-we-learned.md"
 UNKNOWN = "the numbers for this are not measured yet."
 
 
@@ -41,7 +44,7 @@ def pages(results: Path) -> dict[str, str]:
     lines = [line for study in STUDIES for line in _lines(study, found[study.name])]
     head = HEAD.format(results=results.name)
     texts = {f"{study.name}.md": "".join(_page(study, found[study.name], known, results.name)) for study in STUDIES}
-    return {"README.md": head + "".join(lines) + VERDICTS, **texts}
+    return {"README.md": head + "".join(lines) + VERDICTS, LESSONS: lessons.page(known), **texts}
 
 
 def write_pages(results: Path) -> list[Path]:
