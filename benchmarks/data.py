@@ -13,4 +13,4 @@ def write(folder: Path, root: Path | None) -> None:
     for binarization in ("none", "static"):
         data = Source(name="mnist", split="60k/10k", binarization=binarization).load(root)
         for part, split in (("train", data.train), ("test", data.test)):
-            np.save(folder / f"{binarization}-{part}.npy", split.batch(torch.arange(len(split))).numpy())
+            np.save(folder / f"{binarization}-{part}.npy", split.batch(torch.arange(len(split))).x.numpy())

@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from benchmarks import page
-from vaekit.data import Source, Split
+from vaekit.data import Batch, Source, Split
 from vaekit.data.disk import madvise
 from vaekit.data.raw import RESIDENT
 from vaekit.model import VAE, Model
@@ -75,12 +75,12 @@ class Trainer:
         self.vae: VAE = Model().build(SHAPE)
         self.optimizer = torch.optim.Adam(self.vae.parameters(), fused=True)
 
-    def seconds(self, split: Split, batches: Iterator[Tensor]) -> float:
+    def seconds(self, split: Split, batches: Iterator[Batch]) -> float:
         """Time a step, after three warm-up steps."""
         for step in range(3 + STEPS):
             if step == 3:
                 began = time.perf_counter()
-            loss = -self.vae.draw(split.seen(next(batches))).log_weight.mean()
+            loss = -self.vae.draw(split.seen(next(batches)).x).log_weight.mean()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

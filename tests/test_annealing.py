@@ -313,7 +313,7 @@ def test_outliers_are_within_a_nat_of_integration_where_the_encoder_is_dozens_of
     vae, shape = run.vae().requires_grad_(False), run.space.event_shape
     noise = (torch.rand(3, *shape) < 0.5).float()
     x = torch.cat(
-        [torch.zeros(1, *shape), torch.ones(1, *shape), noise, run.data().fixed("test").batch(torch.arange(3))]
+        [torch.zeros(1, *shape), torch.ones(1, *shape), noise, run.data().fixed("test").batch(torch.arange(3)).x]
     )
     exact = grid.log_evidence(vae.double(), x.double(), points=241, half_width=15.0)
     vae = vae.float()

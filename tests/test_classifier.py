@@ -53,7 +53,7 @@ def images(path, shape, classes, n=24):
 def test_digits_are_recognised(recognizer, digits):
     assert recognizer.accuracy.value > 0.97
     assert recognizer.accuracy.samples == len(digits.test)
-    p = recognizer.probabilities(digits.test.batch(torch.arange(len(digits.test))))
+    p = recognizer.probabilities(digits.test.batch(torch.arange(len(digits.test))).x)
     assert torch.allclose(p.sum(1), torch.ones(len(p)))
     assert float((p.argmax(1) == digits.test.labels).double().mean()) == recognizer.accuracy.value
 
@@ -61,7 +61,7 @@ def test_digits_are_recognised(recognizer, digits):
 def test_it_is_trained_once_and_says_what_it_is(recognizer, digits):
     again = classifier_for(digits, track=untrained)
     assert (again.digest, again.accuracy, again.path) == (recognizer.digest, recognizer.accuracy, recognizer.path)
-    x = digits.test.batch(torch.arange(9))
+    x = digits.test.batch(torch.arange(9)).x
     assert torch.equal(again.features(x), recognizer.features(x))
     facts = json.loads((recognizer.path / "facts.json").read_text())
     assert facts["accuracy"]["value"] == recognizer.accuracy.value
@@ -84,7 +84,7 @@ def legible(recognizer, x):
 
 
 def test_it_is_unsure_of_images_of_nothing(recognizer, digits):
-    test = digits.test.batch(torch.arange(len(digits.test)))
+    test = digits.test.batch(torch.arange(len(digits.test))).x
     torch.manual_seed(1)
     assert legible(recognizer, torch.rand(300, 1, 8, 8)) < 0.03
     assert legible(recognizer, test.flatten(1)[:, torch.randperm(64)].view_as(test)) < 0.03
@@ -93,7 +93,7 @@ def test_it_is_unsure_of_images_of_nothing(recognizer, digits):
 
 
 def test_smooth_images_are_recognised_as_what_a_model_decodes_is_smooth(recognizer, digits):
-    train = digits.train.batch(torch.arange(len(digits.train)))
+    train = digits.train.batch(torch.arange(len(digits.train))).x
     means = torch.stack([train[digits.train.labels == k].mean(0) for k in range(10)])
     assert recognizer.probabilities(means).argmax(1).tolist() == list(range(10))
 
@@ -129,7 +129,7 @@ def test_another_split_has_another_classifier(digits, quick):
 def test_images_of_any_size_and_number_of_classes(tmp_path, quick, shape, classes):
     data = images(tmp_path / "x.npz", shape, classes)
     found = classifier_for(data)
-    x = data.test.batch(torch.arange(len(data.test)))
+    x = data.test.batch(torch.arange(len(data.test))).x
     assert found.features(x).shape == (len(x), recognition.RECIPE.features)
     assert found.probabilities(x).shape == (len(x), classes)
     assert torch.allclose(found.probabilities(x[:1]), found.probabilities(x)[:1], atol=1e-6)

@@ -20,12 +20,13 @@ from torch.distributions import Distribution, MultivariateNormal, Normal
 
 from vaekit import Run
 from vaekit.conditional import Conditional
+from vaekit.data import Batch, Space
 from vaekit.data.order import Order
 from vaekit.distributions import independent
 from vaekit.model import VAE
-from vaekit.objectives import Loss, MonteCarloEM, WakeSleep
+from vaekit.objectives import MonteCarloEM, MonteCarloEMObjective, WakeSleep
 from vaekit.posteriors import GaussianPosterior, StandardNormalPosterior
-from vaekit.priors import StandardNormal
+from vaekit.priors import StandardNormalPrior
 from vaekit.run import STATE
 
 IMAGES = 500
@@ -51,16 +52,17 @@ def untrained(latents: int, posterior: nn.Module) -> VAE:
     likelihood = LinearLikelihood(
         nn.Parameter(0.5 * torch.randn(PIXELS, latents).double()), nn.Parameter(torch.zeros(PIXELS).double())
     )
-    return VAE(StandardNormal().build(latents), posterior, likelihood).double()
+    return VAE(StandardNormalPrior(latents), posterior, likelihood).double()
 
 
-def trained(vae: VAE, objective: Any, x: Tensor, steps: int) -> Tensor:
+def trained(vae: VAE, spec: Any, x: Tensor, steps: int) -> Tensor:
     """Train on all images at once with falling steps; return log p(x) by the trained model, (images,)."""
+    objective, batch = spec.build(vae, Space.of((PIXELS,), IMAGES)), Batch(x, torch.arange(IMAGES))
     optimizer = torch.optim.Adam(vae.parameters(), 0.1)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, steps)
     for _ in range(steps):
         optimizer.zero_grad()
-        objective(vae, x, torch.tensor(1.0)).value.backward()
+        objective(vae, batch, *objective.prepare(vae, batch)).value.backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
@@ -89,50 +91,43 @@ def test_wake_sleep_ends_at_the_maximum_likelihood_where_the_encoder_can_be_exac
 
 
 def test_monte_carlo_em_ends_at_the_maximum_likelihood() -> None:
-    x, rows, objective = data(2), torch.arange(IMAGES), MonteCarloEM()
-    vae = untrained(2, StandardNormalPosterior(2))
-    chains = objective.chains(vae, IMAGES)
-
-    def step(vae: VAE, x: Tensor, kl_weight: Tensor) -> Loss:
-        return objective(vae, x, kl_weight, objective.moved(vae, x, chains, rows))
-
-    found = trained(vae, step, x, 200)
+    x = data(2)
+    found = trained(untrained(2, StandardNormalPosterior(2)), MonteCarloEM(), x, 200)
     assert 0 < excess(found, x, 2) < 0.01
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["new chains", "chains that go on"])
 def test_latents_of_monte_carlo_em_follow_the_posterior(new: bool) -> None:
     vae, p = linear("full")
-    x, objective = p.sample((3,)), MonteCarloEM()
+    x = p.sample((3,))
     many = x.repeat(1500, 1)
+    objective = MonteCarloEMObjective(vae, len(many), MonteCarloEM())
     if new:
         z = objective.found(vae, many)
     else:
-        chains = objective.chains(vae, len(many))
         for rows in torch.arange(len(many)).repeat(20).split(len(many) // 2):
-            z = objective.moved(vae, many[rows], chains, rows)
-            assert torch.equal(z[0], chains.z[rows])
-        z = chains.z
+            (z,) = objective.prepare(vae, Batch(many[rows], rows))
+            assert torch.equal(z[0], objective.chains.z[rows])
+        z = objective.chains.z
     assert not z.requires_grad
     assert_distributed(z.reshape(1500, 3, LATENTS), vae.posterior(x))
 
 
 def test_chains_move_by_rows_and_go_on_from_their_saved_state() -> None:
     vae, p = linear("full")
-    x, objective, rows = p.sample((6,)), MonteCarloEM(), torch.tensor([4, 1])
-    chains = objective.chains(vae, 6)
-    before = {name: tensor.clone() for name, tensor in chains.state_dict().items()}
-    assert before.keys() == {"z", "step"}
-    objective.moved(vae, x[rows], chains, rows)
-    for name, tensor in chains.state_dict().items():
+    x, rows = p.sample((6,)), torch.tensor([4, 1])
+    objective, other = (MonteCarloEMObjective(vae, 6, MonteCarloEM()) for _ in range(2))
+    before = {name: tensor.clone() for name, tensor in objective.state_dict().items()}
+    assert before.keys() == {"chains.z", "chains.step"}
+    objective.prepare(vae, Batch(x[rows], rows))
+    for name, tensor in objective.state_dict().items():
         assert torch.equal(tensor[[0, 2, 3, 5]], before[name][[0, 2, 3, 5]])
-    assert (chains.step[rows] != before["step"][rows]).all()
-    other = objective.chains(vae, 6)
-    other.load_state_dict(chains.state_dict())
+    assert (objective.chains.step[rows] != before["chains.step"][rows]).all()
+    other.load_state_dict(objective.state_dict())
     ends = []
-    for each in (chains, other):
+    for each in (objective, other):
         torch.manual_seed(3)
-        ends.append(objective.moved(vae, x, each, torch.arange(6)))
+        ends += each.prepare(vae, Batch(x, torch.arange(6)))
     assert torch.equal(*ends)
 
 
@@ -144,23 +139,27 @@ class Folded(Conditional):
 
 
 def test_starts_are_shared_among_the_modes_as_the_posterior_is() -> None:
-    prior, images = StandardNormal().build(1).double(), 4000
+    prior, images = StandardNormalPrior(1).double(), 4000
     vae, x = VAE(prior, StandardNormalPosterior(1), Folded()), torch.full((images, 1), 2.0).double()
+
+    def found(starts: int) -> Tensor:
+        return MonteCarloEMObjective(vae, images, MonteCarloEM(starts=starts)).found(vae, x)
+
     grid = torch.linspace(-6, 6, 2001).double()[:, None, None]
     mass = float(vae.log_joint(x[:1], grid).softmax(0)[grid[:, 0] > -0.5].sum())
-    chosen, random = (float((MonteCarloEM(starts=n).found(vae, x) > -0.5).double().mean()) for n in (100, 1))
+    chosen, random = (float((found(n) > -0.5).double().mean()) for n in (100, 1))
     assert abs(chosen - mass) < 0.02
     assert abs(random - mass) > 0.05  # chains do not change modes
 
 
 def test_monte_carlo_em_reports_the_joint_and_leaves_the_encoder_alone() -> None:
     vae, x = untrained(2, GaussianPosterior(nn.Identity(), PIXELS, 2)), data(2)
-    objective = MonteCarloEM(transitions=2, leapfrog=2)
+    objective, batch = MonteCarloEMObjective(vae, IMAGES, MonteCarloEM(transitions=2, leapfrog=2)), Batch(x)
     torch.manual_seed(1)
-    loss = objective(vae, x, torch.tensor(0.0))
+    loss = objective(vae, batch)
     torch.manual_seed(1)
     z = objective.found(vae, x)
-    assert torch.equal(loss.value, objective(vae, x, torch.tensor(0.0), z).value)
+    assert torch.equal(loss.value, objective(vae, batch, z).value)
     assert loss.terms.keys() == {"log_joint", "reconstruction"}
     assert torch.equal(loss.terms["log_joint"], vae.log_joint(x, z).mean())
     assert torch.equal(loss.terms["reconstruction"], -vae.log_likelihood(x, z).mean())
@@ -186,8 +185,8 @@ def test_a_draw_of_monte_carlo_em_serves_as_many_updates_as_asked_for(tmp_path: 
     vae = Run(tmp_path / "run").vae().train()
     run = finished(experiment, tmp_path / "run", resume=True)
     rows = Order(run.space.sizes["train"], 50, experiment.seed).rows(0)
-    z = load_file(run.path / STATE)["chains.z"][rows][None]
-    x = run.data().train.batch(rows)
+    z = load_file(run.path / STATE)["objective.chains.z"][rows][None]
+    x = run.data().train.batch(rows).x
     for _ in range(updates):
         vae.zero_grad()
         (-vae.log_joint(x, z).mean()).backward()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from built import Decoded
 from small import finished, small
 from test_measurement import QUICK
 
@@ -62,7 +63,7 @@ def test_no_code_is_shorter_than_one_that_exists(likelihood: Likelihood, sharpne
     x = torch.tensor([0.0, 1.0]) if support == "binary" else torch.arange(256) / 255
     width = cell(likelihood, support)
     assert width
-    module = likelihood.build(lambda outputs: torch.nn.Unflatten(-1, (outputs, 1, 1, 1)), (1, 1, 1))
+    module = likelihood.build(Decoded(lambda outputs: torch.nn.Unflatten(-1, (outputs, 1, 1, 1)), (1, 1, 1)))
     outputs = {"discretized_logistic": 2, "categorical": 256}.get(likelihood.kind, 1)
     z = sharpness * torch.randn(20, 1, outputs)
     with torch.no_grad():
@@ -95,7 +96,7 @@ class TestPerImage:
             values = per_image(run, name)
             assert values.shape == (found[name]["images"],)
             assert values.mean() == pytest.approx(found[name]["value"], rel=1e-6)
-        direct = run.vae().posterior(run.data().test.batch(torch.arange(40)))
+        direct = run.vae().posterior(run.data().test.batch(torch.arange(40)).x)
         prior = run.vae().prior()
         kl = torch.distributions.kl_divergence(direct, prior).detach().numpy()
         np.testing.assert_allclose(per_image(run.path, "kl"), kl, rtol=1e-4)

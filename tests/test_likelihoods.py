@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from built import Decoded
 from torch import Tensor, nn
 
 from vaekit.likelihoods import GREY_LEVEL, DiscretizedLogistic, Gaussian
@@ -25,7 +26,7 @@ class Given(nn.Module):
 
 def given(spec: Any, outputs: int, *raw: Tensor) -> Any:
     """The distribution of the elements under given outputs of the decoder, each (batch, *event)."""
-    likelihood = spec.build(Given, EVENT)
+    likelihood = spec.build(Decoded(Given, EVENT))
     assert likelihood.network.outputs == outputs
     return likelihood(torch.stack(raw, 1).flatten(1)).base_dist
 
@@ -60,7 +61,7 @@ def test_gaussian_scale_shared_is_one_weight_and_fixed_is_none() -> None:
     z = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     network = MLP(hidden=(4,))
     shared, fixed = (
-        Gaussian(scale=scale, fixed_scale=0.3).build(lambda n: network.decoder(2, EVENT, n), EVENT)
+        Gaussian(scale=scale, fixed_scale=0.3).build(Decoded(lambda n: network.decoder(2, EVENT, n), EVENT))
         for scale in ("shared", "fixed")
     )
     names = [name for name, _ in fixed.named_parameters()]
@@ -81,7 +82,7 @@ def test_learnt_scales_stop_at_their_bound_and_so_does_the_density(spec: Any, ou
 
 
 def test_shared_scale_stops_at_its_bound() -> None:
-    likelihood = Gaussian().build(Given, EVENT)
+    likelihood = Gaussian().build(Decoded(Given, EVENT))
     likelihood.log_scale.data.fill_(-100.0)
     assert torch.allclose(likelihood(torch.zeros(5, 12)).base_dist.scale, torch.tensor(GREY_LEVEL))
 

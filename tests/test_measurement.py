@@ -56,7 +56,7 @@ def test_numbers_are_those_of_each_batch_by_a_seed_of_its_own(run: Run) -> None:
     values = []
     for rows in torch.arange(60).split(20):
         torch.manual_seed(int(rows[0]))
-        values.append(evidence(vae, part.batch(rows), 7)["log_evidence"])
+        values.append(evidence(vae, part.batch(rows).x, 7)["log_evidence"])
     expected = mean_over_images(torch.cat(values)[:50], 7)
     assert found["log_evidence"] == {**expected._asdict(), "images": 50}
     assert [each["samples"] for each in found["convergence"]] == [1, 7]
@@ -139,7 +139,7 @@ def test_codes_drawn_for_the_information_do_not_depend_on_how_many_follow(run: R
     for n in (15, 360):
         torch.manual_seed(0)
         vae, part = run.vae(), run.data().fixed("test")
-        information(vae, (part.batch(rows) for rows in torch.arange(360).split(100)), n)
+        information(vae, (part.batch(rows).x for rows in torch.arange(360).split(100)), n)
     own_minus_prior = [drawn[0] + drawn[1], drawn[2] + drawn[3]]  # the aggregate, which is of n images, drops out
     assert len(own_minus_prior[0]) == 15
     assert torch.allclose(own_minus_prior[0], own_minus_prior[1][:15], atol=1e-5)
@@ -207,7 +207,7 @@ def test_samples_are_kept_beside_their_nearest_training_images(run: Run) -> None
     closest = run.measured(quality["closest"])
     assert closest["samples"].shape == closest["training"].shape == (20, 1, 8, 8)
     training = run.data().train
-    everything = training.batch(torch.arange(len(training))).flatten(1)
+    everything = training.batch(torch.arange(len(training))).x.flatten(1)
     distances = torch.cdist(closest["samples"].flatten(1), everything).amin(1)
     assert torch.allclose((closest["samples"] - closest["training"]).flatten(1).norm(dim=1), distances, atol=1e-4)
     assert distances[:10].max() <= distances[10:].max()

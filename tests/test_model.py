@@ -113,7 +113,7 @@ def test_kl_without_a_closed_form_is_the_mean_over_draws(x: Tensor) -> None:
     assert torch.equal(vae.kl(draws), expected)
     assert torch.equal(vae.kl(draws, analytic=False), expected)
     with pytest.raises(InputError, match="factorized posterior and prior, not MultivariateNormal"):
-        vae.kl_per_unit(x)
+        kl_per_unit(vae.posterior(x), vae.prior())
 
 
 def test_kl_of_units_needs_units() -> None:

@@ -140,7 +140,7 @@ class TestPairs:
 
 class TestInterpolate:
     def test_is_linear_between_the_codes(self, run: Run) -> None:
-        test = run.data().test.batch(torch.tensor([3, 17]))
+        test = run.data().test.batch(torch.tensor([3, 17])).x
         a, b = run.vae().encode(test).numpy()
         found = interpolate(run, 3, 17, steps=5)
         assert found.shape == (5, 1, 8, 8)
@@ -155,7 +155,7 @@ class TestInterpolate:
         factor = strip.shape[0] // 8
         strip = strip[::factor, ::factor]
         assert strip.shape == (8, 11 * 8)
-        x = run.data().test.batch(torch.tensor([3, 17])).numpy()
+        x = run.data().test.batch(torch.tensor([3, 17])).x.numpy()
         assert np.array_equal(strip[:, :8], np.rint(x[0, 0] * 255))
         assert np.array_equal(strip[:, -8:], np.rint(x[1, 0] * 255))
         assert np.array_equal(strip[:, 8:16], np.rint(found[0, 0].clip(0, 1) * 255))

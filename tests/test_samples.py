@@ -271,7 +271,7 @@ def recognizer(digits):
 
 
 def everything(split):
-    return split.batch(torch.arange(len(split)))
+    return split.batch(torch.arange(len(split))).x
 
 
 def test_a_model_that_repeats_its_training_images_is_found_out(digits, recognizer):
@@ -377,7 +377,7 @@ def test_mnist_test_images_score_as_they_must(monkeypatch):
     data = Source(name="mnist").load(root)
     found = classifier_for(data, track=skip)
     assert found.accuracy.value >= 0.992
-    test = judge(found, (data.test.batch(rows) for rows in torch.arange(10_000).split(250)))
+    test = judge(found, (data.test.batch(rows).x for rows in torch.arange(10_000).split(250)))
     score = inception_score(test.probabilities)
     assert score.value == pytest.approx(9.88, abs=0.1)
     assert legibility(test.probabilities).value > 0.97

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from vaekit import steps
+from vaekit.data import Batch, Space
 from vaekit.errors import InputError
 from vaekit.model import Model
 from vaekit.networks import Conv
@@ -132,12 +133,13 @@ def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_a_whole_step_is_the_optimisers_own_and_changes_nothing_where_the_loss_is_no_number(changes: dict) -> None:
-    x, one = torch.rand(20, 1, 8, 8).round(), torch.tensor(1.0)
+    x, space = torch.rand(20, 1, 8, 8).round(), Space.of((1, 8, 8))
     optimizer = TypeAdapter(Optimizer).validate_python({"kind": "adam", **changes})
 
     def stepped(whole: bool) -> list[Tensor]:
         torch.manual_seed(0)
-        step = Step(Model(latent_dim=2, network=Conv(channels=(4,), strides=(2,))).build((1, 8, 8)), ELBO())
+        vae = Model(latent_dim=2, network=Conv(channels=(4,), strides=(2,))).build(space)
+        step = Step(vae, ELBO().build(vae, space))
         descent = Descent(step, optimizer.build(step.parameters()), "fp32", None)
         if whole:
             descent.whole = steps.whole(step, descent.optimizer)
@@ -145,7 +147,7 @@ def test_a_whole_step_is_the_optimisers_own_and_changes_nothing_where_the_loss_i
             for group in descent.optimizer.param_groups:
                 group["lr"] /= 2
             torch.manual_seed(1)
-            descent(batch, one)
+            descent(Batch(batch))
         return [*step.parameters(), *(state["step"] for state in descent.optimizer.state.values())]
 
     for ours, theirs in zip(stepped(True), stepped(False), strict=True):

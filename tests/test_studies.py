@@ -262,7 +262,7 @@ def test_squared_errors_are_what_the_likelihood_is_less_its_constant(out: Path) 
     (result,) = reproduce("aragam2024", only=["T1"], scale="smoke", out=out)
     planned = planning.plan(find("aragam2024", "T1"), SMOKE, out)
     run = next(Run(p.path) for p in planned if p.label == "auto-encoder")
-    vae, x = run.vae(), run.data().fixed("test").batch(torch.arange(50))
+    vae, x = run.vae(), run.data().fixed("test").batch(torch.arange(50)).x
     with torch.no_grad():
         reconstruction = -vae.draw(x).log_likelihood.mean()
         squared = (x - vae.reconstruct(x)).square().flatten(1).sum(1).mean()

@@ -163,9 +163,10 @@ def test_the_last_row_is_of_the_weights_that_are_saved(tmp_path: Path) -> None:
     experiment = small(ema=0.9)
     run = finished(experiment, tmp_path / "run")
     split = run.data().fixed("validation")
-    objective = experiment.objective
+    objective = experiment.objective.build(run.vae(), run.space)
+    objective.advance(run.metrics()[-1]["epoch"], experiment.epochs)
     with seeded(EVALUATION_SEED, CPU), torch.no_grad():
-        loss = objective(run.vae(), split.batch(torch.arange(len(split))), torch.tensor(1.0))
+        loss = objective(run.vae(), split.batch(torch.arange(len(split))))
     assert float(loss.bound) == pytest.approx(run.metrics()[-1]["validation"]["elbo"], rel=1e-6)
 
 
@@ -248,7 +249,7 @@ def test_early_stopping_takes_the_best_weights(tmp_path: Path, caplog: pytest.Lo
     assert len(bounds) == best + 3 < 1000
     split = run.data().fixed("validation")
     with seeded(EVALUATION_SEED, CPU), torch.no_grad():
-        loss = experiment.objective(run.vae(), split.batch(torch.arange(len(split))), torch.tensor(1.0))
+        loss = experiment.objective.build(run.vae(), run.space)(run.vae(), split.batch(torch.arange(len(split))))
     assert float(loss.bound) == pytest.approx(bounds[best], rel=1e-6)
     assert "2 evaluations found no better bound" in caplog.text
 

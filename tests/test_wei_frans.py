@@ -286,7 +286,7 @@ class TestCodesOfFrans:
             evaluate_every=1000,
         )
         run = finished(experiment, tmp_path / "run")
-        x = run.data().fixed("train").batch(torch.arange(20))
+        x = run.data().fixed("train").batch(torch.arange(20)).x
         y = frans_codes.remembered(run, x)
         assert float((y - x).square().sum() / (x - x.mean(0)).square().sum()) < 0.05
         assert torch.equal(y, frans_codes.remembered(run, x))

@@ -92,13 +92,13 @@ def _write(out: Path, data: Data, found: Mapping[str, Any]) -> Path:
 def _figures(data: Data) -> dict[str, Figure]:
     """Draw training examples spread over all, and the values of many."""
     space, rows = data.space, torch.linspace(0, len(data.train) - 1, min(LOOKED_AT, len(data.train))).long()
-    values = space.restore(data.train.batch(rows))
+    values = space.restore(data.train.batch(rows).x)
     note = f"of {len(rows):,} training examples"
     if len(space.event_shape) == 1:
         names = space.columns or [f"column {i + 1}" for i in range(space.event_shape[0])]
         return {"values": histograms(values, names, title="The values of each column", note=note)}
     few = torch.linspace(0, len(data.train) - 1, min(EXAMPLES, len(data.train))).long()
-    images = data.train.batch(few).numpy()
+    images = data.train.batch(few).x.numpy()
     if space.support == "real":
         images = (images - images.min()) / max(float(images.max() - images.min()), 1e-12)
     return {
@@ -110,7 +110,7 @@ def _figures(data: Data) -> dict[str, Figure]:
 def _rows(data: Data) -> list[Sequence[str]]:
     """The first cells of the first rows of a table, under the names of the columns."""
     columns = (data.space.columns or ())[:CELLS]
-    values = data.space.restore(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))))
+    values = data.space.restore(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))).x)
     return [columns, *([f"{value:.5g}" for value in row[: len(columns)]] for row in values)]
 
 

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from vaekit.data import Batch
 from vaekit.objectives import Loss
 
 REMEDY = (
@@ -29,15 +29,14 @@ def non_finite_weight(module: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Cause:
+def first_non_finite(step: nn.Module, batch: Batch) -> Cause:
     """Run a training step again and say what was not finite first: the data, a weight, a layer's output, or a term.
 
     Args:
-        step: the objective on a batch as a module, (x, kl_weight) → Loss.
-        x: the batch, (batch, *event).
-        kl_weight: weight of the KL.
+        step: the objective on a batch as a module, batch → Loss.
+        batch: the batch.
     """
-    if not torch.isfinite(x).all():
+    if not torch.isfinite(batch.x).all():
         return Cause("the data of the batch", DATA_REMEDY)
     if weight := non_finite_weight(step):
         return Cause(f"weight {weight}, since the update before", REMEDY)
@@ -52,10 +51,11 @@ def first_non_finite(step: nn.Module, x: Float[Tensor, "batch *event"], kl_weigh
 
     handles = [watch(name, module) for name, module in step.named_modules() if not list(module.children())]
     try:
-        loss: Loss = step(x, kl_weight)
+        loss: Loss = step(batch)
     finally:
         for handle in handles:
             handle.remove()
     terms = [name for name, term in loss.terms.items() if name != "elbo" and not torch.isfinite(term)]
+    terms += ["adversary"] if loss.adversary is not None and not torch.isfinite(loss.adversary) else []
     layer = f"the output of layer {layers[0]}, then" if layers else "with every layer's output finite,"
     return Cause(f"{layer} the term {terms[0] if terms else 'loss'}", REMEDY)

@@ -50,7 +50,7 @@ def refuse_too_large(experiment: Experiment, space: Space, device: torch.device)
         InputError: naming what takes the memory, and what to make smaller.
     """
     batch = min(experiment.batch_size, space.sizes["train"])
-    shapes = weight_shapes(experiment.model, space.event_shape)
+    shapes = weight_shapes(experiment.model, space)
     weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()])
     step = batch_bytes(experiment, space, batch)
     there = devices.memory(device)
@@ -95,7 +95,7 @@ def activations(experiment: Experiment, space: Space) -> Activations:
     """Measure what a model keeps of an example, as log p(x | z) of the objective's draws does; without memory."""
     draws = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 1
     with torch.device("meta"), devices.isolated(torch.device("cpu")):
-        vae = experiment.model.build(space.event_shape)
+        vae = experiment.model.build(space)
         with recorded(vae) as sizes:
             vae.draw(torch.empty(EXAMPLES, *space.event_shape), draws)
     return Activations(sum(sizes) / EXAMPLES, max(sizes, default=0) / EXAMPLES)

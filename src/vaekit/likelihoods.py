@@ -1,6 +1,5 @@
 """Likelihoods p(x | z): what the decoder's outputs mean."""
 
-from collections.abc import Callable, Sequence
 from math import log
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from vaekit import distributions
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import (
@@ -24,9 +24,6 @@ from vaekit.distributions import (
     log_scale,
 )
 from vaekit.specs import spec
-
-Decoder = Callable[[int], nn.Module]
-"""builds the network z (..., d) → (..., outputs, *event) for a number of outputs per element of x"""
 
 GREY_LEVEL = 1 / LEVELS
 
@@ -144,9 +141,9 @@ class Bernoulli:
     normalized_on: ClassVar[tuple[Support, ...]] = ("binary",)
     kind: Literal["bernoulli"] = "bernoulli"
 
-    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
-        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
-        return BernoulliLikelihood(decoder(1), len(event_shape))
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new decoder."""
+        return BernoulliLikelihood(builder.decoder(1), len(builder.event_shape))
 
 
 @spec
@@ -161,9 +158,9 @@ class ContinuousBernoulli:
     normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte")
     kind: Literal["continuous_bernoulli"] = "continuous_bernoulli"
 
-    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
-        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
-        return ContinuousBernoulliLikelihood(decoder(1), len(event_shape))
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new decoder."""
+        return ContinuousBernoulliLikelihood(builder.decoder(1), len(builder.event_shape))
 
 
 @spec
@@ -188,10 +185,10 @@ class Gaussian:
     mean: Literal["identity", "sigmoid"] = "identity"
     """identity leaves the mean unbounded, sigmoid keeps it inside (0, 1)"""
 
-    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
-        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new decoder."""
         outputs = 2 if self.scale in ("pixel", "image") else 1
-        return GaussianLikelihood(decoder(outputs), len(event_shape), self)
+        return GaussianLikelihood(builder.decoder(outputs), len(builder.event_shape), self)
 
 
 @spec
@@ -208,9 +205,9 @@ class DiscretizedLogistic:
     minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL / 8
     """lower bound of the learned scale, in units of x (default: an eighth of a gray level)"""
 
-    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
-        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
-        return DiscretizedLogisticLikelihood(decoder(2), len(event_shape), self.minimum_scale)
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new decoder."""
+        return DiscretizedLogisticLikelihood(builder.decoder(2), len(builder.event_shape), self.minimum_scale)
 
 
 @spec
@@ -221,9 +218,9 @@ class Categorical:
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
     kind: Literal["categorical"] = "categorical"
 
-    def build(self, decoder: Decoder, event_shape: Sequence[int]) -> Conditional:
-        """Return the module, its network built by ``decoder`` for x of ``event_shape``."""
-        return CategoricalLikelihood(decoder(LEVELS), len(event_shape))
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new decoder."""
+        return CategoricalLikelihood(builder.decoder(LEVELS), len(builder.event_shape))
 
 
 Likelihood = Annotated[

@@ -94,7 +94,7 @@ def _least_likely(subject: Subject) -> dict[str, Any]:
     if "log_evidence" not in values:
         return {}
     rows = values["log_evidence"].argsort()[:LEAST_LIKELY].sort().values
-    log_weight = forward(subject.vae, subject.part.batch(rows), GLANCE).cpu()
+    log_weight = forward(subject.vae, subject.part.batch(rows).x, GLANCE).cpu()
     found, importance = log_mean(log_weight), values["log_evidence"][rows]
     error = _importance_error(values, subject.samples)[rows]
     above = exceeds(found, log_mean_error(log_weight), importance, error, SURE)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
 from vaekit.arguments import to_whole
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
+from vaekit.data import Batch, Space
 from vaekit.errors import InputError
 from vaekit.likelihoods import Bernoulli, Likelihood
 from vaekit.networks import MLP, Network, initialize
@@ -49,6 +51,7 @@ class VAE(nn.Module):
         posterior: x (batch, *event) → q(z | x).
         likelihood: z (..., d) → p(x | z).
         event_shape: shape of one x; if given, ``encode`` refuses others.
+        latent_dim: number of latents d; if left out, the prior is asked.
 
     Example:
         >>> vae = Model(latent_dim=2).build((1, 8, 8))
@@ -65,19 +68,35 @@ class VAE(nn.Module):
         posterior: Conditional,
         likelihood: Conditional,
         event_shape: Sequence[int] | None = None,
+        latent_dim: int | None = None,
     ) -> None:
         super().__init__()
         self.event_shape = None if event_shape is None else tuple(event_shape)
+        self.latent_dim = prior().event_shape[0] if latent_dim is None else latent_dim
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
 
-    def draw(self, x: Float[Tensor, "batch *event"], n: int = 1, posterior: Distribution | None = None) -> Draws:
+    def given(self, batch: Batch) -> "VAE":
+        """Return this model given what a batch knows of its examples besides x.
+
+        No part is conditional on labels or on which elements are observed, so this is the model itself. Steps and
+        evaluations ask for it, so that objectives and measures need not know.
+        """
+        return self
+
+    def draw(
+        self,
+        x: Float[Tensor, "batch *event"],
+        n: int = 1,
+        posterior: Distribution | None = None,
+        prior: Distribution | None = None,
+    ) -> Draws:
         """Draw z ~ q(z | x) ``n`` times for each x of shape (batch, *event), differentiably.
 
-        ``posterior`` is q(z | x) if it is already known, so that x need not be encoded again.
+        ``posterior`` is q(z | x), and ``prior`` p(z), if they are already known, so that x need not be encoded again.
         """
-        q, p = self.posterior(x) if posterior is None else posterior, self.prior()
+        q, p = self.posterior(x) if posterior is None else posterior, self.prior() if prior is None else prior
         z = q.rsample(torch.Size((n,)))
         return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), q.log_prob(z))
 
@@ -85,10 +104,6 @@ class VAE(nn.Module):
         """KL(q(z | x) ‖ p(z)), (batch,) nats: in closed form where torch has one, else as the mean over the draws."""
         exact = analytic_kl(draws.posterior, self.prior()) if analytic else None
         return (draws.log_posterior - draws.log_prior).mean(0) if exact is None else exact
-
-    def kl_per_unit(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
-        """KL(q(z_j | x) ‖ p(z_j)) of each latent unit, (batch, d) nats; needs factorized q and p."""
-        return kl_per_unit(self.posterior(x), self.prior())
 
     def log_likelihood(
         self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"]
@@ -101,11 +116,6 @@ class VAE(nn.Module):
     ) -> Float[Tensor, "n batch"]:
         """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d)."""
         return self.log_likelihood(x, z) + self.prior().log_prob(z)
-
-    @property
-    def latent_dim(self) -> int:
-        """Number of latents d."""
-        return self.prior().event_shape[0]
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
@@ -182,14 +192,10 @@ class Model:
     likelihood: Likelihood = Bernoulli()
     """p(x | z)"""
 
-    def build(self, event_shape: Sequence[int]) -> VAE:
-        """Return a VAE with fresh weights for x of shape (batch, *event_shape)."""
-        trunk, width = self.network.encoder(event_shape)
-        vae = VAE(
-            self.prior.build(self.latent_dim),
-            self.posterior.build(trunk, width, self.latent_dim),
-            self.likelihood.build(lambda n: self.network.decoder(self.latent_dim, event_shape, n), event_shape),
-            event_shape,
-        )
+    def build(self, space: Space | Sequence[int]) -> VAE:
+        """Return a VAE with fresh weights for data in a space, or for x of shape (batch, *space)."""
+        builder = Builder(self, space if isinstance(space, Space) else Space.of(space))
+        parts = builder.prior, builder.posterior, builder.likelihood
+        vae = VAE(*parts, builder.event_shape, self.latent_dim)
         initialize(vae, self.network.initialization)
         return vae

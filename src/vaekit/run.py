@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -154,10 +154,10 @@ class Run:
             InputError: if the weights are missing, damaged, of another model, NaN or infinite; before memory is taken
                 for those of another size.
         """
-        model, shape = self.experiment.model, self.space.event_shape
-        weights, _ = read(self.path / WEIGHTS, weight_shapes(model, shape))
+        model = self.experiment.model
+        weights, _ = read(self.path / WEIGHTS, weight_shapes(model, self.space))
         with devices.isolated(torch.device("cpu")):
-            vae = model.build(shape)
+            vae = model.build(self.space)
         for name, tensor in vae.state_dict().items():
             if weights[name].dtype != tensor.dtype:
                 raise InputError(f"{self.path / WEIGHTS}: {name!r} is of type {weights[name].dtype}: restore the file")
@@ -398,7 +398,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.Size]:
+def weight_shapes(model: Model, space: Space) -> dict[str, torch.Size]:
     """Return the names and shapes of a model's weights without allocating them.
 
     Raises:
@@ -406,9 +406,9 @@ def weight_shapes(model: Model, event_shape: Sequence[int]) -> dict[str, torch.S
     """
     try:
         with torch.device("meta"), devices.restored(torch.device("cpu")):
-            return {name: tensor.shape for name, tensor in model.build(event_shape).state_dict().items()}
+            return {name: tensor.shape for name, tensor in model.build(space).state_dict().items()}
     except (RuntimeError, TypeError):
-        sizes = f"latent_dim {model.latent_dim}, {model.network} and data of shape {tuple(event_shape)}"
+        sizes = f"latent_dim {model.latent_dim}, {model.network} and data of shape {space.event_shape}"
         raise InputError(f"no memory holds a model with {sizes}: choose smaller sizes") from None
 
 

@@ -20,7 +20,7 @@ from vaekit import devices, training
 from vaekit.arguments import Place, to_path
 from vaekit.compiling import Compiled
 from vaekit.conditional import Conditional
-from vaekit.data import Data
+from vaekit.data import Batch, Data
 from vaekit.distributions import independent
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import ADAPTER, Experiment, fields
@@ -42,8 +42,9 @@ from vaekit.training import (
 log = logging.getLogger("vaekit")
 
 T = TypeVar("T")
-Differentiated = Callable[[Mapping[str, Tensor], Tensor, Tensor, Tensor], tuple[dict[str, Tensor], Loss]]
-"""(stacked weights, noise, x, weight of the KL) → gradients and losses, each with an axis over models"""
+Named = Mapping[str, Tensor]
+Differentiated = Callable[[Named, Tensor, Tensor, Named], tuple[dict[str, Tensor], dict[str, Tensor]]]
+"""(stacked weights, noise, x, what is scheduled) → gradients, and loss and terms, each with an axis over models"""
 
 VARYING = ("seed", "model.latent_dim", "objective.beta", "optimizer.learning_rate")
 """prefixes of the fields that may differ in a stack; the third also covers beta_schedule"""
@@ -181,27 +182,26 @@ class Member(Training):
             self.error, self.ended = error, True
             return None
 
-    def draw(self, stored: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    def draw(self, stored: Batch, samples: int) -> tuple[Tensor, Tensor]:
         """Return the batch as the model sees it, and the noise of its posterior draws, both as a run alone has them."""
         devices.set_random_state(self.state, self.device)
         self.before = self.state
-        x = self.data.train.seen(stored)
+        x = self.data.train.seen(stored).x
         noise = torch.randn(samples, len(x), self.latents, device=self.device)
         self.state = devices.random_state(self.device)
         return x, noise
 
     def update(self, numbers: Mapping[str, float]) -> None:
         """Update the weights with the gradients that they hold, and count the step."""
-        self.set_learning_rate()
         self.descent.update()
         self.count(numbers)
 
-    def explain(self, stored: Tensor) -> None:
+    def explain(self, stored: Batch) -> None:
         """Raise the error of a batch on which the loss is NaN or infinite."""
         devices.set_random_state(self.before, self.device)
-        x = self.data.train.seen(stored)
+        batch = self.data.train.seen(stored)
         with devices.autocast(self.device, self.experiment.precision):
-            raise self.failure(self.descent.step, x, self.batch_name)
+            raise self.failure(self.descent.step, batch, self.batch_name)
 
 
 def reports(
@@ -278,13 +278,13 @@ class Stack:
         self.samples = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 0
         self.widest = max(member.latents for member in members)
         with devices.seeded(0, self.device):
-            vae = experiment.replace("model.latent_dim", self.widest).model.build(event_shape)
+            vae = experiment.replace("model.latent_dim", self.widest).model.build(first.data.space)
         for layer in vae.modules():
             if isinstance(layer, Linear):
                 layer.wide = False  # oneDNN's products have no axis over models
         if self.samples:
             vae.posterior = GivenNoisePosterior(vae.posterior)
-        self.step = Step(vae, experiment.objective).to(self.device)
+        self.step = Step(vae, experiment.objective.build(vae, first.data.space)).to(self.device)
 
         columns = zip(*(member.vae.parameters() for member in members), strict=True)
         self.weights = dict(zip(dict(self.step.named_parameters()), columns, strict=True))
@@ -302,7 +302,7 @@ class Stack:
         if wants_compiling(compile, first.steps - first.step, experiment.model.network.kind, self.device):
             x = torch.zeros(len(members), first.batch_size, *event_shape, device=self.device)
             noise = x.new_zeros(len(members), self.samples, first.batch_size, self.widest)
-            self.differentiated(self.stacked, noise, x, self.kl_weight)  # torch looks up the closed form of a KL
+            self.differentiated(self.stacked, noise, x, self.scheduled)  # torch looks up the closed form of a KL
             self.differentiated = Compiled(self.differentiated, "steps", asked=compile == "on")
         self.batches = first.data.train.stream(map(self.rows, count(first.step)))
 
@@ -311,10 +311,10 @@ class Stack:
         return torch.cat([member.order.rows(step) for member in self.members])
 
     @property
-    def kl_weight(self) -> Tensor:
-        """Weights of the KL at this step, (models,)."""
-        weights = [member.experiment.objective.kl_weight(member.epoch, member.epochs) for member in self.members]
-        return torch.tensor(weights, device=self.device)
+    def scheduled(self) -> dict[str, Tensor]:
+        """What the objectives schedule, such as the weight of the KL, each with an axis over models."""
+        named = [dict(member.objective.named_buffers()) for member in self.members]
+        return {f"objective.{name}": torch.stack([each[name] for each in named]) for name in named[0]}
 
     def parts(self, stacked: Mapping[str, Tensor]) -> list[Tensor]:
         """Return each model's part of each stacked tensor, as views; tensor by tensor, then model by model."""
@@ -324,13 +324,11 @@ class Stack:
             for part, member, weight in zip(stacked[name].unbind(), self.members, column, strict=True)
         ]
 
-    def loss(
-        self, parameters: Mapping[str, Tensor], noise: Tensor, x: Tensor, kl_weight: Tensor
-    ) -> tuple[Tensor, Loss]:
-        """Return the loss of one model twice: to be differentiated, and to be returned along with the gradient."""
+    def loss(self, parameters: Named, noise: Tensor, x: Tensor, scheduled: Named) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of one model to be differentiated, and loss and terms to be returned with the gradient."""
         given = {"vae.posterior.noise": noise} if self.samples else {}
-        loss: Loss = functional_call(self.step, {**parameters, **given}, (x, kl_weight))
-        return loss.value, loss
+        loss: Loss = functional_call(self.step, {**parameters, **given, **scheduled}, (Batch(x),))
+        return loss.value, {"loss": loss.value, **loss.terms}
 
     def take_step(self) -> None:
         """Take one step of every training."""
@@ -339,13 +337,15 @@ class Stack:
         drawn = [member.draw(batch, self.samples) for member, batch in zip(self.members, stored, strict=True)]
         x = torch.stack([x for x, _ in drawn])
         noise = torch.stack([F.pad(noise, (0, self.widest - noise.shape[-1])) for _, noise in drawn])
+        for member in self.members:
+            member.advance()
         torch._foreach_copy_(self.inside, self.values)
         with devices.autocast(self.device, self.members[0].experiment.precision):
-            gradients, losses = self.differentiated(self.stacked, noise, x, self.kl_weight)
+            gradients, named = self.differentiated(self.stacked, noise, x, self.scheduled)
         torch._foreach_copy_(self.gradients, self.parts(gradients))
-        found = torch.stack([losses.value, *losses.terms.values()], 1).tolist()
+        found = torch.stack(list(named.values()), 1).tolist()
         for member, batch, row in zip(self.members, stored, found, strict=True):
-            numbers = dict(zip(("loss", *losses.terms), row, strict=True))
+            numbers = dict(zip(named, row, strict=True))
             good = math.isfinite(numbers["loss"])
             member.attempt(partial(member.update, numbers) if good else partial(member.explain, batch))
         for member in self.members:

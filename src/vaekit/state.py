@@ -17,7 +17,9 @@ from vaekit.specs import explain, spec
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0)]
-PARTS = ("model", "optimizer", "chains", "average", "best", "total", "random")
+PARTS = ("model", "optimizer", "objective", "second", "average", "best", "total", "random")
+FORMER = ("chains.", "objective.chains.")
+"""how names of the chains of Monte Carlo EM begin in states of version 0.1.0, and now"""
 Parts = Mapping[str, Mapping[str, Tensor]]
 """tensors by part and name"""
 
@@ -91,7 +93,7 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
                 "file, or train anew into another folder"
             )
         return None
-    tensors, said = read(path, weight_shapes(experiment.model, run.space.event_shape), "model.")
+    tensors, said = read(path, weight_shapes(experiment.model, run.space), "model.")
     try:
         facts = _FACTS.validate_python(said)
     except ValidationError as error:
@@ -102,7 +104,7 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
         raise misfit(run, "it belongs to a training on other data")
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for name, tensor in tensors.items():
-        part, _, key = name.partition(".")
+        part, _, key = (FORMER[1] + name.removeprefix(FORMER[0]) if name.startswith(FORMER[0]) else name).partition(".")
         if part not in parts:
             raise misfit(run, f"{name} is not part of a state")
         parts[part][key] = tensor

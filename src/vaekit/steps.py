@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vaekit import devices
 from vaekit.compiling import Compiled
+from vaekit.data import Batch
 from vaekit.devices import Precision
 from vaekit.errors import InputError
 from vaekit.model import VAE
@@ -28,8 +29,12 @@ class Step(nn.Module):
         self.vae = vae
         self.objective = objective
 
-    def forward(self, x: Tensor, kl_weight: Tensor, *z: Tensor) -> Loss:
-        return self.objective(self.vae, x, kl_weight, *z)
+    def forward(self, batch: Batch, *prepared: Tensor) -> Loss:
+        return self.objective(self.vae.given(batch), batch, *prepared)
+
+    def prepare(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Do for a batch what the objective does before the compiled part of a step."""
+        return self.objective.prepare(self.vae.given(batch), batch)
 
 
 def refuse_unknown(choice: str) -> None:
@@ -57,17 +62,27 @@ def wants_compiling(choice: str, steps: int, network: str, device: torch.device)
 class Descent:
     """Steps down the gradient of the objective: forward, backward and the optimizer's update.
 
+    With a second player there are two gradients, both at the weights before the step: that of the loss, for the weights
+    of the model alone, and that of the adversary's loss, for the objective's own weights alone.
+
     Args:
         step: the objective as a module.
         optimizer: of the weights of its model.
         precision: of the forward pass.
-        gradient_norm: longer gradients are scaled down to it; None leaves them.
+        gradient_norm: longer gradients of the model are scaled down to it; None leaves them.
+        second: optimizer of the objective's own weights, if it has a second player.
     """
 
     def __init__(
-        self, step: Step, optimizer: torch.optim.Optimizer, precision: Precision, gradient_norm: float | None
+        self,
+        step: Step,
+        optimizer: torch.optim.Optimizer,
+        precision: Precision,
+        gradient_norm: float | None,
+        second: torch.optim.Optimizer | None = None,
     ) -> None:
         self.step, self.optimizer, self.precision, self.gradient_norm = step, optimizer, precision, gradient_norm
+        self.second = second
         self.forward: Callable[..., Loss] = step
         self.whole: Callable[..., Loss] | None = None
 
@@ -77,48 +92,59 @@ class Descent:
         function = self.whole or self.forward
         return isinstance(function, Compiled) and not function.failed
 
-    def compile(self, x: Tensor, kl_weight: Tensor, asked: bool) -> None:
+    def compile(self, batch: Batch, asked: bool) -> None:
         """Have the steps compiled at the first one: a whole step as one function if the optimizer is Adam or AdamW.
 
         Args:
-            x, kl_weight: a batch and the weight of the KL.
+            batch: of any size.
             asked: whether the user asked for it.
         """
         # Torch looks up the closed form of a KL at its first use; compiled code cannot.
-        with devices.seeded(0, x.device), torch.no_grad():
-            self.step.eval()(x, kl_weight)
+        with devices.seeded(0, batch.x.device), torch.no_grad():
+            self.step.eval()(batch)
         self.step.train()
-        if isinstance(self.optimizer, torch.optim.Adam) and not self.gradient_norm:
+        if isinstance(self.optimizer, torch.optim.Adam) and not self.gradient_norm and self.second is None:
             self.whole = Compiled(whole(self.step, self.optimizer), "steps", asked)
         else:
             self.forward = Compiled(self.step, "steps", asked)
 
-    def __call__(self, x: Tensor, kl_weight: Tensor, *z: Tensor) -> dict[str, float]:
-        """Take a step, and return loss and terms; the weights stay as they are if the loss is NaN or infinite."""
-        with devices.autocast(x.device, self.precision):
+    def __call__(self, batch: Batch, *prepared: Tensor) -> dict[str, float]:
+        """Take a step, and return losses and terms; no weight changes if a loss is NaN or infinite."""
+        with devices.autocast(batch.x.device, self.precision):
             if self.whole:
-                rate = torch.tensor(self.optimizer.param_groups[0]["lr"], device=x.device)
-                return self.whole(x, kl_weight, rate, *z).numbers()
-            loss = self.forward(x, kl_weight, *z)
+                rate = torch.tensor(self.optimizer.param_groups[0]["lr"], device=batch.x.device)
+                return self.whole(batch, rate, *prepared).numbers()
+            loss = self.forward(batch, *prepared)
             numbers = loss.numbers()
-        if math.isfinite(numbers["loss"]):
+        if math.isfinite(numbers["loss"]) and math.isfinite(numbers.get("adversary", 0.0)):
             self.optimizer.zero_grad()
-            loss.value.backward()
+            if self.second is None:
+                loss.value.backward()
+            else:
+                self.differentiate(loss, self.second)
+                self.second.step()
             self.update()
         return numbers
 
+    def differentiate(self, loss: Loss, second: torch.optim.Optimizer) -> None:
+        """Give each player's weights the gradient of its own loss."""
+        assert loss.adversary is not None
+        second.zero_grad()
+        loss.value.backward(inputs=list(self.step.vae.parameters()), retain_graph=True)
+        loss.adversary.backward(inputs=list(self.step.objective.parameters()))
+
     def update(self) -> None:
-        """Update the weights with the gradients that they hold."""
+        """Update the model's weights with the gradients that they hold."""
         if self.gradient_norm:
-            nn.utils.clip_grad_norm_(self.step.parameters(), self.gradient_norm)
+            nn.utils.clip_grad_norm_(self.step.vae.parameters(), self.gradient_norm)
         self.optimizer.step()
 
 
 def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
     """Return a function that takes a step of Adam or AdamW, which is a single graph for the compiler.
 
-    Its arguments are those of the objective, with the learning rate, a scalar, after the weight of the KL. It works on
-    the state of the optimizer, which starts at zero.
+    Its arguments are those of the step, with the learning rate, a scalar, after the batch. It works on the state of the
+    optimizer, which starts at zero.
     """
     weights: list[Tensor] = [weight for group in optimizer.param_groups for weight in group["params"]]
     for weight in weights:
@@ -133,8 +159,8 @@ def whole(step: Step, optimizer: torch.optim.Adam) -> Callable[..., Loss]:
         for group in optimizer.param_groups
     ]
 
-    def take(x: Tensor, kl_weight: Tensor, learning_rate: Tensor, *z: Tensor) -> Loss:
-        loss: Loss = step(x, kl_weight, *z)
+    def take(batch: Batch, learning_rate: Tensor, *prepared: Tensor) -> Loss:
+        loss: Loss = step(batch, *prepared)
         gradients = iter(torch.autograd.grad(loss.value, weights, allow_unused=True))
         failed = (~loss.value.detach().isfinite()).float()
         with torch.no_grad():  # otherwise the compiler copies the weights back and forth

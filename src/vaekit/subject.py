@@ -53,7 +53,7 @@ class Subject:
 
     def batches(self, part: Split, images: int, size: int = CODES_BATCH) -> Iterable[Tensor]:
         """Yield the first images of a split, in batches."""
-        return (part.batch(rows) for rows in torch.arange(min(images, len(part))).split(size))
+        return (part.batch(rows).x for rows in torch.arange(min(images, len(part))).split(size))
 
     def file(self, name: str, settings: Mapping[str, Any]) -> str:
         """Name the file that keeps the numbers of each image, after weights, data, split and settings."""
@@ -81,7 +81,7 @@ class Subject:
         try:
             for rows in self.track(torch.arange(whole, last).split(batch)) if whole < last else ():
                 with devices.seeded(evaluations.SEED + int(rows[0]), self.device):
-                    parts.append({n: values.cpu() for n, values in measure(self.part.batch(rows)).items()})
+                    parts.append({n: values.cpu() for n, values in measure(self.part.batch(rows).x).items()})
                 if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                     self.run.save(file, _joined(parts))
                     saved = time.monotonic()

@@ -9,19 +9,19 @@ from itertools import count
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_path
-from vaekit.data import Data, Space, Split
+from vaekit.data import Batch, Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import Experiment, unlike
 from vaekit.footprint import activations, refuse_too_large, smaller_images
 from vaekit.model import VAE
-from vaekit.objectives import Chains, Loss, MonteCarloEM
+from vaekit.objectives import Loss
 from vaekit.optimizers import moments
 from vaekit.progress import Progress
 from vaekit.run import WEIGHTS, Run, alone, refuse_taken
@@ -195,11 +195,10 @@ class Training:
                      f"{experiment.batch_size:,}", f"{images:,}")  # fmt: skip
         devices.set_seed(experiment.seed, device)
         self.vae = experiment.model.build(data.space.event_shape).to(device)
-        step = Step(self.vae, experiment.objective)
-        em = experiment.objective
-        self.chains = em.chains(self.vae, images) if isinstance(em, MonteCarloEM) else nn.Module()
-        self.updates = em.updates if isinstance(em, MonteCarloEM) else 1
+        self.objective = experiment.objective.build(self.vae, data.space).to(device)
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
+        second = self.objective.second
+        self.second = second.build(self.objective.parameters()) if second else None
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
         )
@@ -209,11 +208,12 @@ class Training:
         self.begin_window()
         if saved:
             self.restore(saved)
-        self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm)
+        step = Step(self.vae, self.objective)
+        self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm, self.second)
         kind = experiment.model.network.kind
         if saved.facts.compiled if saved else wants_compiling(compile, self.steps, kind, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
-            self.descent.compile(x, self.kl_weight, asked=compile == "on")
+            self.descent.compile(Batch(x), asked=compile == "on")
 
     def reports(self) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
@@ -266,11 +266,6 @@ class Training:
         return self.step / self.steps_per_epoch
 
     @property
-    def kl_weight(self) -> Tensor:
-        """Weight of the KL at this step, a scalar."""
-        return torch.tensor(self.experiment.objective.kl_weight(self.epoch, self.epochs), device=self.device)
-
-    @property
     def finished(self) -> bool:
         """Whether all steps are taken, or early stopping has lost its patience."""
         patience = self.experiment.early_stopping
@@ -283,23 +278,25 @@ class Training:
         before, now = (round(step / interval, ROUNDING) // 1 for step in (self.step - 1, self.step))
         return self.step == self.steps or now > before
 
-    def take_step(self, stored: Tensor) -> None:
+    def take_step(self, stored: Batch) -> None:
         """Take a step on a batch as it is stored: an update of the weights, or as many as an objective asks for."""
         began = time.perf_counter()
-        x = self.data.train.seen(stored)
+        batch = self.data.train.seen(stored)
         state = devices.random_state(self.device)
-        self.set_learning_rate()
-        z = self.chained(x)
-        numbers = [self.descent(x, self.kl_weight, *z) for _ in range(self.updates)]
-        if not all(math.isfinite(each["loss"]) for each in numbers):
+        self.advance()
+        with devices.autocast(self.device, self.experiment.precision):
+            prepared = self.descent.step.prepare(batch)
+        numbers = [self.descent(batch, *prepared) for _ in range(self.objective.updates)]
+        if not all(math.isfinite(each["loss"]) and math.isfinite(each.get("adversary", 0.0)) for each in numbers):
             devices.set_random_state(state, self.device)
             with devices.autocast(self.device, self.experiment.precision):
-                raise self.failure(self.descent.step, x, self.batch_name)
+                raise self.failure(self.descent.step, batch, self.batch_name)
         self.count(numbers[0])  # before the weights are fitted to the batch
         self.busy += time.perf_counter() - began
 
-    def set_learning_rate(self) -> None:
-        """Give the optimizer the learning rate of this step."""
+    def advance(self) -> None:
+        """Set what is scheduled to its value at this step: the learning rate, and what the objective schedules."""
+        self.objective.advance(self.epoch, self.epochs)
         factor = self.experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = self.experiment.optimizer.learning_rate * factor
@@ -313,22 +310,14 @@ class Training:
         self.counted += 1
         self.step += 1
 
-    def chained(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Move the batch's chains once and return their ends, if the training has chains."""
-        if not isinstance(self.chains, Chains):
-            return ()
-        em = cast(MonteCarloEM, self.experiment.objective)
-        with devices.autocast(self.device, self.experiment.precision):
-            return (em.moved(self.vae, x, self.chains, self.order.rows(self.step).to(self.device)),)
-
     @property
     def batch_name(self) -> str:
         """Name of the next step's batch in errors."""
         return f"the batch of step {self.step}, in epoch {int(self.epoch) + 1},"
 
-    def failure(self, step: Step, x: Tensor, where: str) -> RunError:
-        """Say why the loss on the images ``x`` is NaN or infinite; the last checkpoint, from before, stays as it is."""
-        cause = first_non_finite(step, x, self.kl_weight)
+    def failure(self, step: Step, batch: Batch, where: str) -> RunError:
+        """Say why the loss on a batch is NaN or infinite; the last checkpoint, from before, stays as it is."""
+        cause = first_non_finite(step, batch)
         return RunError(f"the loss on {where} is NaN or infinite (first: {cause.first}); {self.kept}; {cause.remedy}")
 
     @property
@@ -385,17 +374,18 @@ class Training:
         split = self.data.fixed(name, len(held_out))
         images = min(len(split), len(held_out))
         bound, totals = 0.0, dict[str, float]()
-        objective = Step(self.model, self.experiment.objective).eval()
+        step = Step(self.model, self.objective).eval()
+        self.objective.advance(self.epoch, self.epochs)
         with devices.seeded(EVALUATION_SEED, self.device):
             for rows in torch.arange(images).split(self.evaluation_batch):
-                x = split.batch(rows)
-                loss: Loss = objective(x, self.kl_weight)
+                batch = split.batch(rows)
+                loss: Loss = step(batch)
                 if not math.isfinite(loss.value.item()):
-                    raise self.failure(objective, x, f"{name} images after step {self.step}")
+                    raise self.failure(step, batch, f"{name} images after step {self.step}")
                 bound += float(loss.bound) * len(rows) / images
                 for term, value in loss.numbers().items():
                     totals[term] = totals.get(term, 0.0) + value * len(rows) / images
-        self.model.train()
+        step.train()
         return bound, totals
 
     def report(self, row: Mapping[str, Any] | None) -> Progress:
@@ -415,12 +405,13 @@ class Training:
 
         Weights that are NaN or infinite are not saved: what was saved before is still good.
         """
-        if weight := non_finite_weight(self.vae):
+        if weight := non_finite_weight(self.vae) or non_finite_weight(self.objective):
             raise RunError(f"weight {weight} is NaN or infinite after step {self.step}; {self.kept}; {REMEDY}")
         parts: dict[str, Mapping[str, Tensor]] = {
             "model": self.vae.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer),
-            "chains": self.chains.state_dict(),
+            "objective": self.objective.state_dict(),
+            "second": optimizer_tensors(self.second) if self.second else {},
             "average": self.average.state_dict() if self.average else {},
             "best": self.best,
             "total": {name: torch.tensor(total, dtype=torch.float64) for name, total in self.totals.items()},
@@ -448,7 +439,9 @@ class Training:
             self.refuse_unlike_parts(facts, parts)
             restore_optimizer(self.optimizer, parts["optimizer"], moments(self.experiment.optimizer), facts.step)
             self.vae.load_state_dict(parts["model"])
-            self.chains.load_state_dict(parts["chains"])
+            self.objective.load_state_dict(parts["objective"])
+            if self.second and self.objective.second:
+                restore_optimizer(self.second, parts["second"], moments(self.objective.second), facts.step)
             if self.average:
                 self.average.load_state_dict(parts["average"])
             devices.set_random_state(parts["random"], self.device)
@@ -468,7 +461,7 @@ class Training:
         others = {name: state for name, state in parts["random"].items() if name in ("cuda", "mps")}
         expected: dict[str, Mapping[str, Tensor]] = {
             "model": self.vae.state_dict(),
-            "chains": self.chains.state_dict(),
+            "objective": self.objective.state_dict(),
             "average": self.average.state_dict() if self.average else {},
             "best": self.model.state_dict() if best else {},
             "total": dict.fromkeys(terms, torch.zeros((), dtype=torch.float64)),

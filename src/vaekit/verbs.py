@@ -307,7 +307,7 @@ def _example(
     if isinstance(number, int | np.integer):
         test, row = run.data(root, data).fixed("test"), to_whole(number, name, 0)
         _refuse_beyond(row, len(test), f"{name} is {row}", "the test split")
-        return test.batch(torch.tensor([row]))
+        return test.batch(torch.tensor([row])).x
     if not isinstance(given, Place):
         array = np.asarray(given)
         alone = array.ndim >= len(run.space.event_shape) and len(array) == 1

@@ -17,13 +17,13 @@ def test_dynamic_training_bits_are_drawn_anew_from_the_global_state():
     data = Source(name="digits", binarization="dynamic").load()
     assert data.space.support == "binary"
     torch.manual_seed(0)
-    first, second = data.train.batch(ROWS), data.train.batch(ROWS)
+    first, second = data.train.batch(ROWS).x, data.train.batch(ROWS).x
     torch.manual_seed(0)
-    assert torch.equal(first, data.train.batch(ROWS))
+    assert torch.equal(first, data.train.batch(ROWS).x)
     assert not torch.equal(first, second)
     assert set(first.unique().tolist()) == {0.0, 1.0}
-    grey = Source(name="digits").load().train.batch(ROWS)
-    mean = torch.stack([data.train.batch(ROWS) for _ in range(400)]).mean(0)
+    grey = Source(name="digits").load().train.batch(ROWS).x
+    mean = torch.stack([data.train.batch(ROWS).x for _ in range(400)]).mean(0)
     # Six standard errors of a mean of 400 bits.
     assert (mean - grey).abs().max() < 6 * 0.5 / 20
 
@@ -35,10 +35,10 @@ def test_held_out_bits_are_fixed_by_the_seed_of_the_data():
     torch.manual_seed(2)
     other = source.load()
     for name in ("train", "validation", "test"):
-        assert torch.equal(one.fixed(name).batch(ROWS), other.fixed(name).batch(ROWS))
-    assert torch.equal(one.test.batch(ROWS), one.fixed("test").batch(ROWS))
-    assert torch.equal(one.test.batch(ROWS), one.test.batch(ROWS))
-    assert not torch.equal(one.fixed("train").batch(ROWS), one.train.batch(ROWS))
+        assert torch.equal(one.fixed(name).batch(ROWS).x, other.fixed(name).batch(ROWS).x)
+    assert torch.equal(one.test.batch(ROWS).x, one.fixed("test").batch(ROWS).x)
+    assert torch.equal(one.test.batch(ROWS).x, one.test.batch(ROWS).x)
+    assert not torch.equal(one.fixed("train").batch(ROWS).x, one.train.batch(ROWS).x)
 
 
 def test_fixed_bits_of_mnist_do_not_depend_on_the_validation_part(real):
@@ -52,14 +52,14 @@ def test_fixed_bits_of_mnist_do_not_depend_on_the_validation_part(real):
 def test_static_is_one_draw_and_equals_the_fixed_draw_of_dynamic():
     static = Source(name="digits", binarization="static").load()
     dynamic = Source(name="digits", binarization="dynamic").load()
-    assert torch.equal(static.train.batch(ROWS), static.train.batch(ROWS))
+    assert torch.equal(static.train.batch(ROWS).x, static.train.batch(ROWS).x)
     for name in ("train", "validation", "test"):
         assert torch.equal(static.fixed(name).x, dynamic.fixed(name).x)
 
 
 def test_threshold_cuts_at_one_half():
-    grey = Source(name="digits").load().train.batch(ROWS)
-    cut = Source(name="digits", binarization="threshold").load().train.batch(ROWS)
+    grey = Source(name="digits").load().train.batch(ROWS).x
+    cut = Source(name="digits", binarization="threshold").load().train.batch(ROWS).x
     assert torch.equal(cut, (grey >= 0.5).float())
 
 
@@ -139,7 +139,7 @@ def test_large_data_stay_one_shared_array(monkeypatch, mode):
         assert large.train.index is not None
         assert len(large.train.x) == 1797
     for name in ("train", "validation", "test"):
-        assert torch.equal(large.fixed(name).batch(ROWS), small.fixed(name).batch(ROWS))
+        assert torch.equal(large.fixed(name).batch(ROWS).x, small.fixed(name).batch(ROWS).x)
         assert torch.equal(large.fixed(name).labels, small.fixed(name).labels)
 
 
@@ -147,11 +147,11 @@ def test_large_data_stay_one_shared_array(monkeypatch, mode):
 def test_batches_arrive_on_the_device():
     data = Source(name="digits", binarization="dynamic").load()
     moved = data.to("cuda")
-    assert moved.train.batch(ROWS.cuda()).device.type == moved.test.labels.device.type == "cuda"
+    assert moved.train.batch(ROWS.cuda()).x.device.type == moved.test.labels.device.type == "cuda"
     assert torch.equal(moved.fixed("train").x.cpu(), data.fixed("train").x)
 
 
 def test_batches_gather_rows_in_the_order_asked():
     split = Split(torch.arange(6, dtype=torch.uint8)[:, None], levels=255, index=torch.tensor([5, 3, 1]))
     assert len(split) == 3
-    assert split.batch(torch.tensor([2, 0, 0])).flatten().tolist() == pytest.approx([1 / 255, 5 / 255, 5 / 255])
+    assert split.batch(torch.tensor([2, 0, 0])).x.flatten().tolist() == pytest.approx([1 / 255, 5 / 255, 5 / 255])

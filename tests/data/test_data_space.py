@@ -66,7 +66,7 @@ def test_table_rows_are_standardised_and_restored():
 def test_the_models_view_equals_the_training_batches():
     data = Source(name="digits").load()
     rows = torch.arange(20)
-    assert torch.equal(data.space.encode_input(data.test.x[rows].numpy()), data.test.batch(rows))
+    assert torch.equal(data.space.encode_input(data.test.x[rows].numpy()), data.test.batch(rows).x)
 
 
 @pytest.mark.parametrize(

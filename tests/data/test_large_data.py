@@ -50,13 +50,13 @@ def test_a_stream_gives_the_batches_of_its_rows(tmp_path, monkeypatch, mode):
     train = load(tmp_path, binarization=mode).train
     rows = batches(len(train))
     torch.manual_seed(0)
-    expected = [train.batch(r) for r in rows]
-    assert all(torch.equal(train.stored(r), x) for r, x in zip(rows, train.stream(rows), strict=True))
+    expected = [train.batch(r).x for r in rows]
+    assert all(torch.equal(train.stored(r).x, batch.x) for r, batch in zip(rows, train.stream(rows), strict=True))
     call_everything_large(monkeypatch)
     large = load(tmp_path, binarization=mode).train
     assert large.large
     torch.manual_seed(0)
-    found = [large.seen(x) for x in large.stream(rows)]
+    found = [large.seen(batch).x for batch in large.stream(rows)]
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
@@ -86,7 +86,7 @@ def test_only_a_few_batches_are_read_ahead_and_closing_ends_the_thread(everythin
 
     stream = train.stream(rows())
     for step in range(5):
-        assert torch.equal(next(stream), train.stored(torch.tensor([step])))
+        assert torch.equal(next(stream).x, train.stored(torch.tensor([step])).x)
     assert len(reading()) == 1
     stream.close()
     assert not reading()
@@ -122,7 +122,7 @@ def test_the_first_fixed_bits_do_not_depend_on_how_many_are_drawn(tmp_path, mode
     data = load(tmp_path, binarization=mode)
     for images in (1, 33, 150, 1000):
         rows = torch.arange(min(images, 150))
-        assert torch.equal(data.fixed("train", images).batch(rows), data.fixed("train").batch(rows))
+        assert torch.equal(data.fixed("train", images).batch(rows).x, data.fixed("train").batch(rows).x)
     assert mode == "none" or len(data.fixed("train", 33)) == 33
 
 

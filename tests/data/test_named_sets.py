@@ -24,7 +24,7 @@ FACTS = [
 
 
 def every(split: Split) -> torch.Tensor:
-    return split.batch(torch.arange(len(split)))
+    return split.batch(torch.arange(len(split))).x
 
 
 def mean(split: Split) -> float:

@@ -55,7 +55,7 @@ def test_a_model_reads_what_it_was_trained_on(tmp_path, name, values, kind, layo
     x = data.space.encode_input(array)
     for part in ("train", "validation", "test"):
         split = getattr(data, part)
-        assert torch.equal(split.batch(torch.arange(len(split))), x[torch.from_numpy(rows[part])])
+        assert torch.equal(split.batch(torch.arange(len(split))).x, x[torch.from_numpy(rows[part])])
     assert torch.equal(x, data.space.encode_input(read_input(path)[0]))
     # The first batches of dark images have no level above 1.
     assert torch.equal(x, torch.cat(list(data.space.encode_batches(array, 7))))

@@ -10,24 +10,26 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit import distributions, posteriors
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
+from vaekit.data import Space
 from vaekit.distributions import LEVELS
+from vaekit.model import Model
 from vaekit.networks import MLP
 
 
 def prior(spec: Any, dim: int) -> tuple[Conditional, None]:
-    return spec.build(dim), None
+    return spec.build(Builder(Model(latent_dim=dim), Space.of((1, 2, 2)))), None
 
 
 def posterior(spec: Any, dim: int) -> tuple[Conditional, Tensor]:
-    trunk, width = MLP(hidden=(8,)).encoder((1, 2, 2))
-    return spec.build(trunk, width, dim), torch.rand(6, 1, 2, 2)
+    builder = Builder(Model(latent_dim=dim, network=MLP(hidden=(8,))), Space.of((1, 2, 2)))
+    return spec.build(builder), torch.rand(6, 1, 2, 2)
 
 
 def likelihood(spec: Any, *event: int, batch: tuple[int, ...] = (6,)) -> tuple[Conditional, Tensor]:
-    network = MLP(hidden=(8,))
-    module = spec.build(lambda outputs: network.decoder(2, event, outputs), event)
-    return module, 5 * torch.randn(*batch, 2)
+    builder = Builder(Model(latent_dim=2, network=MLP(hidden=(8,))), Space.of(event))
+    return spec.build(builder), 5 * torch.randn(*batch, 2)
 
 
 def some(spec: Any, shape: tuple[int, ...]) -> Tensor:

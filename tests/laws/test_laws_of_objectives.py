@@ -8,6 +8,7 @@ from laws.conditionals import assert_gradients
 from laws.rows import DEVICES, OBJECTIVES, rows
 
 from vaekit import posteriors
+from vaekit.data import Batch, Space
 from vaekit.model import Model
 
 
@@ -21,9 +22,12 @@ def seed() -> None:
 def test_objective_gives_scalars_and_a_gradient_for_every_weight(spec: Any, device: str) -> None:
     alone = {"reconstruction": posteriors.Delta(), "monte_carlo_em": posteriors.StandardNormal()}
     q = alone.get(spec.kind, posteriors.Gaussian())
-    vae = Model(latent_dim=2, posterior=q).build((1, 4, 4)).to(device)
-    weight = torch.tensor(spec.kl_weight(epoch=0.7, epochs=5), device=device)
-    loss = spec(vae, torch.rand(6, 1, 4, 4, device=device), weight)
+    space = Space.of((1, 4, 4), train=6)
+    vae = Model(latent_dim=2, posterior=q).build(space).to(device)
+    objective = spec.build(vae, space).to(device)
+    objective.advance(epoch=0.7, epochs=5)
+    batch = Batch(torch.rand(6, 1, 4, 4, device=device), torch.arange(6, device=device))
+    loss = objective(vae, batch, *objective.prepare(vae, batch))
     for value in (loss.value, loss.bound, *loss.terms.values()):
         assert value.shape == ()
         assert value.device.type == device

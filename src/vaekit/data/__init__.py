@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from vaekit.data.fetching import available, fetch
 
 if TYPE_CHECKING:
+    from vaekit.data.batch import Batch
     from vaekit.data.checking import check
     from vaekit.data.data import Data, Split
     from vaekit.data.source import Source, defaults, read_examples, read_input
     from vaekit.data.space import Binarization, Space, Support
 
 __all__ = [
+    "Batch",
     "Binarization",
     "Data",
     "Source",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Batch": "batch",
     "check": "checking",
     "Data": "data",
     "Split": "data",

@@ -141,7 +141,7 @@ def _of_table(raw: Raw, train: Split) -> dict[str, Any]:
 
 def _blocks(split: Split) -> Iterator[Tensor]:
     rows = max(1, BLOCK // split.x[:1].nbytes)
-    return (split.stored(some) for some in torch.arange(len(split)).split(rows))
+    return (split.stored(some).x for some in torch.arange(len(split)).split(rows))
 
 
 def _range(space: Space, parts: Mapping[str, Split]) -> list[float]:
@@ -161,7 +161,7 @@ def _classes(space: Space, parts: Mapping[str, Split]) -> dict[str, int] | None:
 
 def _constant(train: Split) -> Tensor:
     """Mark the pixels or columns that have one value in all training examples."""
-    low, high = train.stored(torch.tensor([0, 0]))
+    low, high = train.stored(torch.tensor([0, 0])).x
     for block in _blocks(train):  # nothing of a block is kept, so that its memory serves the next
         low, high = torch.minimum(low, block.amin(0)), torch.maximum(high, block.amax(0))
     return low == high

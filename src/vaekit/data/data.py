@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaekit.data.batch import Batch
 from vaekit.data.disk import ahead, announce, scratch
 from vaekit.data.raw import RESIDENT
 from vaekit.data.space import Space
@@ -44,20 +45,21 @@ class Split:
     def __len__(self) -> int:
         return len(self.x if self.index is None else self.index)
 
-    def batch(self, rows: Tensor) -> Tensor:
-        """Give the model's view of some examples, float32 of shape (len(rows), *event)."""
+    def batch(self, rows: Tensor) -> Batch:
+        """Give the model's view of some examples, whose x is float32 of shape (len(rows), *event)."""
         return self.seen(self.stored(rows))
 
-    def stored(self, rows: Tensor) -> Tensor:
+    def stored(self, rows: Tensor) -> Batch:
         """Give examples as they are stored, before scaling and binarization."""
-        rows = rows.to(self.x.device)
+        here = rows.to(self.x.device)
         if self.index is not None:
-            rows = self.index[rows]
+            here = self.index[here]
         if self.large:
-            announce(self.x, rows)
-        return self.x.index_select(0, rows).to(self.device)
+            announce(self.x, here)
+        labels = None if self.labels is None else self.labels[rows.to(self.labels.device)].to(self.device)
+        return Batch(self.x.index_select(0, here).to(self.device), rows.to(self.device), labels)
 
-    def stream(self, rows: Iterable[Tensor]) -> Generator[Tensor]:
+    def stream(self, rows: Iterable[Tensor]) -> Generator[Batch]:
         """Give `stored` for one batch of rows after the other; large arrays are read ahead by a thread.
 
         The thread draws no random numbers. Closing the generator ends it.
@@ -65,11 +67,14 @@ class Split:
         batches = map(self.stored, rows)
         yield from ahead(batches) if self.large else batches
 
-    def seen(self, stored: Tensor) -> Tensor:
-        """Give the model's view of stored examples, float32.
+    def seen(self, stored: Batch) -> Batch:
+        """Give the model's view of stored examples, whose x is float32.
 
         A dynamically binarized part draws from torch's global random state.
         """
+        return stored._replace(x=self._read(stored.x))
+
+    def _read(self, stored: Tensor) -> Tensor:
         if self.dynamic:
             return draw_batch(stored)
         x = stored / self.levels
@@ -100,7 +105,7 @@ class Split:
         shape, random = (count, *self.x.shape[1:]), np.random.default_rng(seed)
         bits = torch.from_numpy(scratch(shape) if math.prod(shape) > RESIDENT else np.empty(shape, np.uint8))
         for rows in torch.arange(count).split(1024):
-            bits[rows[0] : rows[-1] + 1] = torch.from_numpy(draw_bits(self.stored(rows).cpu().numpy(), random))
+            bits[rows[0] : rows[-1] + 1] = torch.from_numpy(draw_bits(self.stored(rows).x.cpu().numpy(), random))
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, x=bits, labels=labels, levels=1, dynamic=False, index=None).to(self.device)
 

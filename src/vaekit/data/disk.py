@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,6 +21,8 @@ from torch import Tensor
 
 from vaekit.data.cache import cache_errors, cache_folder
 from vaekit.errors import RunError
+
+T = TypeVar("T")
 
 NORESERVE = 0x4000
 """MAP_NORESERVE of Linux"""
@@ -99,7 +101,7 @@ def announce(x: Tensor, rows: Tensor) -> None:
         advise(page, start + size - page, mmap.MADV_WILLNEED)
 
 
-def ahead(items: Iterable[Tensor]) -> Generator[Tensor]:
+def ahead(items: Iterable[T]) -> Generator[T]:
     """Yield what an iterable gives, read by a thread a few items in advance.
 
     An error of the iterable is raised where its item would have come; closing the generator ends the thread.

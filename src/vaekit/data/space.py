@@ -70,6 +70,12 @@ class Space:
         if not self.shift or not self.scale or not (len(self.shift),) == (len(self.scale),) == self.event_shape:
             raise InputError(f"shift and scale do not have one number per column of {self.event_shape}: restore them")
 
+    @classmethod
+    def of(cls, event_shape: Sequence[int], train: int = 0) -> "Space":
+        """Give a space of values in [0, 1] of which nothing is known but the shape and number of training examples."""
+        shape, sizes = tuple(event_shape), {"train": train}
+        return cls(source="", event_shape=shape, support="unit", binarization="none", split="", sizes=sizes, digest="")
+
     @property
     def title(self) -> str:
         """The source without the folders of an absolute path."""

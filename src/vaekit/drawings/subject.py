@@ -107,7 +107,7 @@ class Subject:
         means, kl, noise = [], [], []
         with torch.no_grad():
             for rows in self.rows.split(max(1, min(1000, 2**22 // math.prod(self.run.space.event_shape)))):
-                posterior = self.vae.posterior(self.split.batch(rows))
+                posterior = self.vae.posterior(self.split.batch(rows).x)
                 means.append(posterior.mean)
                 try:
                     kl.append(kl_per_unit(posterior, self.vae.prior()))
@@ -166,7 +166,7 @@ class Subject:
 
     def images(self, rows: np.ndarray) -> np.ndarray:
         """Test images (..., C, H, W) in [0, 1], by their places (...) among the encoded ones."""
-        x = self.split.batch(self.rows[torch.from_numpy(rows).flatten()])
+        x = self.split.batch(self.rows[torch.from_numpy(rows).flatten()]).x
         return self.shade(x).reshape(*rows.shape, *self.run.space.event_shape)
 
     def mean(self, z: np.ndarray) -> Tensor:
@@ -192,6 +192,6 @@ class Subject:
         """Bring images to [0, 1], those of real numbers by the range of the first test images."""
         if self.run.space.support != "real":
             return x.numpy()
-        first = self.split.batch(self.rows[:100])
+        first = self.split.batch(self.rows[:100]).x
         low, high = float(first.min()), float(first.max())
         return (x.numpy() - low) / max(high - low, 1e-6)

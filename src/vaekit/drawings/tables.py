@@ -9,7 +9,7 @@ from vaekit.drawings.subject import Drawing, Subject
 def tables(subject: Subject) -> Iterator[Drawing]:
     """Draw the reconstruction of each column against its true value."""
     space = subject.run.space
-    x = subject.split.batch(subject.rows[:2000])
+    x = subject.split.batch(subject.rows[:2000]).x
     figure = plots.agreement(
         space.restore(x),
         space.restore(subject.vae.reconstruct(x)),
@@ -24,7 +24,7 @@ def tables(subject: Subject) -> Iterator[Drawing]:
 def marginals(subject: Subject) -> Drawing:
     """Draw each column's histogram over the test rows and over samples of the model."""
     space = subject.run.space
-    x = subject.split.batch(subject.rows)
+    x = subject.split.batch(subject.rows).x
     figure = plots.marginals(
         space.restore(x),
         space.restore(subject.sampled(2000, noise=True)),

@@ -59,7 +59,7 @@ def _pictures(subject: Subject, z: np.ndarray, units: list[int], steps: np.ndarr
 
 
 def _lines(subject: Subject, z: np.ndarray, units: list[int], steps: np.ndarray, note: str) -> plots.Figure:
-    deviation = subject.split.batch(subject.rows).numpy().std(0)
+    deviation = subject.split.batch(subject.rows).x.numpy().std(0)
     decoded = subject.mean(z).numpy() / np.where(deviation > 0, deviation, 1)
     return plots.responses(
         steps,

@@ -144,7 +144,7 @@ def _accuracy(network: Network, data: Data) -> Estimate:
     labels, device = data.test.labels, network.shift.device
     assert labels is not None
     batches = torch.arange(len(labels)).split(TEST_BATCH)
-    found = torch.cat([network(data.test.batch(rows).to(device)).argmax(1).cpu() for rows in batches])
+    found = torch.cat([network(data.test.batch(rows).x.to(device)).argmax(1).cpu() for rows in batches])
     return share(found == labels.cpu())
 
 

@@ -31,7 +31,7 @@ class Nearest(NamedTuple):
 def blocks(split: Split) -> Iterator[Float[Tensor, "_ *event"]]:
     """Yield all images of a split, in order, a block at a time."""
     size = max(1, min(BLOCK, VALUES // split.x[0].numel()))
-    return (split.batch(rows) for rows in torch.arange(len(split)).split(size))
+    return (split.batch(rows).x for rows in torch.arange(len(split)).split(size))
 
 
 def nearest(images: Float[Tensor, "images *event"], training: Iterable[Float[Tensor, "_ *event"]]) -> Nearest:
@@ -87,4 +87,4 @@ def closest(
 ) -> tuple[Float[Tensor, "{n} *event"], Float[Tensor, "{n} *event"]]:
     """Return the n images that are closest to a training image, closest first, and those training images: a figure."""
     order = found.distance.argsort()[:n]
-    return images[order], training.batch(found.row[order].cpu()).to(images.device)
+    return images[order], training.batch(found.row[order].cpu()).x.to(images.device)

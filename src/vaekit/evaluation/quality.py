@@ -108,10 +108,10 @@ def measure(
     rows, training_rows = (torch.linspace(0, len(part) - 1, n).round().long() for part in (held_out, train))
     mean = torch.stack([block.sum(0) for block in blocks(train)]).sum(0) / len(train)
     kinds: dict[str, Callable[[Tensor], Tensor]] = {
-        split: lambda k: held_out.batch(rows[k]),
+        split: lambda k: held_out.batch(rows[k]).x,
         "samples": lambda k: vae.sample(whole(k))[: len(k)],
-        "reconstructions": lambda k: vae.reconstruct(seen.batch(rows[k])),
-        "train": lambda k: train.batch(training_rows[k]),
+        "reconstructions": lambda k: vae.reconstruct(seen.batch(rows[k]).x),
+        "train": lambda k: train.batch(training_rows[k]).x,
         "noise": lambda k: torch.rand(whole(k), *mean.shape, device=mean.device)[: len(k)],
         "mean image": lambda k: mean.expand(len(k), *mean.shape),
     }

@@ -83,7 +83,7 @@ def train(network: Network, data: Data, seed: int, track: Track) -> int:
     steps = max(RECIPE.steps, ceil(RECIPE.epochs * len(images) / RECIPE.batch_size))
     log.info("training the classifier of %s once, %d steps; it is kept in the cache", data.space.source, steps)
     order = Order(len(images), RECIPE.batch_size, seed)
-    some = images.batch(torch.linspace(0, len(images) - 1, min(len(images), 1000)).long())
+    some = images.batch(torch.linspace(0, len(images) - 1, min(len(images), 1000)).long()).x
     network.shift.copy_(some.mean((0, 2, 3))[:, None, None])
     network.scale.copy_(some.std((0, 2, 3))[:, None, None].clamp_min(1e-3))
     optimizer = torch.optim.Adam(network.parameters(), RECIPE.learning_rate)
@@ -92,7 +92,7 @@ def train(network: Network, data: Data, seed: int, track: Track) -> int:
     with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         for step in track(range(steps)):
             rows = order.rows(step)
-            x = F.adaptive_avg_pool2d(images.batch(rows), network.sides)
+            x = F.adaptive_avg_pool2d(images.batch(rows).x, network.sides)
             sure, unsure = network(torch.cat([blurred(shifted(x)), outliers(x[: RECIPE.outliers])])).split(len(rows))
             doubt = -unsure.log_softmax(1).mean()  # cross-entropy with equal probabilities
             loss = F.cross_entropy(sure, labels[rows.to(labels.device)]) + doubt * len(unsure) / len(sure)

@@ -6,10 +6,28 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from vaekit.data import Batch, Space
 from vaekit.model import VAE, Draws, kl_per_unit
-from vaekit.objectives.objective import Loss, reported
+from vaekit.objectives.objective import Loss, Objective, Weighted, reported
 from vaekit.schedules import Constant, Schedule
 from vaekit.specs import Count, spec
+
+
+class ELBOObjective(Weighted):
+    """The negative evidence lower bound; ``spec`` says with which weight, draws, kind of KL and free bits."""
+
+    def __init__(self, spec: "ELBO") -> None:
+        super().__init__(spec.beta, spec.beta_schedule)
+        self.samples, self.analytic, self.free_bits = spec.samples, spec.kl == "analytic", spec.free_bits
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        draws = vae.draw(batch.x, self.samples)
+        terms = reported(vae, draws, self.analytic)
+        rate = self._floored(vae, draws) if self.free_bits else terms["kl"]
+        return Loss(terms["reconstruction"] + self.beta * rate, terms["elbo"], terms)
+
+    def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
+        return kl_per_unit(draws.posterior, vae.prior()).mean(0).clamp(min=self.free_bits).sum()
 
 
 @spec
@@ -30,9 +48,12 @@ class ELBO:
     (Kingma et al., 2016)*, arXiv:1606.04934.
 
     Example:
-        >>> from torch import tensor, zeros
+        >>> from torch import zeros
+        >>> from vaekit.data import Batch, Space
         >>> from vaekit.model import Model
-        >>> sorted(ELBO()(Model().build((1, 8, 8)), zeros(5, 1, 8, 8), kl_weight=tensor(4.0)).terms)
+        >>> space = Space.of((1, 8, 8))
+        >>> vae = Model().build(space)
+        >>> sorted(ELBO(beta=4.0).build(vae, space)(vae, Batch(zeros(5, 1, 8, 8))).terms)
         ['elbo', 'kl', 'reconstruction']
     """
 
@@ -48,14 +69,6 @@ class ELBO:
     free_bits: Annotated[float, Field(ge=0)] = 0.0
     """nats of KL per latent unit that are free of charge"""
 
-    def kl_weight(self, epoch: float, epochs: float) -> float:
-        return self.beta * self.beta_schedule.factor(epoch, epochs)
-
-    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        draws = vae.draw(x, self.samples)
-        terms = reported(vae, draws, analytic=self.kl == "analytic")
-        rate = self._floored(vae, draws) if self.free_bits else terms["kl"]
-        return Loss(terms["reconstruction"] + kl_weight * rate, terms["elbo"], terms)
-
-    def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
-        return kl_per_unit(draws.posterior, vae.prior()).mean(0).clamp(min=self.free_bits).sum()
+    def build(self, vae: VAE, space: Space) -> Objective:
+        """Return the objective for a model of data in a space."""
+        return ELBOObjective(self)

@@ -2,15 +2,27 @@
 
 from typing import Annotated, Literal
 
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 from torch.distributions import Normal
 
+from vaekit.data import Batch, Space
 from vaekit.distributions import independent
 from vaekit.model import VAE
-from vaekit.objectives.objective import Loss, reported
+from vaekit.objectives.objective import Loss, Objective, Weighted, reported
 from vaekit.specs import spec
+
+
+class PrintedSamplingObjective(Weighted):
+    """The loss whose codes are drawn with σ² in the place of σ."""
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        draws = vae.draw(batch.x)
+        terms = reported(vae, draws)
+        q = draws.posterior
+        printed = independent(Normal(q.mean, q.variance, validate_args=False), 1)
+        reconstruction = -vae.draw(batch.x, 1, printed).log_likelihood.mean()
+        return Loss(reconstruction + self.beta * terms["kl"], terms["elbo"], terms)
 
 
 @spec
@@ -31,16 +43,20 @@ class PrintedSampling:
     beta: Annotated[float, Field(ge=0)] = 1.0
     """weight of the KL; this objective is faulty, as printed in a report and a notebook: z = μ + σ² ε"""
 
-    def kl_weight(self, epoch: float, epochs: float) -> float:
-        return self.beta
+    def build(self, vae: VAE, space: Space) -> Objective:
+        """Return the objective for a model of data in a space."""
+        return PrintedSamplingObjective(self.beta)
 
-    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        draws = vae.draw(x)
+
+class PrintedKLObjective(Weighted):
+    """The loss whose KL lacks its logarithm."""
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        draws = vae.draw(batch.x)
         terms = reported(vae, draws)
         q = draws.posterior
-        printed = independent(Normal(q.mean, q.variance, validate_args=False), 1)
-        reconstruction = -vae.draw(x, 1, printed).log_likelihood.mean()
-        return Loss(reconstruction + kl_weight * terms["kl"], terms["elbo"], terms)
+        printed = 0.5 * (q.mean.square() + q.variance).sum(-1).mean()
+        return Loss(terms["reconstruction"] + self.beta * printed, terms["elbo"], terms)
 
 
 @spec
@@ -60,12 +76,6 @@ class PrintedKL:
     beta: Annotated[float, Field(ge=0)] = 1.0
     """weight of the KL; this objective is faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL"""
 
-    def kl_weight(self, epoch: float, epochs: float) -> float:
-        return self.beta
-
-    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        draws = vae.draw(x)
-        terms = reported(vae, draws)
-        q = draws.posterior
-        printed = 0.5 * (q.mean.square() + q.variance).sum(-1).mean()
-        return Loss(terms["reconstruction"] + kl_weight * printed, terms["elbo"], terms)
+    def build(self, vae: VAE, space: Space) -> Objective:
+        """Return the objective for a model of data in a space."""
+        return PrintedKLObjective(self.beta)

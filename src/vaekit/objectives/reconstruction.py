@@ -2,12 +2,20 @@
 
 from typing import Literal
 
-from jaxtyping import Float
 from torch import Tensor
 
+from vaekit.data import Batch, Space
 from vaekit.model import VAE
-from vaekit.objectives.objective import Loss
+from vaekit.objectives.objective import Loss, Objective
 from vaekit.specs import spec
+
+
+class ReconstructionObjective(Objective):
+    """−log p(x | z) at the code z = f(x)."""
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        value = -vae.draw(batch.x).log_likelihood.mean()
+        return Loss(value, -value, {"reconstruction": value})
 
 
 @spec
@@ -16,9 +24,6 @@ class Reconstruction:
 
     kind: Literal["reconstruction"] = "reconstruction"
 
-    def kl_weight(self, epoch: float, epochs: float) -> float:
-        return 0.0
-
-    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        value = -vae.draw(x).log_likelihood.mean()
-        return Loss(value, -value, {"reconstruction": value})
+    def build(self, vae: VAE, space: Space) -> Objective:
+        """Return the objective for a model of data in a space."""
+        return ReconstructionObjective()

@@ -3,12 +3,27 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from vaekit.data import Batch, Space
 from vaekit.model import VAE
-from vaekit.objectives.objective import Loss, reported
+from vaekit.objectives.objective import Loss, Objective, reported
 from vaekit.specs import spec
+
+
+class WakeSleepObjective(Objective):
+    """A step of the decoder on data and a step of the encoder on dreams, in one loss."""
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        with torch.no_grad():
+            recognised = vae.posterior(batch.x)
+            dreamt_z = vae.prior().sample(torch.Size((len(batch.x),)))
+            dreamt_x = vae.likelihood(dreamt_z).sample()
+        draws = vae.draw(batch.x, 1, recognised)
+        wake = -(draws.log_likelihood + draws.log_prior).mean()
+        sleep = -vae.posterior(dreamt_x).log_prob(dreamt_z).mean()
+        terms = reported(vae, draws)
+        return Loss(wake + sleep, terms["elbo"], terms | {"sleep": sleep})
 
 
 @spec
@@ -27,16 +42,6 @@ class WakeSleep:
 
     kind: Literal["wake_sleep"] = "wake_sleep"
 
-    def kl_weight(self, epoch: float, epochs: float) -> float:
-        return 1.0
-
-    def __call__(self, vae: VAE, x: Float[Tensor, "batch *event"], kl_weight: Float[Tensor, ""]) -> Loss:
-        with torch.no_grad():
-            recognised = vae.posterior(x)
-            dreamt_z = vae.prior().sample(torch.Size((len(x),)))
-            dreamt_x = vae.likelihood(dreamt_z).sample()
-        draws = vae.draw(x, 1, recognised)
-        wake = -(draws.log_likelihood + draws.log_prior).mean()
-        sleep = -vae.posterior(dreamt_x).log_prob(dreamt_z).mean()
-        terms = reported(vae, draws)
-        return Loss(wake + sleep, terms["elbo"], terms | {"sleep": sleep})
+    def build(self, vae: VAE, space: Space) -> Objective:
+        """Return the objective for a model of data in a space."""
+        return WakeSleepObjective()

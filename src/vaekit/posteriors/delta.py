@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit import distributions
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.distributions import at_least_fp32
 from vaekit.specs import spec
@@ -33,6 +34,6 @@ class Delta:
 
     kind: Literal["delta"] = "delta"
 
-    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
-        """Return the module on top of the encoder's trunk."""
-        return DeltaPosterior(trunk, width, latent_dim)
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new encoder."""
+        return DeltaPosterior(*builder.encoder(), builder.latent_dim)

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.distributions import Head, at_least_fp32, independent, log_scale
 from vaekit.specs import spec
@@ -40,6 +41,6 @@ class Gaussian:
     head: Head = "log_scale"
     """what the encoder outputs besides μ: log σ, or log σ², a step of which moves log σ half as far"""
 
-    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
-        """Return the module on top of the encoder's trunk."""
-        return GaussianPosterior(trunk, width, latent_dim, self.head)
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module on top of a new encoder."""
+        return GaussianPosterior(*builder.encoder(), builder.latent_dim, self.head)

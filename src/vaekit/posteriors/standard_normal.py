@@ -4,9 +4,10 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.distributions import at_least_fp32, independent
 from vaekit.specs import spec
@@ -35,6 +36,7 @@ class StandardNormal:
 
     kind: Literal["standard_normal"] = "standard_normal"
 
-    def build(self, trunk: nn.Module, width: int, latent_dim: int) -> Conditional:
-        """Return the module; the encoder's trunk is left out."""
-        return StandardNormalPosterior(latent_dim)
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module."""
+        builder.encoder()  # draws weights that nothing uses, without which the decoder would begin with other ones
+        return StandardNormalPosterior(builder.latent_dim)

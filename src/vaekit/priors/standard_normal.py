@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
+from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.distributions import independent
 from vaekit.specs import spec
@@ -33,6 +34,6 @@ class StandardNormal:
 
     kind: Literal["standard_normal"] = "standard_normal"
 
-    def build(self, latent_dim: int) -> Conditional:
-        """Return the module for ``latent_dim`` latents."""
-        return StandardNormalPrior(latent_dim)
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module."""
+        return StandardNormalPrior(builder.latent_dim)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vaekit import devices, plots
+from vaekit.data import Batch
 from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.run import Run
@@ -177,8 +178,8 @@ def untrained(lab: Lab, name: str, head: str) -> np.ndarray:
     found = []
     for seed in range(NETWORKS):
         with devices.seeded(seed, x.device):
-            vae = experiment.model.build(run.space.event_shape).eval()
-            terms = losses(run, experiment.objective(vae, x, torch.ones(())).numbers())
+            vae = experiment.model.build(run.space).eval()
+            terms = losses(run, experiment.objective.build(vae, run.space)(vae, Batch(x)).numbers())
         found.append([terms[each] for each in TERMS])
     return np.array(found)
 

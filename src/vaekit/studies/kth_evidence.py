@@ -112,7 +112,7 @@ def estimates(path: Path, scale: Scale, device: str, data_root: Path | None, tra
     def values(estimator: Callable[[Tensor], Tensor], split: str, images: int) -> Tensor:
         batches = torch.arange(images).split(AT_ONCE)
         with devices.seeded(SEED, target):
-            found = [estimator(data.fixed(split).batch(rows).to(target)) for rows in track(batches)]
+            found = [estimator(data.fixed(split).batch(rows).x.to(target)) for rows in track(batches)]
         return torch.cat(found).cpu()
 
     by_paper = partial(harmonic, vae, transitions=trajectories)

@@ -88,7 +88,7 @@ class Lab:
     def _model(self, label: str) -> tuple[VAE, list[Tensor]]:
         subject = self.subject(label)
         rows = torch.arange(min(self.scale.images, len(subject.split))).split(BATCH)
-        return subject.vae, [subject.split.batch(each) for each in rows]
+        return subject.vae, [subject.split.batch(each).x for each in rows]
 
     def coded(self, label: str, part: str) -> tuple[Tensor, Tensor]:
         """Return codes and labels of the first images of a part of the data, as many as are measured."""
@@ -96,7 +96,7 @@ class Lab:
         vae, split = run.vae(), _data(run.experiment.data, self.data_root).fixed(part)
         assert split.labels is not None  # otherwise there is nothing to tell apart
         rows = torch.arange(min(self.scale.images, len(split)))
-        return torch.cat([vae.encode(split.batch(each)) for each in rows.split(BATCH)]), split.labels[rows]
+        return torch.cat([vae.encode(split.batch(each).x) for each in rows.split(BATCH)]), split.labels[rows]
 
     def votes(self, label: str) -> Tensor:
         """Count test images by class (row) and class of their five nearest codes of training images (column)."""
@@ -123,7 +123,7 @@ class Lab:
     def test_images(self, label: str) -> Tensor:
         """Return the first test images of a run, as many as are measured."""
         subject = self.subject(label)
-        return subject.split.batch(subject.rows[: self.scale.images])
+        return subject.split.batch(subject.rows[: self.scale.images]).x
 
     def test_labels(self, label: str) -> Tensor:
         """Return the classes of these test images."""
@@ -134,7 +134,7 @@ class Lab:
     def training_images(self, label: str) -> Tensor:
         """Return the first training images of a run, as many as are measured."""
         split = self.training(label)
-        return split.batch(torch.arange(min(self.scale.images, len(split))))
+        return split.batch(torch.arange(min(self.scale.images, len(split)))).x
 
     def training(self, label: str) -> Split:
         """Return all training images of a run."""

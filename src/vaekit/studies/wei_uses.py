@@ -188,7 +188,7 @@ def accuracy(trunk: nn.Module, lab: Lab, rows: Tensor, seed: int) -> float:
     """Train a classifier that starts as a copy of a trunk on some training images, and test it on new ones."""
     split = lab.training(LABEL)
     assert split.labels is not None  # otherwise there is nothing to learn
-    x, labels = split.batch(rows), split.labels[rows]
+    x, labels = split.batch(rows).x, split.labels[rows]
     with devices.seeded(seed, x.device), torch.enable_grad():
         width = trunk(x[:1]).shape[1]
         network = nn.Sequential(deepcopy(trunk), nn.Linear(width, 10))
