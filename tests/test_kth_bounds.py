@@ -1,9 +1,17 @@
 """Figure 2 of Auto-encoding variational Bayes: its settings are those of the text, and verdicts look both ways."""
 
+import os
+from pathlib import Path
+
 import pytest
+from small import small
 from test_studies import result_of
 
+from vaekit.studies import kth_trials
+from vaekit.studies.aevb import begun, pilot
 from vaekit.studies.kth_bounds import (
+    ADAGRAD,
+    ADAM,
     AEVB,
     BOUND,
     ON_FREY,
@@ -12,6 +20,7 @@ from vaekit.studies.kth_bounds import (
     WAKE_SLEEP,
     label,
     lengths,
+    trained,
 )
 from vaekit.studies.study import BETTER, FAILED, REPRODUCED
 
@@ -34,3 +43,45 @@ def test_settings_are_those_of_the_text() -> None:
     assert (chosen.optimizer.kind, chosen.optimizer.weight_decay) == ("adagrad", 1 / 1565)
     assert (chosen.optimizer.decayed, chosen.batch_size) == ("matrices", 100)
     assert (chosen.objective.kind, chosen.objective.samples) == ("elbo", 1)
+
+
+@pytest.mark.parametrize(
+    ("fast", "lasted", "word"), [(-150.0, 900, REPRODUCED), (-128.0, 900, FAILED), (-150.0, 1e5, FAILED)]
+)
+def test_larger_steps_of_adam_have_to_fail_or_to_end_elsewhere(fast: float, lasted: float, word: str) -> None:
+    scale = lengths("mnist", 1, 10)["laptop"]
+    values = {(ADAM, BOUND): -127.0, (kth_trials.SMALLEST, BOUND): fast}
+    values |= {(kth_trials.adam(step), kth_trials.LASTED): lasted for step in (0.02, 0.1)}
+    assert kth_trials.judge_rejected(result_of("K1d", values, scale)).word == word
+
+
+@pytest.mark.parametrize(("gap", "word"), [(29, REPRODUCED), (-31, FAILED), (31, FAILED)])
+def test_one_change_has_to_meet_the_curve_of_frey_face(gap: float, word: str) -> None:
+    scale = lengths("frey_face", 1, 10)["laptop"]
+    known = kth_trials.published(scale)
+    values = {key: value + (100 if key[0].startswith("Frey") else 0) for key, value in known.items()}
+    key = kth_trials.frey("Adagrad at 0.001"), BOUND
+    assert kth_trials.judge(result_of("K2b", values | {key: known[key] + gap}, scale)).word == word
+
+
+def test_a_beginning_ends_where_the_loss_is_infinite() -> None:
+    calm = small(data__name="digits")
+    images, bound = begun(calm, 200)
+    assert images == 180  # two steps
+    assert bound == begun(calm, 200).bound > -1000
+    wild = calm.replace_all({"optimizer": {"kind": "sgd", "learning_rate": 1e30}})
+    failed = begun(wild, 200)
+    assert failed.images < 200
+    assert failed.bound == float("-inf")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "d", "way"), [("frey_face", 10, AEVB), ("frey_face", 10, WAKE_SLEEP), ("mnist", 10, AEVB)]
+)
+def test_steps_of_adagrad_are_the_best_of_the_first_images(data: str, d: int, way: str) -> None:
+    root = Path(os.environ.get("VAEKIT_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not (root / "MNIST").is_dir():
+        pytest.skip("no data sets here: set VAEKIT_DATA to a folder that holds them")
+    bounds = pilot(trained(data, lengths(data, 3, 10)["laptop"], d, way), root)
+    assert max(bounds, key=bounds.__getitem__) == ADAGRAD[data, way][d]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -65,21 +65,35 @@ def as_printed(experiment: Experiment, images: int, step: float, deviation: floa
 
 def pilot(experiment: Experiment, data_root: Path | None = None) -> dict[float, float]:
     """Return the mean bound of training images 5,000 to 10,000 for each of Adagrad's steps; −∞ where training fails."""
-    return {step: early(experiment.replace("optimizer.learning_rate", step), data_root) for step in STEPS}
+    return {step: begun(experiment.replace("optimizer.learning_rate", step), PILOT, data_root).bound for step in STEPS}
 
 
-def early(experiment: Experiment, data_root: Path | None = None) -> float:
-    """Take the first steps of a training, and return the mean bound over the second half of them."""
+class Beginning(NamedTuple):
+    """How a training begins.
+
+    Attributes:
+        images: seen before the loss was NaN or infinite, or as many as were asked for.
+        bound: mean over the second half of the images; −∞ if the training failed.
+    """
+
+    images: int
+    bound: float
+
+
+def begun(experiment: Experiment, images: int, data_root: Path | None = None) -> Beginning:
+    """Train on a number of images, and keep nothing."""
     data, cpu = experiment.data.load(data_root), torch.device("cpu")
-    steps = PILOT // experiment.batch_size
+    steps = images // experiment.batch_size
     with TemporaryDirectory() as folder, devices.isolated(cpu):
         run = Run.create(Path(folder) / "run", experiment, data.space)
-        training = Training(experiment.replace("training_samples", PILOT), run, data, cpu)
+        training = Training(experiment.replace("training_samples", images), run, data, cpu)
         for stored in islice(data.train.stream(map(training.order.rows, count())), steps):
             if training.step == steps // 2:
                 training.begin_window()
             try:
                 training.take_step(stored)
             except RunError:
-                return float("-inf")
-    return training.window.get("elbo", training.window.get("log_joint", float("-inf")))
+                return Beginning(training.step * experiment.batch_size, float("-inf"))
+    return Beginning(
+        steps * experiment.batch_size, training.window.get("elbo", training.window.get("log_joint", float("-inf")))
+    )
