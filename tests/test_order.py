@@ -58,3 +58,8 @@ def test_a_large_set_is_ordered_by_its_seed_alone() -> None:
 def test_a_batch_may_be_larger_than_the_set(batch_size: int) -> None:
     rows = Order(5, batch_size, seed=0).rows(0)
     assert rows.bincount(minlength=5).min() >= batch_size // 5
+
+
+def test_without_shuffling_the_order_is_that_of_the_data_in_every_epoch():
+    order = Order(images=5, batch_size=2, seed=0, shuffle=False)
+    assert [order.rows(step).tolist() for step in range(5)] == [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4]]

@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "adamax": {"optimizer": "adamax"},
     "adagrad": {"optimizer": {"kind": "adagrad", "weight_decay": 1e-3}},
     "matrices": {"optimizer": {"kind": "adagrad", "weight_decay": 0.1, "decayed": "matrices"}, "ema": 0.9},
+    "in order": {"shuffle": False, "batch_size": 100},
     "rmsprop": {"optimizer": {"kind": "rmsprop", "momentum": 0.5}},
     "sgd": {"optimizer": "sgd"},
     "momentum": {"optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": True}},

@@ -49,6 +49,8 @@ class Experiment:
     """length of training, in images seen; replaces epochs"""
     batch_size: Count = 100
     """images per step"""
+    shuffle: bool = True
+    """whether each epoch has an order of its own; if not, images are seen as they lie in the data, epoch by epoch"""
     seed: Whole = 0
     """seed of weights, order and noise"""
     precision: Precision = "fp32"

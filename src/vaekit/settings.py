@@ -17,6 +17,7 @@ LATER: Mapping[str, Any] = {
     "model.likelihood.head": "log_scale",
     "objective.updates": 1,
     "optimizer.decayed": "all",
+    "shuffle": True,
 }
 """fields that were added when experiments already had digests, with their defaults as JSON writes them"""
 

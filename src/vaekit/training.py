@@ -181,7 +181,7 @@ class Training:
         samples = experiment.training_samples or experiment.epochs * images
         self.epochs, self.steps_per_epoch = samples / images, images / self.batch_size
         self.steps = math.ceil(round(samples / self.batch_size, ROUNDING))
-        self.order = Order(images, self.batch_size, experiment.seed)
+        self.order = Order(images, self.batch_size, experiment.seed, experiment.shuffle)
 
         saved = read_state(run, experiment)
         if saved and saved.facts.step > self.steps:

@@ -9,7 +9,8 @@ from torch import Tensor
 class Order:
     """An endless stream of seeded permutations of N images, cut into equal batches: each image once in every N drawn.
 
-    A batch may straddle two permutations, so that none is short and no image is left out.
+    A batch may straddle two permutations, so that none is short and no image is left out. Without shuffling, each of
+    them is the order of the data.
 
     Example:
         >>> order = Order(images=5, batch_size=2, seed=0)
@@ -17,8 +18,8 @@ class Order:
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int) -> None:
-        self.images, self.batch_size, self.seed = images, batch_size, seed
+    def __init__(self, images: int, batch_size: int, seed: int, shuffle: bool = True) -> None:
+        self.images, self.batch_size, self.seed, self.shuffle = images, batch_size, seed, shuffle
         self.latest = -1, np.empty(0, np.int64)
 
     def rows(self, step: int) -> Int64[Tensor, "{self.batch_size}"]:
@@ -34,6 +35,7 @@ class Order:
     def _permutation(self, epoch: int) -> np.ndarray:
         known, permutation = self.latest
         if epoch != known:
-            permutation = np.random.default_rng([self.seed, epoch]).permutation(self.images)
+            images = np.arange(self.images)
+            permutation = np.random.default_rng([self.seed, epoch]).permutation(images) if self.shuffle else images
             self.latest = epoch, permutation  # at one stroke, since a thread may read ahead
         return permutation

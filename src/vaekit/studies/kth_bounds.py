@@ -116,7 +116,17 @@ class Curves:
     def judge(self, result: Result) -> Verdict:
         """Judge whether all test bounds are within the tolerance of the paper's test curves, on both sides."""
         known = {key: value for key, value in self.published(result.size).items() if key[1] != TRAINING_BOUND}
-        return compared(result, known, TOLERANCE[self.data])
+        verdict = compared(result, known, TOLERANCE[self.data])
+        words = [self._gaps(result, known, way) for way in self.ways] if known else []
+        return Verdict(verdict.word, " ".join([verdict.sentence, *words]))
+
+    def _gaps(self, result: Result, known: Mapping[Key, float], way: str) -> str:
+        """Say how far a way of training is from the curve at each number of latents, at worst over the checkpoints."""
+        worst = {
+            d: max((result.value(*key) - known[key] for key in known if key[0] == label(d, way)), key=abs)
+            for d in self.latents
+        }
+        return f"{way}, largest difference: {', '.join(f'{gap:+.1f} at d = {d}' for d, gap in worst.items())}."
 
     def draw(self, lab: Lab) -> Iterator[Drawing]:
         """Draw measured and printed curves by number of latents, over millions of training images."""
