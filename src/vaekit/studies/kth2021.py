@@ -4,8 +4,8 @@ from vaekit.studies import kth_evidence as evidence
 from vaekit.studies import kth_gaps as gaps
 from vaekit.studies import kth_likelihood as likelihood
 from vaekit.studies import kth_pictures as pictures
-from vaekit.studies import planes
 from vaekit.studies import kth_trials as trials
+from vaekit.studies import planes
 from vaekit.studies.kth_bounds import (
     ADAM,
     AEVB,
