@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from reproduced import result_of
 from small import small
-from test_studies import result_of
 
 from vaekit.studies import kth_trials
 from vaekit.studies.aevb import begun, pilot
