@@ -144,6 +144,31 @@ def test_a_command_is_quoted_and_measures_the_same_again(run: Run, tmp_path: Pat
     assert other.results() == before
 
 
+def test_quality_that_the_first_version_measured_is_shown_with_the_error_of_its_mean(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(run, metrics="samples", images=60)
+    kept = json.loads((run.path / RESULTS).read_text())
+    quality = kept["evaluations"][0]["samples"]
+    del quality["nearer"]
+    for kind in quality["table"].values():
+        del kind["inception_score"]["standard_error"]
+        for name in ("kernel_distance", "clipped_density", "clipped_coverage"):
+            del kind[name]
+        if kind["frechet_distance"]:
+            del kind["frechet_distance"]["of_samples"]
+    (run.path / RESULTS).write_text(json.dumps(kept))
+    score = current(run)[0]["samples"]["table"]["samples"]["inception_score"]
+    assert score["standard_error"] == pytest.approx(score["standard_deviation"] / 10**0.5)
+    assert main(["show", str(run.path)]) == 0
+    assert "(of 60 images)" in capsys.readouterr().out
+    assert "(of 60 images)" in report(run).read_text()
+    evaluate(run, metrics="samples", images=60)
+    assert main(["show", str(run.path)]) == 0
+    assert "(of 60 images)" not in capsys.readouterr().out
+    assert "Novelty: a sample lies nearer" in report(run).read_text()
+
+
 class TestLeftOut:
     def test_what_a_single_image_cannot_tell_is_left_out_with_its_reason(
         self, run: Run, capsys: pytest.CaptureFixture[str]

@@ -70,6 +70,24 @@ def test_codes_far_apart_tell_all_images_apart() -> None:
     assert found.mutual_information.value == pytest.approx(log(16), abs=1e-6)
 
 
+def test_errors_are_those_of_a_jackknife_that_leaves_images_out() -> None:
+    vae = VAE(StandardNormalPrior(1), Shifted(), Shifted())
+    x = torch.randn(12, 1).double()
+    torch.manual_seed(1)
+    found = information(vae, [x])
+    torch.manual_seed(1)
+    z, kept = vae.posterior(x).sample(), []
+    for r in range(12):
+        rest = [i for i in range(12) if i != r]
+        q = vae.posterior(x[rest])
+        aggregate = q.log_prob(z[rest][:, None]).logsumexp(1) - log(11)
+        own, prior = q.log_prob(z[rest]), vae.prior().log_prob(z[rest])
+        kept.append([float((own - aggregate).mean()), float((aggregate - prior).mean())])
+    expected = np.sqrt(11 * np.var(kept, axis=0))
+    assert found.mutual_information.standard_error == pytest.approx(expected[0], rel=1e-5)
+    assert found.aggregate_kl.standard_error == pytest.approx(expected[1], rel=1e-5)
+
+
 def test_information_needs_two_images() -> None:
     vae = Model(latent_dim=3).build((1, 8, 8))
     with pytest.raises(InputError, match="images is 1"):

@@ -311,7 +311,7 @@ def test_measured_samples_are_in_the_page(run):
     assert "the 10 of 40 samples that lie closest to a training image; below, 10 not picked." in page.text
     assert "legible (p > 0.9)" in page.text
     for kind, row in quality["table"].items():
-        assert f"{kind} {'{value:.2f} ± {standard_deviation:.2f}'.format_map(row['inception_score'])}" in page.text
+        assert f"{kind} {'{value:.2f} ± {standard_error:.2f}'.format_map(row['inception_score'])}" in page.text
     (run.path / quality["closest"]).unlink()
     assert "neighbors" not in Page(report(run)).images
 

@@ -48,6 +48,21 @@ def mean_over_images(per_image: Float[Tensor, "images"], samples: int) -> Estima
     return Estimate(float(per_image.mean()), float(error), samples)
 
 
+def jackknife_error(left_out: Float[Tensor, "groups"]) -> float:
+    """Return the standard error √((G − 1) / G Σ_g (t_g − t̄)²) of a statistic, from its values t_g without group g.
+
+    Reference: *The jackknife, the bootstrap and other resampling plans (Efron, 1982)*, chapter 3.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([1.0, 2.0, 3.0, 6.0])
+        >>> means = (x.sum() - x) / 3
+        >>> abs(jackknife_error(means) - mean_over_images(x, 1).standard_error) < 1e-6
+        True
+    """
+    return float((exact(left_out).var(correction=0) * (len(left_out) - 1)).sqrt())
+
+
 def exceeds(
     one: Float[Tensor, "images"],
     error: Float[Tensor, "images"],

@@ -170,6 +170,7 @@ def _samples(subject: Subject) -> dict[str, Any]:
             "confusion": quality.confusion,
             "nearest_training_image": quality.nearest,
             "distance_ratio": quality.distance_ratio,
+            "nearer": quality.nearer,
             "closest": closest,
         }
     }

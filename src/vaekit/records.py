@@ -4,7 +4,7 @@ Fields of later versions are kept as they are; what is known must be what it is 
 """
 
 from collections.abc import Mapping
-from math import isfinite
+from math import isfinite, sqrt
 from typing import (
     Annotated,
     Any,
@@ -62,23 +62,67 @@ class Estimate(TypedDict, total=False):
     images: Count
 
 
-class Score(TypedDict):
-    """An inception score, with its deviation over splits."""
+class Score(TypedDict, total=False):
+    """An inception score, with its deviation over splits and the standard error of their mean."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
-    value: Number
-    standard_deviation: Number
+    value: Required[Number]
+    standard_error: Number
+    standard_deviation: Required[Number]
+    splits: Annotated[int, Field(ge=1)]
 
 
-class Kind(TypedDict):
-    """What a classifier makes of images of one kind."""
+def _with_error(score: Score) -> Score:
+    """Add the standard error that the first version did not write."""
+    error = score["standard_deviation"] / sqrt(score.get("splits", 10))
+    return cast("Score", {"value": score["value"], "standard_error": error, **score})
+
+
+class Above(TypedDict):
+    """On how many images one bound lies above another, and by how much at most."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
-    inception_score: Score
-    legibility: Estimate
-    class_counts: list[Count]
-    frechet_distance: Estimate | None
-    agreement: Estimate | None
+    images: Count
+    most: Number
+
+
+class LeastLikely(Estimate):
+    """What annealing finds on the least likely images beyond the importance bound."""
+
+    above_importance: Required[Above]
+
+
+class Checks(TypedDict, total=False):
+    """On how many images annealed estimates contradict others, or their chains each other."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    images: Required[Count]
+    began_at_prior: Required[Count]
+    unsettled: Required[Count]
+    above_importance: Required[Above]
+    prior_above_encoder: Above
+    encoder_above_prior: Above
+
+
+class Settings(TypedDict):
+    """Settings of annealing."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    temperatures: Count
+
+
+class Kind(TypedDict, total=False):
+    """What a classifier makes of images of one kind; the first version had fewer distances."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    inception_score: Required[Annotated[Score, AfterValidator(_with_error)]]
+    legibility: Required[Estimate]
+    class_counts: Required[list[Count]]
+    frechet_distance: Required[Estimate | None]
+    kernel_distance: Estimate | None
+    clipped_density: Estimate | None
+    clipped_coverage: Estimate | None
+    agreement: Required[Estimate | None]
 
 
 class Accuracy(TypedDict):
@@ -107,6 +151,7 @@ class Quality(TypedDict):
     confusion: list[list[Count]]
     nearest_training_image: dict[Text, Estimate]
     distance_ratio: Estimate
+    nearer: NotRequired[Estimate]
     closest: Measured
 
 
@@ -129,6 +174,7 @@ class Evaluation(TypedDict, total=False):
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     log_evidence: Estimate
+    least_likely: LeastLikely
     elbo: Estimate
     reconstruction: Estimate
     kl: Estimate
@@ -138,7 +184,8 @@ class Evaluation(TypedDict, total=False):
     convergence: list[Estimate]
     per_image: Measured
     ais: Estimate
-    ais_settings: dict[Text, Any]
+    ais_settings: Settings
+    ais_checks: Checks
     ais_minus_importance: Estimate
     simulated_lower: Estimate
     simulated_upper: Estimate

@@ -23,6 +23,7 @@ from vaekit.run import REPORT, Run
 from vaekit.specs import described
 from vaekit.state import trained_by
 from vaekit.subject import Track
+from vaekit.summary import novelty, uncorrected
 
 log = logging.getLogger("vaekit")
 
@@ -100,6 +101,8 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
     page = render(
         "report",
         run=run,
+        uncorrected=uncorrected,
+        novelty=novelty,
         evaluate=command("evaluate", place),
         name=run.path.resolve().name,
         data=named(run.space),

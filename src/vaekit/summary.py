@@ -64,6 +64,21 @@ def remarks(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"left out: {measures} ({reason})"
 
 
+def uncorrected(frechet_distance: Mapping[str, Any]) -> str:
+    """Mark a Fréchet distance of the first version, which has the bias of its number of images."""
+    return "" if "of_samples" in frechet_distance else f" (of {frechet_distance['samples']:,} images)"
+
+
+def novelty(quality: Mapping[str, Any]) -> Iterator[str]:
+    """Say how near samples lie to the training images, beside held-out images."""
+    ratio = quality["distance_ratio"]
+    written = f"{number(ratio['value'], 3)} ± {number(ratio['standard_error'], 3)}"
+    yield f"samples lie {written} times as far from their nearest training image as held-out images do"
+    if nearer := quality.get("nearer"):
+        share = f"{100 * nearer['value']:.1f} ± {100 * (nearer['standard_error'] or 0):.1f} %"
+        yield f"novelty: a sample lies nearer to its than a held-out image does in {share} of cases (50 %: as new)"
+
+
 def noun(found: Mapping[str, Any]) -> str:
     """Return what an evaluation calls the examples it measured; those of the first version are all called images."""
     return found.get("noun", "images")

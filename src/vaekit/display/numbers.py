@@ -5,7 +5,7 @@ from typing import Any
 
 from vaekit.display.messages import listing, say, table
 from vaekit.display.progress import terms, whole
-from vaekit.summary import number, remarks, tables
+from vaekit.summary import novelty, number, remarks, tables, uncorrected
 
 
 def evaluation(found: Mapping[str, Any]) -> None:
@@ -23,16 +23,27 @@ def quality(found: Mapping[str, Any]) -> None:
     rows = [
         {
             f"by a classifier of {100 * accuracy['value']:.2f} % accuracy": name,
-            "inception score": "{value:.2f} ± {standard_deviation:.2f}".format_map(row["inception_score"]),
-            "Fréchet distance": _pair(row["frechet_distance"], 2),
+            "inception score": _pair(row["inception_score"], 2),
             f"legible (p > {found['legible_above']})": _pair(row["legibility"], 3),
             "of the right class": _pair(row["agreement"], 3),
         }
         for name, row in found["table"].items()
     ]
     table(rows, tuple(rows[0]))
-    ratio = found["distance_ratio"]
-    say(f"samples lie {_pair(ratio, 3)} times as far from their nearest training image as held-out images")
+    rows = [
+        {
+            "by its features, beside held-out images": name,
+            "Fréchet distance": _pair(row["frechet_distance"], 2) + uncorrected(row["frechet_distance"]),
+            "kernel distance": _pair(row.get("kernel_distance"), 3),
+            "clipped density": _pair(row.get("clipped_density"), 3),
+            "clipped coverage": _pair(row.get("clipped_coverage"), 3),
+        }
+        for name, row in found["table"].items()
+        if row["frechet_distance"]
+    ]
+    table(rows, tuple(rows[0]))
+    for sentence in novelty(found):
+        say(sentence)
 
 
 def comparison(found: Mapping[str, Any]) -> None:

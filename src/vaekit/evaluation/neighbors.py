@@ -82,6 +82,33 @@ def distance_ratio(samples: Nearest, held_out: Nearest) -> Estimate:
     return Estimate(ratio, hypot(a.standard_error, ratio * b.standard_error) / b.value, len(samples.distance))
 
 
+def nearer(samples: Nearest, held_out: Nearest) -> Estimate:
+    """Return how probable it is that a sample lies nearer to its nearest training image than a held-out image to its.
+
+    One half, and samples are as new as held-out images; 1, and they are copies, or blurred. Ties count half. It is the
+    Mann–Whitney statistic over n m, whose standard error is that of both means of ranks.
+
+    Reference: *Comparing the areas under two or more correlated receiver operating characteristic curves (DeLong,
+    DeLong, Clarke-Pearson, 1988)*.
+
+    Example:
+        >>> one, other = (Nearest(torch.tensor(d), torch.zeros(2)) for d in ([0.0, 3.0], [2.0, 4.0]))
+        >>> nearer(one, other).value
+        0.75
+    """
+    a, b = samples.distance, held_out.distance
+    of_samples, of_held_out = _below(a, b), 1 - _below(b, a)
+    error = (of_samples.var() / len(a) + of_held_out.var() / len(b)).sqrt()
+    return Estimate(float(of_samples.mean()), float(error), len(a))
+
+
+def _below(a: Tensor, b: Tensor) -> Tensor:
+    """Return for each of a the share of b that lies above it, ties counting half."""
+    ordered = b.sort().values
+    reached = torch.searchsorted(ordered, a) + torch.searchsorted(ordered, a, right=True)
+    return 1 - reached.double() / (2 * len(b))
+
+
 def closest(
     images: Float[Tensor, "images *event"], found: Nearest, training: Split, n: int
 ) -> tuple[Float[Tensor, "{n} *event"], Float[Tensor, "{n} *event"]]:

@@ -14,13 +14,13 @@ from vaekit.data import Data, Split
 from vaekit.errors import InputError
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.classifier import Classifier, share
-from vaekit.evaluation.neighbors import Nearest, blocks, closest, distance_ratio, nearest
+from vaekit.evaluation.features import FrechetDistance, clipped, frechet_distance, kernel_distance
+from vaekit.evaluation.neighbors import Nearest, blocks, closest, distance_ratio, nearer, nearest
 from vaekit.evaluation.recognition import Track
 from vaekit.evaluation.samples import (
     InceptionScore,
     class_counts,
     confusion,
-    frechet_distance,
     inception_score,
     judge,
     legibility,
@@ -36,14 +36,19 @@ class Measured(NamedTuple):
 
     Attributes:
         inception_score, legibility, class_counts: see the functions of the same names.
-        frechet_distance: to the held-out images; None for these themselves.
+        frechet_distance, kernel_distance: of the classifier's features, to those of the held-out images; None for these
+            themselves.
+        clipped_density, clipped_coverage: of the same features, by balls around the held-out images.
         agreement: share of images that are classified as what they show or reconstruct; None without labels.
     """
 
     inception_score: InceptionScore
     legibility: Estimate
     class_counts: list[int]
-    frechet_distance: Estimate | None
+    frechet_distance: FrechetDistance | None
+    kernel_distance: Estimate | None
+    clipped_density: Estimate | None
+    clipped_coverage: Estimate | None
     agreement: Estimate | None
 
 
@@ -57,6 +62,7 @@ class Quality(NamedTuple):
         confusion: held-out images by label (row) and class of the reconstruction (column).
         nearest: mean distance to the nearest training image of samples, reconstructions and held-out images.
         distance_ratio: that of samples, in units of that of held-out images.
+        nearer: the probability that a sample lies nearer to a training image than a held-out image does; novelty is ½.
         closest: the ten samples closest to a training image and ten that were not picked, (20, *event), and the nearest
             training image of each.
     """
@@ -65,6 +71,7 @@ class Quality(NamedTuple):
     confusion: list[list[int]]
     nearest: dict[str, Estimate]
     distance_ratio: Estimate
+    nearer: Estimate
     closest: tuple[Tensor, Tensor]
 
 
@@ -123,7 +130,7 @@ def measure(
             inception_score(verdict.probabilities),
             legibility(verdict.probabilities),
             class_counts(verdict.probabilities),
-            None if name == split else frechet_distance(verdict.features, seen_as[split].features),
+            *_distances(verdict.features, None if name == split else seen_as[split].features),
             share(verdict.probabilities.argmax(1).cpu() == labels[name]) if name in labels else None,
         )
         for name, verdict in seen_as.items()
@@ -136,8 +143,18 @@ def measure(
         confusion(labels["reconstructions"], seen_as["reconstructions"].probabilities),
         {name: mean_over_images(each.distance, 1) for name, each in found.items()},
         distance_ratio(found["samples"], found[split]),
+        nearer(found["samples"], found[split]),
         _closest_and_first(shown["samples"], found["samples"], train),
     )
+
+
+def _distances(
+    features: Tensor, held_out: Tensor | None
+) -> tuple[FrechetDistance | None, Estimate | None, Estimate | None, Estimate | None]:
+    if held_out is None:
+        return None, None, None, None
+    among = clipped(features, held_out)
+    return frechet_distance(features, held_out), kernel_distance(features, held_out), among.density, among.coverage
 
 
 def _closest_and_first(images: Tensor, found: Nearest, training: Split) -> tuple[Tensor, Tensor]:
