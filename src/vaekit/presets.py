@@ -6,9 +6,9 @@ from typing import Any
 Preset = Mapping[str, Any]
 
 PRESETS: dict[str, Preset] = {
-    # Auto-encoding variational Bayes (Kingma, Welling, 2013), arXiv:1312.6114. The paper trains with Adagrad and draws
-    # the weights from N(0, 0.01), where 0.01 may be a variance (--optimizer adagrad --set
-    # model.network.initialization=0.1) or a standard deviation; Adam and torch's weights are faster and the default.
+    # Auto-encoding variational Bayes (Kingma, Welling, 2013), arXiv:1312.6114. The paper trains with Adagrad, has the
+    # prior N(0, I) on its matrices, outputs log σ², and draws the weights from N(0, 0.01), where 0.01 may be a variance
+    # or a standard deviation: studies/aevb.py has all of it. Adam and torch's weights are faster and the default.
     "aevb-mnist": {
         "model.network": {"kind": "mlp", "hidden": [500], "activation": "tanh"},
         "model.likelihood": {"kind": "bernoulli"},
