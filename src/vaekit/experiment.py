@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from vaekit import notebook, settings
+from vaekit.compatibility import misfit
 from vaekit.data import Source
 from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest, shown
@@ -16,9 +17,6 @@ from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
 from vaekit.settings import fields
 from vaekit.specs import Count, Whole, described, explain, spec
-
-PAIRS = {"delta": "reconstruction", "standard_normal": "monte_carlo_em"}
-"""posteriors that work with one objective only, which in turn takes no other"""
 
 
 @spec
@@ -65,13 +63,8 @@ class Experiment:
     """evaluations without a better validation bound after which training stops and the best weights are kept"""
 
     def __post_init__(self) -> None:
-        posterior, objective = self.model.posterior.kind, self.objective.kind
-        if (posterior in PAIRS or objective in PAIRS.values()) and PAIRS.get(posterior) != objective:
-            raise InputError(
-                f"posterior {posterior!r} and objective {objective!r} do not go together: for a deterministic "
-                "auto-encoder, use posterior 'delta' with objective 'reconstruction'; for Monte Carlo EM, posterior "
-                "'standard_normal' with objective 'monte_carlo_em'"
-            )
+        if reason := misfit(self):
+            raise InputError(reason)
 
     def to_json(self) -> str:
         """Return the experiment as indented JSON."""

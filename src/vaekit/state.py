@@ -97,21 +97,21 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
     try:
         facts = _FACTS.validate_python(said)
     except ValidationError as error:
-        raise misfit(run, explain(error, Facts)) from None
+        raise unresumable(run, explain(error, Facts)) from None
     if facts.experiment and (difference := unlike(facts.experiment, experiment)):
-        raise misfit(run, f"it belongs to another experiment: {difference}")
+        raise unresumable(run, f"it belongs to another experiment: {difference}")
     if facts.data not in (None, run.space.digest):
-        raise misfit(run, "it belongs to a training on other data")
+        raise unresumable(run, "it belongs to a training on other data")
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for name, tensor in tensors.items():
         part, _, key = (FORMER[1] + name.removeprefix(FORMER[0]) if name.startswith(FORMER[0]) else name).partition(".")
         if part not in parts:
-            raise misfit(run, f"{name} is not part of a state")
+            raise unresumable(run, f"{name} is not part of a state")
         parts[part][key] = tensor
     return State(facts, parts)
 
 
-def misfit(run: Run, reason: str) -> InputError:
+def unresumable(run: Run, reason: str) -> InputError:
     """Return the error that says why a state cannot be resumed, and what to do."""
     return InputError(
         f"{run.path / STATE} does not fit the run ({reason}): restore the run's own, or train anew into another folder"

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_path
+from vaekit.compatibility import misfit
 from vaekit.data import Batch, Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
@@ -28,11 +29,11 @@ from vaekit.run import WEIGHTS, Run, alone, refuse_taken
 from vaekit.state import (
     Facts,
     State,
-    misfit,
     optimizer_tensors,
     read_state,
     refuse_unlike,
     restore_optimizer,
+    unresumable,
     write_state,
 )
 from vaekit.steps import Descent, Step, refuse_unknown, wants_compiling
@@ -142,26 +143,8 @@ def chosen_device(name: str) -> torch.device:
 
 def check(experiment: Experiment, space: Space, device: torch.device) -> None:
     """Refuse data that the likelihood does not cover, early stopping without validation images, and excessive sizes."""
-    likelihood = experiment.model.likelihood
-    if space.support not in likelihood.supports:
-        remedy = {
-            "real": "scale the values to [0, 1] (pixels of 0..255: save them as uint8), or choose likelihood gaussian",
-            "unit": "save the images as uint8, or choose likelihood gaussian",
-            "byte": "choose likelihood gaussian",
-            "binary": "choose likelihood bernoulli, or binarization none",
-        }[space.support]
-        if space.columns:
-            remedy = (
-                "columns of a table are standardized, so choose likelihood gaussian; to learn bits or gray levels, "
-                "save them as a .npy file"
-            )
-        needs = f"likelihood {likelihood.kind} needs {' or '.join(likelihood.supports)} data"
-        raise InputError(f"{needs}, {space.source} is {space.support}: {remedy}")
-    if experiment.early_stopping and not space.sizes.get("validation"):
-        raise InputError(
-            f"early_stopping {experiment.early_stopping} needs validation images, split {space.split} has none: "
-            "choose a split in three parts, such as data.split=50k/10k/10k"
-        )
+    if reason := misfit(experiment, space):
+        raise InputError(reason)
     refuse_too_large(experiment, space, device)
 
 
@@ -446,7 +429,7 @@ class Training:
                 self.average.load_state_dict(parts["average"])
             devices.set_random_state(parts["random"], self.device)
         except (RuntimeError, ValueError) as error:
-            raise misfit(self.run, str(error)) from None
+            raise unresumable(self.run, str(error)) from None
         self.step, self.stale, self.counted = facts.step, facts.stale, facts.counted
         self.seconds, self.busy, self.best_bound = facts.seconds, facts.busy, facts.best_bound
         self.saved = self.step

@@ -1,14 +1,15 @@
 """The evidence lower bound."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.model import VAE, Draws, kl_per_unit
-from vaekit.objectives.objective import Loss, Objective, Weighted, reported
+from vaekit.objectives.objective import ENCODER, Loss, Objective, Weighted, reported
 from vaekit.schedules import Constant, Schedule
 from vaekit.specs import Count, spec
 
@@ -57,6 +58,7 @@ class ELBO:
         ['elbo', 'kl', 'reconstruction']
     """
 
+    has: ClassVar[Traits] = {"judged", "stackable"}
     kind: Literal["elbo"] = "elbo"
     samples: Count = 1
     """posterior draws per image"""
@@ -68,6 +70,13 @@ class ELBO:
     """factor on beta over the course of training"""
     free_bits: Annotated[float, Field(ge=0)] = 0.0
     """nats of KL per latent unit that are free of charge"""
+
+    @property
+    def needs(self) -> Needs:
+        """Free bits per unit need a KL of each unit."""
+        if not self.free_bits:
+            return {"posterior": ENCODER}
+        return {"posterior": ENCODER | {"factorized"}, "prior": {"factorized"}}
 
     def build(self, vae: VAE, space: Space) -> Objective:
         """Return the objective for a model of data in a space."""

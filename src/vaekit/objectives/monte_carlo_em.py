@@ -1,6 +1,6 @@
 """Monte Carlo EM, whose chains find p(z | x) without an encoder."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
+from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, settle, transition
 from vaekit.model import VAE
@@ -96,6 +97,8 @@ class MonteCarloEM:
     ``batch_size`` = number of training images, the chains of all images move before the weights are updated.
     """
 
+    has: ClassVar[Traits] = {"judged"}
+    needs: ClassVar[Needs] = {"posterior": {"fixed"}, "prior": {"real"}}
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"
     leapfrog: Count = 10
     """leapfrog steps per trajectory"""

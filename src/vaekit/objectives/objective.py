@@ -8,12 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vaekit.compatibility import Traits
 from vaekit.data import Batch
 from vaekit.model import VAE, Draws
 from vaekit.optimizers import Optimizer
 from vaekit.schedules import Constant, Schedule
 
 CONSTANT = Constant()
+
+ENCODER: Traits = frozenset(("encoder", "density", "pathwise"))
+"""what most objectives need of a posterior: draws given x whose density and gradient are known"""
 
 
 class Loss(NamedTuple):

@@ -1,15 +1,16 @@
 """Faulty losses, as printed in reports and posts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 from torch.distributions import Normal
 
+from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.distributions import independent
 from vaekit.model import VAE
-from vaekit.objectives.objective import Loss, Objective, Weighted, reported
+from vaekit.objectives.objective import ENCODER, Loss, Objective, Weighted, reported
 from vaekit.specs import spec
 
 
@@ -39,6 +40,8 @@ class PrintedSampling:
     notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
     """
 
+    has: ClassVar[Traits] = {"judged"}
+    needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
     kind: Literal["printed_sampling"] = "printed_sampling"
     beta: Annotated[float, Field(ge=0)] = 1.0
     """weight of the KL; this objective is faulty, as printed in a report and a notebook: z = μ + σ² ε"""
@@ -72,6 +75,8 @@ class PrintedKL:
     As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
     """
 
+    has: ClassVar[Traits] = {"judged"}
+    needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
     kind: Literal["printed_kl"] = "printed_kl"
     beta: Annotated[float, Field(ge=0)] = 1.0
     """weight of the KL; this objective is faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL"""

@@ -1,9 +1,10 @@
 """The loss of a deterministic auto-encoder."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.model import VAE
 from vaekit.objectives.objective import Loss, Objective
@@ -22,6 +23,8 @@ class ReconstructionObjective(Objective):
 class Reconstruction:
     """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no KL, hence no bound on log p(x)."""
 
+    has: ClassVar[Traits] = {"judged", "stackable"}
+    needs: ClassVar[Needs] = {"posterior": {"point"}}
     kind: Literal["reconstruction"] = "reconstruction"
 
     def build(self, vae: VAE, space: Space) -> Objective:

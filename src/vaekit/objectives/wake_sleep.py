@@ -1,10 +1,11 @@
 """Wake–sleep."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.model import VAE
 from vaekit.objectives.objective import Loss, Objective, reported
@@ -40,6 +41,8 @@ class WakeSleep:
     268.
     """
 
+    has: ClassVar[Traits] = {"judged"}
+    needs: ClassVar[Needs] = {"posterior": {"encoder", "density"}}
     kind: Literal["wake_sleep"] = "wake_sleep"
 
     def build(self, vae: VAE, space: Space) -> Objective:

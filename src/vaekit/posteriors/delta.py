@@ -1,6 +1,6 @@
 """A point: the encoder of a deterministic auto-encoder."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit import distributions
 from vaekit.building import Builder
+from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
 from vaekit.distributions import at_least_fp32
 from vaekit.specs import spec
@@ -32,6 +33,8 @@ class DeltaPosterior(Conditional):
 class Delta:
     """A point: no KL and no density, hence no bound. The baseline, trained with objective ``reconstruction``."""
 
+    latents: ClassVar[Latents] = "real"
+    has: ClassVar[Traits] = {"encoder", "pathwise", "point", "apart", "stackable"}
     kind: Literal["delta"] = "delta"
 
     def build(self, builder: Builder) -> Conditional:

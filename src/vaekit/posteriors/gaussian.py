@@ -1,12 +1,13 @@
 """Gaussians with diagonal covariance."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from vaekit.building import Builder
+from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
 from vaekit.distributions import Head, at_least_fp32, independent, log_scale
 from vaekit.specs import spec
@@ -37,6 +38,8 @@ class GaussianPosterior(Conditional):
 class Gaussian:
     """A Gaussian with diagonal covariance, amortized by the encoder."""
 
+    latents: ClassVar[Latents] = "real"
+    has: ClassVar[Traits] = {"encoder", "density", "pathwise", "factorized", "gaussian", "apart", "stackable"}
     kind: Literal["gaussian"] = "gaussian"
     head: Head = "log_scale"
     """what the encoder outputs besides μ: log σ, or log σ², a step of which moves log σ half as far"""

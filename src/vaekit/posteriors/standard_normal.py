@@ -1,6 +1,6 @@
 """N(0, I) whatever x is: no encoder."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal
 
 from vaekit.building import Builder
+from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
 from vaekit.distributions import at_least_fp32, independent
 from vaekit.specs import spec
@@ -34,6 +35,8 @@ class StandardNormalPosterior(Conditional):
 class StandardNormal:
     """No encoder: N(0, I) whatever x is. For objective ``monte_carlo_em``, which finds p(z | x) without one."""
 
+    latents: ClassVar[Latents] = "real"
+    has: ClassVar[Traits] = {"fixed", "density", "factorized", "gaussian", "apart"}
     kind: Literal["standard_normal"] = "standard_normal"
 
     def build(self, builder: Builder) -> Conditional:

@@ -1,6 +1,6 @@
 """The prior N(0, I)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal
 
 from vaekit.building import Builder
+from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
 from vaekit.distributions import independent
 from vaekit.specs import spec
@@ -32,6 +33,8 @@ class StandardNormalPrior(Conditional):
 class StandardNormal:
     """p(z) = N(0, I)."""
 
+    latents: ClassVar[Latents] = "real"
+    has: ClassVar[Traits] = {"density", "factorized", "gaussian", "apart", "stackable"}
     kind: Literal["standard_normal"] = "standard_normal"
 
     def build(self, builder: Builder) -> Conditional:

@@ -1,0 +1,92 @@
+"""Which parts go together: a refusal names kinds that fit, taken from the unions."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from vaekit import Experiment, InputError, Source
+from vaekit.compatibility import MEANING, kinds, lacking, misfit, traits
+from vaekit.objectives import ELBO
+from vaekit.posteriors import Gaussian
+from vaekit.priors import StandardNormal
+
+DIGITS = Experiment(data=Source(name="digits"))
+PATHS = {"prior": "model.prior", "posterior": "model.posterior", "objective": "objective"}
+
+
+def combinations() -> Iterator[dict[str, str]]:
+    parts = [[part.kind for part in kinds(DIGITS.model, role)] for role in ("prior", "posterior")]
+    objectives = [part.kind for part in kinds(DIGITS, "objective")]
+    for chosen in product(*parts, objectives):
+        yield dict(zip(PATHS.values(), chosen, strict=True))
+
+
+def refusal(changes: dict[str, str]) -> str | None:
+    try:
+        DIGITS.replace_all(changes)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def named(sentence: str) -> list[tuple[str, str]]:
+    """The role and kind of all that a refusal says would fit."""
+    choices = sentence.rpartition(": choose ")[2].split(", or ")
+    return [(PATHS[choice.split()[0]], kind) for choice in choices for kind in re.findall("'(.*?)'", choice)]
+
+
+def test_every_kind_that_a_refusal_names_fits() -> None:
+    refused = [(changes, sentence) for changes in combinations() if (sentence := refusal(changes))]
+    assert len(refused) > 5
+    for changes, sentence in refused:
+        suggested = named(sentence)
+        assert suggested, sentence
+        assert [path for path, kind in suggested if refusal({**changes, path: kind})] == [], sentence
+
+
+def test_every_kind_that_fits_is_named() -> None:
+    for changes in combinations():
+        if sentence := refusal(changes):
+            fits = [
+                (path, part.kind)
+                for role, path in PATHS.items()
+                for part in kinds(DIGITS if role == "objective" else DIGITS.model, role)  # type: ignore[arg-type]
+                if not refusal({**changes, path: part.kind})
+            ]
+            assert set(named(sentence)) <= set(fits)
+            asked, other = re.findall(r"(\w+) '", sentence)[:2]
+            assert set(named(sentence)) == {(p, k) for p, k in fits if p in (PATHS[asked], PATHS[other])}, sentence
+
+
+def test_densities_over_different_latents_are_never_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandardNormal, "latents", "one_hot")
+    with pytest.raises(InputError, match="needs a posterior that is over one-hot vectors"):
+        Experiment(data=Source(name="digits"))
+
+
+def test_a_field_that_asks_for_more_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gaussian, "has", Gaussian.has - {"factorized"})
+    assert DIGITS.replace("seed", 1).seed == 1
+    with pytest.raises(InputError, match=r"independent over the latent units: choose .*objective\.free_bits=0\.0"):
+        DIGITS.replace("objective.free_bits", 0.5)
+
+
+def test_early_stopping_needs_something_to_judge_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ELBO, "has", frozenset())
+    with pytest.raises(InputError, match="early_stopping 3 needs an objective that .*early_stopping none, or .*'wake"):
+        DIGITS.replace("early_stopping", 3)
+
+
+def test_what_is_needed_and_lacking_is_said_in_words() -> None:
+    assert lacking({"posterior": {"encoder", "density"}, "prior": {"real"}}, DIGITS) is None
+    assert lacking({"posterior": {"point"}}, DIGITS) == "needs a posterior that is a point, and 'gaussian' is not"
+    assert misfit(DIGITS) is None
+
+
+@pytest.mark.parametrize("role", ["prior", "posterior", "objective"])
+def test_parts_state_traits_that_have_a_meaning(role: str) -> None:
+    for part in kinds(DIGITS if role == "objective" else DIGITS.model, role):  # type: ignore[arg-type]
+        assert traits(part) and traits(part) <= set(MEANING), part
+        assert role == "objective" or part.latents in traits(part)
