@@ -75,7 +75,7 @@ def test_a_field_that_asks_for_more_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_early_stopping_needs_something_to_judge_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ELBO, "has", frozenset())
-    with pytest.raises(InputError, match="early_stopping 3 needs an objective that .*early_stopping none, or .*'wake"):
+    with pytest.raises(InputError, match=r"early_stopping 3 needs an objective that .*early_stopping none, or .*'wake"):
         DIGITS.replace("early_stopping", 3)
 
 
@@ -88,5 +88,6 @@ def test_what_is_needed_and_lacking_is_said_in_words() -> None:
 @pytest.mark.parametrize("role", ["prior", "posterior", "objective"])
 def test_parts_state_traits_that_have_a_meaning(role: str) -> None:
     for part in kinds(DIGITS if role == "objective" else DIGITS.model, role):  # type: ignore[arg-type]
-        assert traits(part) and traits(part) <= set(MEANING), part
+        assert traits(part), part
+        assert traits(part) <= set(MEANING), part
         assert role == "objective" or part.latents in traits(part)

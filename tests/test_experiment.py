@@ -103,7 +103,7 @@ def test_what_is_put_in_place_is_not_changed_by_what_follows() -> None:
 def test_fields_that_go_together_are_checked_once_all_are_in_place() -> None:
     both = DIGITS.replace_all({"model.posterior": "delta", "objective": "reconstruction"})
     assert both.model.posterior.kind == "delta"
-    with pytest.raises(InputError, match=r"'delta' and objective 'elbo' do not go together: .* 'reconstruction'"):
+    with pytest.raises(InputError, match=r"'delta' and objective 'elbo' do not go together, .* 'reconstruction'"):
         DIGITS.replace("model.posterior", "delta")
 
 
@@ -373,7 +373,7 @@ def test_resuming_takes_a_new_length_and_names_what_it_ignores(caplog: pytest.Lo
 
 def test_fields_that_joined_later_change_no_older_digest() -> None:
     tree = ADAPTER.dump_python(DIGITS, mode="json")
-    del tree["data"]["label"], tree["data"]["ignore"]
+    del tree["data"]["label"], tree["data"]["ignore"], tree["shuffle"], tree["optimizer"]["decayed"]
     assert DIGITS.digest == sha256(json.dumps(tree, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     changed = [DIGITS.replace("data.label", ""), DIGITS.replace("data.ignore", ["id"])]
     assert len({DIGITS.digest, *(experiment.digest for experiment in changed)}) == 3
