@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from vaekit.conditional import Conditional
-from vaekit.distributions import independent
+from vaekit.distributions import independent, kl_per_unit
 from vaekit.errors import InputError
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.information import information
 from vaekit.evaluation.probes import accuracies
-from vaekit.model import VAE, Model, kl_per_unit
+from vaekit.model import VAE, Model
 from vaekit.priors import StandardNormalPrior
 
 SCALE = 0.4

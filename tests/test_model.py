@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Laplace, MultivariateNormal
 
 from vaekit.conditional import Conditional
-from vaekit.distributions import independent
+from vaekit.distributions import independent, kl_per_unit
 from vaekit.errors import InputError
 from vaekit.likelihoods import DiscretizedLogistic, Gaussian
-from vaekit.model import VAE, Model, kl_per_unit
+from vaekit.model import VAE, Model
 from vaekit.networks import MLP, Conv
 from vaekit.posteriors import Delta
 

@@ -10,8 +10,9 @@ from scipy import special, stats
 from torch import Tensor
 
 from vaekit.data import Batch, Space
+from vaekit.distributions import kl_per_unit
 from vaekit.likelihoods import Bernoulli, Categorical, Gaussian
-from vaekit.model import VAE, Model, kl_per_unit
+from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Loss, PrintedKL, PrintedSampling, Reconstruction, WakeSleep
 from vaekit.posteriors import Delta

@@ -16,9 +16,9 @@ from torch.distributions import Distribution, MultivariateNormal, Normal
 
 from vaekit.conditional import Conditional
 from vaekit.data import Batch, Space
-from vaekit.distributions import independent
+from vaekit.distributions import independent, kl_per_unit
 from vaekit.evaluation.evidence import ELEMENTS_AT_ONCE, estimate, evidence
-from vaekit.model import VAE, Model, kl_per_unit
+from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO
 from vaekit.posteriors import GaussianPosterior

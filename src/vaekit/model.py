@@ -6,12 +6,13 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution
 
 from vaekit.arguments import to_whole
 from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.data import Batch, Space
+from vaekit.distributions import analytic_kl, center, rsample_and_log_prob
 from vaekit.errors import InputError
 from vaekit.likelihoods import Bernoulli, Likelihood
 from vaekit.networks import MLP, Network, initialize
@@ -80,8 +81,8 @@ class VAE(nn.Module):
     def given(self, batch: Batch) -> "VAE":
         """Return this model given what a batch knows of its examples besides x.
 
-        No part is conditional on labels or on which elements are observed, so this is the model itself. Steps and
-        evaluations ask for it, so that objectives and measures need not know.
+        No part is conditional on labels or on which elements are observed, so this is the model itself. A step asks for
+        it, so that objectives need not know.
         """
         return self
 
@@ -97,7 +98,10 @@ class VAE(nn.Module):
         ``posterior`` is q(z | x), and ``prior`` p(z), if they are already known, so that x need not be encoded again.
         """
         q, p = self.posterior(x) if posterior is None else posterior, self.prior() if prior is None else prior
-        z = q.rsample(torch.Size((n,)))
+        if hasattr(q, "rsample_and_log_prob"):
+            z, log_posterior = rsample_and_log_prob(q, n)
+            return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), log_posterior)
+        z = q.rsample(torch.Size((n,)))  # log q comes last: the order decides in which gradients at z are added
         return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), q.log_prob(z))
 
     def kl(self, draws: Draws, analytic: bool = True) -> Float[Tensor, "batch"]:
@@ -119,14 +123,16 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
-        """Return the posterior means, (batch, d): deterministic, whatever the rest of the batch.
+        """Return the centers of the posteriors, (batch, d), which are their means where they have one.
+
+        A code is deterministic, whatever the rest of the batch.
 
         Raises:
             InputError: if x is not a tensor of shape (batch, *event).
         """
         if self.event_shape is not None:
             refuse_unlike(x, "x", "batch", self.event_shape)
-        return self.posterior(x).mean
+        return center(self.posterior(x))
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch_and_event"]:
@@ -156,25 +162,6 @@ def refuse_unlike(x: object, name: str, batch: str, event_shape: tuple[int, ...]
         return
     given = f"has shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"is of type {type(x).__name__}"
     raise InputError(f"{name} {given}: give a tensor of shape ({', '.join([batch, *map(str, event_shape)])})")
-
-
-def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | None:
-    """KL(q ‖ p) in nats, or None where torch has no closed form for the pair."""
-    try:
-        return kl_divergence(q, p)
-    except NotImplementedError:
-        return None
-
-
-def kl_per_unit(q: Distribution, p: Distribution) -> Float[Tensor, "batch latent"]:
-    """KL(q_j ‖ p_j) of each unit, (batch, d), for distributions that are independent over units.
-
-    Raises:
-        InputError: if either is not factorized.
-    """
-    if not (isinstance(q, Independent) and isinstance(p, Independent)):
-        raise InputError(f"the KL of each unit needs a factorized posterior and prior, not {q} and {p}")
-    return kl_divergence(q.base_dist, p.base_dist)
 
 
 @spec

@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {"model.latent_dim": 2, "model.network.hidden": [10], "b
 DYNAMIC = {"data.binarization": "dynamic"}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "elbo": {},
+    "monte_carlo": {"objective.kl": "monte_carlo", "objective.samples": 2},
     "averaged": {
         **DYNAMIC,
         "objective.beta": 2.0,

@@ -3,7 +3,18 @@
 from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
 from vaekit.distributions.delta import Delta
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
-from vaekit.distributions.parts import Head, at_least_fp32, independent, log_scale
+from vaekit.distributions.parts import (
+    Head,
+    analytic_kl,
+    at_least_fp32,
+    center,
+    frozen_log_prob,
+    independent,
+    kl_parts,
+    kl_per_unit,
+    log_scale,
+    rsample_and_log_prob,
+)
 
 __all__ = [
     "LEVELS",
@@ -13,7 +24,13 @@ __all__ = [
     "DiscretizedLogistic",
     "Head",
     "IndependentBernoulli",
+    "analytic_kl",
     "at_least_fp32",
+    "center",
+    "frozen_log_prob",
     "independent",
+    "kl_parts",
+    "kl_per_unit",
     "log_scale",
+    "rsample_and_log_prob",
 ]

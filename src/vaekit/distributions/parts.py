@@ -5,7 +5,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from vaekit.errors import InputError
 
 Head = Literal["log_scale", "log_variance"]
 """what a network outputs for the scale of a Gaussian: log σ, or log σ²"""
@@ -24,3 +26,70 @@ def log_scale(raw: Float[Tensor, "*shape"], head: Head) -> Float[Tensor, "*shape
 def at_least_fp32(parameters: Tensor) -> Tensor:
     """Convert a network's half-precision outputs to fp32, in which densities are computed; fp64 stays."""
     return parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+
+
+def rsample_and_log_prob(q: Distribution, n: int) -> tuple[Float[Tensor, "n *batch latent"], Float[Tensor, "n *batch"]]:
+    """Draw n times from q, differentiably, and return the draws with their log-probabilities.
+
+    A distribution that has both at one stroke, such as a flow, has a method ``rsample_and_log_prob(shape)``.
+    """
+    if hasattr(q, "rsample_and_log_prob"):
+        return q.rsample_and_log_prob(torch.Size((n,)))
+    z = q.rsample(torch.Size((n,)))
+    return z, q.log_prob(z)
+
+
+def center(p: Distribution) -> Float[Tensor, "*batch latent"]:
+    """Return what stands for p where one point is wanted: its mean, or its ``center`` if it defines one.
+
+    A flow, which has no mean, defines the image of its base's mean; a categorical, its mode.
+    """
+    found: Tensor = p.center if hasattr(p, "center") else p.mean
+    return found
+
+
+def frozen_log_prob(q: Distribution, z: Float[Tensor, "n *batch latent"]) -> Float[Tensor, "n *batch"]:
+    """Return log q(z), whose gradient reaches z and no weight of q, whoever owns it and whenever its networks run.
+
+    The gradient at z is taken first, and log q(z) replaced by its tangent there, of the same value and gradient.
+    """
+    if not (torch.is_grad_enabled() and z.requires_grad):
+        return q.log_prob(z).detach()
+    point = z.view_as(z)
+    log_prob = q.log_prob(point)
+    (slope,) = torch.autograd.grad(log_prob.sum(), point, retain_graph=True)  # else it would not compile
+    return log_prob.detach() + ((z - z.detach()) * slope.detach()).sum(-1)
+
+
+def kl_parts(q: Distribution, p: Distribution, z: Float[Tensor, "n batch latent"]) -> Float[Tensor, "batch parts"]:
+    """Return KL(q ‖ p) in parts that sum to it, (batch, parts) nats, estimated from draws z ~ q where it has to be.
+
+    The parts are the units where both are independent over units, or what q defines by a method ``kl_parts(p, z)``,
+    such as the levels of a chain; else there is one part, in closed form if torch has one.
+    """
+    if hasattr(q, "kl_parts"):
+        return q.kl_parts(p, z)
+    if isinstance(q, Independent) and isinstance(p, Independent):
+        units = analytic_kl(q.base_dist, p.base_dist)
+        return (q.base_dist.log_prob(z) - p.base_dist.log_prob(z)).mean(0) if units is None else units
+    whole = analytic_kl(q, p)
+    return ((q.log_prob(z) - p.log_prob(z)).mean(0) if whole is None else whole)[:, None]
+
+
+def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | None:
+    """KL(q ‖ p) in nats, or None where torch has no closed form for the pair."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
+
+
+def kl_per_unit(q: Distribution, p: Distribution) -> Float[Tensor, "batch latent"]:
+    """KL(q_j ‖ p_j) of each unit, (batch, d), for distributions that are independent over units.
+
+    Raises:
+        InputError: if either is not factorized.
+    """
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        raise InputError(f"the KL of each unit needs a factorized posterior and prior, not {q} and {p}")
+    return kl_divergence(q.base_dist, p.base_dist)

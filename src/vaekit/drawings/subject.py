@@ -13,10 +13,11 @@ from torch import Tensor
 
 from vaekit import devices, plots
 from vaekit.data import Space, Split
+from vaekit.distributions import kl_per_unit
 from vaekit.errors import InputError
 from vaekit.evaluation import verdict
 from vaekit.evaluations import current
-from vaekit.model import VAE, kl_per_unit
+from vaekit.model import VAE
 from vaekit.run import Run
 
 CODES = 10_000

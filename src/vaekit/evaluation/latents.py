@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vaekit.distributions import kl_per_unit
 from vaekit.estimates import exact
-from vaekit.model import VAE, kl_per_unit
+from vaekit.model import VAE
 
 ACTIVE = 0.01
 """threshold of both definitions of an active unit: nats of KL, and variance of the posterior mean"""

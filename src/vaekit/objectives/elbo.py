@@ -8,7 +8,8 @@ from torch import Tensor
 
 from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
-from vaekit.model import VAE, Draws, kl_per_unit
+from vaekit.distributions import kl_parts
+from vaekit.model import VAE, Draws
 from vaekit.objectives.objective import ENCODER, Loss, Objective, Weighted, reported
 from vaekit.schedules import Constant, Schedule
 from vaekit.specs import Count, spec
@@ -28,7 +29,7 @@ class ELBOObjective(Weighted):
         return Loss(terms["reconstruction"] + self.beta * rate, terms["elbo"], terms)
 
     def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
-        return kl_per_unit(draws.posterior, vae.prior()).mean(0).clamp(min=self.free_bits).sum()
+        return kl_parts(draws.posterior, vae.prior(), draws.z).mean(0).clamp(min=self.free_bits).sum()
 
 
 @spec
@@ -42,7 +43,8 @@ class ELBO:
     A loss that averages over the D elements of x, (1/D) Σ_i −log p(x_i | z) + w KL, is this one divided by D, with
     β = w D: the mean hides that β.
 
-    With free bits λ > 0 the KL becomes Σ_j max(λ, mean over the batch of KL_j).
+    With free bits λ > 0 the KL becomes Σ_j max(λ, mean over the batch of KL_j), where j are the latent units, or the
+    parts of the KL if it has none by unit.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114; β: *beta-VAE
     (Higgins et al., 2017)*; free bits: *Improved variational inference with inverse autoregressive flow
