@@ -2,13 +2,17 @@
 
 import copy
 import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
+from small import finished, same, small, stopped
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, kl_divergence
 
@@ -19,6 +23,7 @@ from vaekit.data import Batch, Space
 from vaekit.distributions import center, frozen_log_prob, independent, kl_parts, rsample_and_log_prob
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
+from vaekit.objectives import ELBO
 from vaekit.posteriors import Gaussian, GaussianPosterior
 from vaekit.priors import StandardNormalPrior
 
@@ -290,3 +295,31 @@ def test_the_center_is_the_mean() -> None:
     q, _ = factorized()
     assert torch.equal(center(q), q.mean)
     assert torch.equal(center(Full()()), torch.zeros(LATENTS))
+
+
+def test_examples_of_the_recipe_train_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_step) -> None:
+    page = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+    path = tmp_path / "recipe.py"
+    path.write_text("\n\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)))
+    recipe = runpy.run_path(str(path))
+    models = [{"prior": recipe["OneCode"]()}, {"posterior": recipe["Full"]()}]
+    made: dict[str, Any] = {}
+
+    def built(self: Model, space: Any) -> VAE:
+        builder = Builder(Spec(**made), space if isinstance(space, Space) else Space.of(space))
+        return VAE(builder.prior, builder.posterior, builder.likelihood, builder.event_shape, LATENTS)
+
+    monkeypatch.setattr(Model, "build", built)
+    for i, (parts, name) in enumerate([*((m, "ELBO") for m in models), ({}, "Capacity"), ({}, "Critic")]):
+        made.clear()
+        made.update(parts)
+        with pytest.MonkeyPatch.context() as patch:
+            if name != "ELBO":
+                patch.setattr(ELBO, "build", lambda self, vae, space, name=name: recipe[name]().build(vae, space))
+            experiment = small(epochs=1, model__latent_dim=LATENTS)
+            whole = finished(experiment, tmp_path / f"whole{i}")
+            stopped(experiment, tmp_path / f"parts{i}", 4)
+            assert same(whole, finished(experiment, tmp_path / f"parts{i}", resume=True))
+            train = whole.metrics()[-1]["train"]
+            assert ("adversary" in train) == (name == "Critic")
+            assert train["reconstruction"] < whole.metrics()[0]["train"]["reconstruction"]
