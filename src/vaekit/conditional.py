@@ -1,6 +1,7 @@
 """A conditional distribution as a module: the one interface that priors, posteriors and likelihoods share."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ class Conditional(nn.Module):
     @abstractmethod
     def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         """Return the distribution given the context ``c`` of shape (..., *context)."""
+
+    def begin(self, examples: Callable[[int], Float[Tensor, "n *event"]]) -> None:
+        """Begin at training examples, n of which are ``examples(n)``, if weights stand for examples; few parts' do."""
 
     def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         """Call the module; defined here so that type checkers know the result."""

@@ -19,7 +19,7 @@ from vaekit.run import weight_shapes
 
 BYTES = 4
 EXAMPLES = 2
-"""that are measured: of a single one, batch normalization may make nothing"""
+"""that are measured, then one more: of a single one, batch normalization may make nothing"""
 TEMPORARY = 4
 """tensors as large as the largest, beside those that are kept: what an operation and its derivative read and make"""
 EVALUATION_BATCH = 1000
@@ -33,10 +33,12 @@ class Activations(NamedTuple):
     Attributes:
         kept: of all that is kept until its gradient is known.
         largest: of the largest tensor.
+        once: of what is kept whatever the number of examples, such as the layers' outputs for pseudo-inputs.
     """
 
     kept: float
     largest: float
+    once: float
 
     def evaluation_batch(self, batch_size: int) -> int:
         """Return how many images are evaluated at once."""
@@ -87,7 +89,7 @@ def batch_bytes(experiment: Experiment, space: Space, batch: int) -> float:
     """Bytes for a step on a batch, or for an evaluation if that takes more."""
     each = activations(experiment, space)
     held_out = space.sizes.get("validation") or space.sizes["test"]
-    step = batch * (each.kept + TEMPORARY * each.largest)
+    step = each.once + batch * (each.kept + TEMPORARY * each.largest)
     return max(step, TEMPORARY * min(each.evaluation_batch(batch), held_out) * each.largest)
 
 
@@ -96,9 +98,16 @@ def activations(experiment: Experiment, space: Space) -> Activations:
     draws = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 1
     with torch.device("meta"), devices.isolated(torch.device("cpu")):
         vae = experiment.model.build(space)
-        with recorded(vae) as sizes:
-            vae.draw(torch.empty(EXAMPLES, *space.event_shape), draws)
-    return Activations(sum(sizes) / EXAMPLES, max(sizes, default=0) / EXAMPLES)
+        few, more = (_kept(vae, torch.empty(n, *space.event_shape), draws) for n in (EXAMPLES, EXAMPLES + 1))
+    each = [b - a for a, b in zip(few, more, strict=True)]
+    return Activations(sum(each), max(each, default=0), sum(few) - EXAMPLES * sum(each))
+
+
+def _kept(vae: VAE, x: Tensor, draws: int) -> list[int]:
+    """Return the bytes of each tensor that draws keep for the gradient."""
+    with recorded(vae) as sizes:
+        vae.draw(x, draws)
+    return sizes
 
 
 @contextmanager

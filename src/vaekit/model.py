@@ -1,6 +1,6 @@
 """The model: a VAE is a prior, a posterior and a likelihood."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ class Draws(NamedTuple):
         z: (n, batch, d).
         posterior: q(z | x), with batch shape (batch,).
         log_likelihood, log_prior, log_posterior: log p(x | z), log p(z), log q(z | x), each (n, batch), in nats.
+        prior: p(z).
     """
 
     z: Float[Tensor, "n batch latent"]
@@ -35,6 +36,7 @@ class Draws(NamedTuple):
     log_likelihood: Float[Tensor, "n batch"]
     log_prior: Float[Tensor, "n batch"]
     log_posterior: Float[Tensor, "n batch"]
+    prior: Distribution
 
     @property
     def log_weight(self) -> Float[Tensor, "n batch"]:
@@ -100,13 +102,13 @@ class VAE(nn.Module):
         q, p = self.posterior(x) if posterior is None else posterior, self.prior() if prior is None else prior
         if hasattr(q, "rsample_and_log_prob"):
             z, log_posterior = rsample_and_log_prob(q, n)
-            return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), log_posterior)
+            return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), log_posterior, p)
         z = q.rsample(torch.Size((n,)))  # log q comes last: the order decides in which gradients at z are added
-        return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), q.log_prob(z))
+        return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), q.log_prob(z), p)
 
     def kl(self, draws: Draws, analytic: bool = True) -> Float[Tensor, "batch"]:
         """KL(q(z | x) ‖ p(z)), (batch,) nats: in closed form where torch has one, else as the mean over the draws."""
-        exact = analytic_kl(draws.posterior, self.prior()) if analytic else None
+        exact = analytic_kl(draws.posterior, draws.prior) if analytic else None
         return (draws.log_posterior - draws.log_prior).mean(0) if exact is None else exact
 
     def log_likelihood(
@@ -116,10 +118,15 @@ class VAE(nn.Module):
         return self.likelihood(z).log_prob(x)
 
     def log_joint(
-        self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"]
+        self, x: Float[Tensor, "batch *event"], z: Float[Tensor, "n batch latent"], prior: Distribution | None = None
     ) -> Float[Tensor, "n batch"]:
-        """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d)."""
-        return self.log_likelihood(x, z) + self.prior().log_prob(z)
+        """log p(x, z) = log p(x | z) + log p(z), (n, batch), for z (n, batch, d); ``prior`` is p(z), if it is known."""
+        return self.log_likelihood(x, z) + (self.prior() if prior is None else prior).log_prob(z)
+
+    def begin(self, examples: Callable[[int], Float[Tensor, "n *event"]]) -> None:
+        """Let the parts begin at training examples, n of which are ``examples(n)``, before the first step."""
+        for part in (self.prior, self.posterior, self.likelihood):
+            part.begin(examples)
 
     @torch.no_grad()
     def encode(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:

@@ -185,7 +185,7 @@ def _facts(run: Run) -> dict[str, str]:
     """Data and training in a few lines."""
     space = run.space
     with torch.device("meta"):
-        weights = sum(p.numel() for p in run.experiment.model.build(space.event_shape).parameters())
+        weights = sum(p.numel() for p in run.experiment.model.build(space).parameters())
     facts = {
         "data": space.title,
         "examples": ", ".join(f"{n:,} {part}" for part, n in space.sizes.items()),

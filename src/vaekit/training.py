@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
@@ -177,7 +178,9 @@ class Training:
             log.info("batch_size %s is more than the training images: every step takes all %s of them",
                      f"{experiment.batch_size:,}", f"{images:,}")  # fmt: skip
         devices.set_seed(experiment.seed, device)
-        self.vae = experiment.model.build(data.space.event_shape).to(device)
+        self.vae = experiment.model.build(data.space).to(device)
+        if not saved:
+            self.vae.begin(partial(data.train.some, seed=experiment.seed))
         self.objective = experiment.objective.build(self.vae, data.space).to(device)
         self.optimizer = experiment.optimizer.build(self.vae.parameters())
         second = self.objective.second

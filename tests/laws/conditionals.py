@@ -19,7 +19,7 @@ from vaekit.networks import MLP
 
 
 def prior(spec: Any, dim: int) -> tuple[Conditional, None]:
-    return spec.build(Builder(Model(latent_dim=dim), Space.of((1, 2, 2)))), None
+    return spec.build(Builder(Model(latent_dim=dim, network=MLP(hidden=(8,))), Space.of((1, 2, 2)))), None
 
 
 def posterior(spec: Any, dim: int) -> tuple[Conditional, Tensor]:
@@ -61,6 +61,7 @@ VALUES = {
     distributions.CategoricalLevels: GREYS,
     distributions.ContinuousBernoulli: INTERVAL,
     torch.distributions.Normal: LINE,
+    distributions.Mixture: LINE,
 }
 
 
@@ -79,9 +80,15 @@ def total(weighted: Tensor, x: Tensor) -> Tensor:
     return weighted.sum(0) if len(x) <= LEVELS else torch.trapezoid(weighted, x, dim=0)
 
 
+def with_borrowed(module: Conditional) -> nn.Module:
+    """A part together with those that it borrows."""
+    return nn.ModuleList([module, *getattr(module, "borrowed", ())])
+
+
 def one_dimensional(make: Make, spec: Any) -> Distribution:
     module, c = make(spec, 1)
-    return module.double().requires_grad_(False)(None if c is None else c.double())
+    with_borrowed(module).double().requires_grad_(False)
+    return module(None if c is None else c.double())
 
 
 def assert_gradients(module: nn.Module) -> None:

@@ -11,7 +11,7 @@ from vaekit.networks import MLP, Conv, Layer
 RARE = 1e-4
 """share of seeds on which a right sampler would be called wrong; the seed is fixed"""
 
-PRIORS = [priors.StandardNormal()]
+PRIORS = [priors.StandardNormal(), priors.Mixture(components=5), priors.Vamp(pseudo_inputs=4)]
 POSTERIORS = [posteriors.Gaussian(), posteriors.Delta(), posteriors.StandardNormal()]
 LIKELIHOODS = [
     likelihoods.Bernoulli(),

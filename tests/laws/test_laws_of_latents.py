@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from laws.conditionals import Make, one_dimensional, posterior, prior
+from laws.conditionals import Make, one_dimensional, posterior, prior, with_borrowed
 from laws.rows import DEVICES, POSTERIORS, PRIORS
 
 from vaekit import posteriors
@@ -21,9 +21,10 @@ def seed() -> None:
 def test_axes_of_latents(make_spec: tuple[Make, Any], dtype: torch.dtype, device: str) -> None:
     make, spec = make_spec
     module, c = make(spec, 3)
-    q = module.to(device, dtype)(None if c is None else c.to(device, dtype))
+    with_borrowed(module).to(device, dtype)
+    q = module(None if c is None else c.to(device, dtype))
     batch = () if c is None else (6,)
-    z = q.rsample(torch.Size((4,)))
+    z = (q.rsample if q.has_rsample else q.sample)(torch.Size((4,)))
     assert (q.batch_shape, q.event_shape) == (batch, (3,))
     assert z.shape == (4, *batch, 3)
     assert q.log_prob(z).shape == (4, *batch)

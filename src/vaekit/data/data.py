@@ -59,6 +59,11 @@ class Split:
         labels = None if self.labels is None else self.labels[rows.to(self.labels.device)].to(self.device)
         return Batch(self.x.index_select(0, here).to(self.device), rows.to(self.device), labels)
 
+    def some(self, n: int, seed: int) -> Tensor:
+        """Choose n examples by a seed, as the model reads them; gray levels where every batch draws its bits anew."""
+        rows = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:n]
+        return replace(self, dynamic=False).batch(rows).x
+
     def stream(self, rows: Iterable[Tensor]) -> Generator[Batch]:
         """Give `stored` for one batch of rows after the other; large arrays are read ahead by a thread.
 

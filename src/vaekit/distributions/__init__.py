@@ -1,8 +1,9 @@
-"""Distributions that torch lacks, or lacks in the tails: over 8-bit levels, on [0, 1], and the point mass."""
+"""Distributions that torch lacks, or lacks in the tails: over 8-bit levels, on [0, 1], mixtures, the point mass."""
 
 from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
 from vaekit.distributions.delta import Delta
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
+from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.parts import (
     Head,
     analytic_kl,
@@ -24,6 +25,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Head",
     "IndependentBernoulli",
+    "Mixture",
     "analytic_kl",
     "at_least_fp32",
     "center",

@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 from vaekit.errors import InputError
 from vaekit.estimates import exact
@@ -38,7 +38,7 @@ def amortization_gap(
         InputError: if the posterior belongs to another family.
     """
     with torch.no_grad():
-        guess = vae.posterior(x)
+        guess, prior = vae.posterior(x), vae.prior()
     if not (isinstance(guess, Independent) and isinstance(guess.base_dist, Normal)):
         raise InputError(f"the amortization gap needs a Gaussian posterior, but this model has {guess}: leave it out")
     loc = guess.base_dist.loc.clone().requires_grad_()
@@ -48,7 +48,7 @@ def amortization_gap(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         noise = torch.randn(draws, *loc.shape, dtype=loc.dtype, device=loc.device)
-        loss = -_elbo(vae, x, loc, log_scale, noise).sum()
+        loss = -_elbo(vae, prior, x, loc, log_scale, noise).sum()
         # Only q is fitted: the model's own gradients stay untouched.
         loc.grad, log_scale.grad = torch.autograd.grad(loss, [loc, log_scale])
         optimizer.step()
@@ -57,14 +57,15 @@ def amortization_gap(
     with torch.no_grad():
         for _ in range(0, TEST_DRAWS, DRAWS_AT_ONCE):
             noise = torch.randn(DRAWS_AT_ONCE, *loc.shape, dtype=loc.dtype, device=loc.device)
-            best = _elbo(vae, x, loc, log_scale, noise)
-            guessed = _elbo(vae, x, guess.base_dist.loc, guess.base_dist.scale.log(), noise)
+            best = _elbo(vae, prior, x, loc, log_scale, noise)
+            guessed = _elbo(vae, prior, x, guess.base_dist.loc, guess.base_dist.scale.log(), noise)
             gap += exact(best - guessed) * DRAWS_AT_ONCE / TEST_DRAWS
     return gap
 
 
 def _elbo(
     vae: VAE,
+    prior: Distribution,
     x: Float[Tensor, "batch *event"],
     loc: Float[Tensor, "batch latent"],
     log_scale: Float[Tensor, "batch latent"],
@@ -73,4 +74,4 @@ def _elbo(
     """Return the ELBO under q = N(loc, scale²), with the entropy in closed form: it grows as Σ log scale."""
     z = loc + log_scale.exp() * noise
     entropy = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1, validate_args=False).entropy()
-    return vae.log_joint(x, z).mean(0) + entropy
+    return vae.log_joint(x, z, prior).mean(0) + entropy

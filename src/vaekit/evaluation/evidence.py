@@ -40,17 +40,17 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
         x: (batch, *event).
         samples: K.
     """
-    posterior = vae.posterior(x)
+    posterior, prior = vae.posterior(x), vae.prior()
     if isinstance(posterior, Delta):
-        return {"reconstruction": -exact(vae.draw(x, 1, posterior).log_likelihood[0])}
-    closed = analytic_kl(posterior, vae.prior())
+        return {"reconstruction": -exact(vae.draw(x, 1, posterior, prior).log_likelihood[0])}
+    closed = analytic_kl(posterior, prior)
     log_sum = exact(x.new_full((len(x),), -torch.inf))
     log_squares, log_likelihood, log_ratio = log_sum.clone(), torch.zeros_like(log_sum), torch.zeros_like(log_sum)
     growth: dict[str, Tensor] = {}
     done, at_once = 0, max(1, ELEMENTS_AT_ONCE // x.numel())
     for checkpoint in sorted({*(k for k in CHECKPOINTS if k < samples), samples}):
         while done < checkpoint:
-            draws = vae.draw(x, min(at_once, checkpoint - done), posterior)
+            draws = vae.draw(x, min(at_once, checkpoint - done), posterior, prior)
             log_weight = exact(draws.log_weight)
             log_sum = torch.logaddexp(log_sum, log_weight.logsumexp(0))
             log_squares = torch.logaddexp(log_squares, (2 * log_weight).logsumexp(0))

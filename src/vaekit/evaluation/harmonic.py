@@ -38,7 +38,10 @@ def resampled(vae: VAE, x: Float[Tensor, "batch *event"], n: int) -> Float[Tenso
 
     Reference: *The calculation of posterior distributions by data augmentation: comment (Rubin, 1987)*.
     """
-    draws = [vae.draw(x, n) for _ in range(CANDIDATES)]  # no more are decoded at once than there are chains
+    posterior, prior = vae.posterior(x), vae.prior()
+    draws = [
+        vae.draw(x, n, posterior, prior) for _ in range(CANDIDATES)
+    ]  # no more are decoded at once than there are chains
     z, log_weight = torch.cat([d.z for d in draws]), torch.cat([d.log_weight for d in draws])
     weight = log_weight.nan_to_num(torch.finfo(log_weight.dtype).min).T.softmax(1)  # overflows are not chosen
     chosen = torch.multinomial(weight, n, replacement=True).T

@@ -25,11 +25,11 @@ class ELBOObjective(Weighted):
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         draws = vae.draw(batch.x, self.samples)
         terms = reported(vae, draws, self.analytic)
-        rate = self._floored(vae, draws) if self.free_bits else terms["kl"]
+        rate = self._floored(draws) if self.free_bits else terms["kl"]
         return Loss(terms["reconstruction"] + self.beta * rate, terms["elbo"], terms)
 
-    def _floored(self, vae: VAE, draws: Draws) -> Float[Tensor, ""]:
-        return kl_parts(draws.posterior, vae.prior(), draws.z).mean(0).clamp(min=self.free_bits).sum()
+    def _floored(self, draws: Draws) -> Float[Tensor, ""]:
+        return kl_parts(draws.posterior, draws.prior, draws.z).mean(0).clamp(min=self.free_bits).sum()
 
 
 @spec

@@ -1,7 +1,13 @@
 """Priors p(z)."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from vaekit.priors.mixture import Mixture, MixturePrior
 from vaekit.priors.standard_normal import StandardNormal, StandardNormalPrior
+from vaekit.priors.vamp import Vamp, VampPrior
 
-Prior = StandardNormal
+Prior = Annotated[StandardNormal | Mixture | Vamp, Field(discriminator="kind")]
 
-__all__ = ["Prior", "StandardNormal", "StandardNormalPrior"]
+__all__ = ["Mixture", "MixturePrior", "Prior", "StandardNormal", "StandardNormalPrior", "Vamp", "VampPrior"]

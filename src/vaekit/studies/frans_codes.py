@@ -286,7 +286,7 @@ def remembered(run: Run, x: Tensor) -> Tensor:
     """Train a run's decoder anew, as long and from the same weights, on a random code for each image; decode these."""
     experiment = run.experiment
     with devices.seeded(experiment.seed, CPU), torch.enable_grad():
-        vae = experiment.model.build(run.space.event_shape)
+        vae = experiment.model.build(run.space)
         codes = torch.randn(len(x), vae.latent_dim)
         optimizer = torch.optim.Adam(vae.likelihood.parameters(), experiment.optimizer.learning_rate)
         order = Order(len(x), experiment.batch_size, experiment.seed)

@@ -207,7 +207,7 @@ def starts(lab: Lab) -> Numbers:
     """Measure classifiers of few labels by where they start: at new weights or at an encoder of all training images."""
     run = lab.runs[LABEL]
     with devices.seeded(run.experiment.seed, torch.device("cpu")):
-        new = run.experiment.model.build(run.space.event_shape)
+        new = run.experiment.model.build(run.space)
     models = {SCRATCH: new} | {start(name): each.vae() for name, each in lab.runs.items()}
     trunks = {name: vae.posterior.get_submodule("trunk") for name, vae in models.items()}
     found: dict[Key, Estimate] = {}
