@@ -81,13 +81,13 @@ def test_a_field_that_asks_for_more_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_early_stopping_needs_something_to_judge_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ELBO, "has", frozenset())
-    with pytest.raises(InputError, match=r"early_stopping 3 needs an objective that .*early_stopping none, or .*'wake"):
+    with pytest.raises(InputError, match=r"early_stopping 3 needs an objective that .*'wake_sleep' .* or early_stopping none"):
         DIGITS.replace("early_stopping", 3)
 
 
 def test_what_is_needed_and_lacking_is_said_in_words() -> None:
     assert lacking({"posterior": {"encoder", "density"}, "prior": {"real"}}, DIGITS) is None
-    assert lacking({"posterior": {"point"}}, DIGITS) == "needs a posterior that is a point, and 'gaussian' is not"
+    assert lacking({"posterior": {"point"}}, DIGITS) == "needs a posterior that is a point, unlike 'gaussian'"
     assert misfit(DIGITS) is None
 
 

@@ -147,14 +147,17 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "batch": ([{}, {"batch_size": 50}], "batch_size is 90 in one experiment and 50 in another: in a stack, only seed"),
     "kind": ([{}, {"optimizer": "sgd"}], "optimizer.kind is 'adam' in one experiment and 'sgd' in another"),
     "data": ([{}, {"data.seed": 1}], "data.seed is 0 in one experiment and 1 in another"),
-    "objective": ([{"objective": "wake_sleep", **DYNAMIC}] * 2, "objective is 'wake_sleep', but only elbo and"),
+    "objective": (
+        [{"objective": "wake_sleep", **DYNAMIC}] * 2,
+        "objective that can be stacked, unlike 'wake_sleep': choose",
+    ),
     "free bits": (
         [{"objective.free_bits": 0.1, "model.latent_dim": d} for d in (2, 3)],
         "objective.free_bits is 0.1, which padded latents would be charged as well: give all experiments the same",
     ),
     "norm": (
         [{"model.network": {"kind": "conv", "batch_norm": True}}] * 2,
-        "model.network.batch_norm is true, and its running means cannot be stacked: train one by one",
+        "unlike 'conv': choose network 'mlp', or model.network.batch_norm=False, or train one by one",
     ),
 }
 

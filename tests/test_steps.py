@@ -109,18 +109,18 @@ def test_without_a_compiler_steps_are_eager_unless_compiled_ones_were_asked_for(
 
 
 def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
-    def chosen(steps: int, network: str = "mlp", device: str = "cpu") -> list[bool]:
-        return [wants_compiling(choice, steps, network, torch.device(device)) for choice in ("off", "auto", "on")]
+    def chosen(steps: int, matrices: bool = True, device: str = "cpu") -> list[bool]:
+        return [wants_compiling(choice, steps, matrices, torch.device(device)) for choice in ("off", "auto", "on")]
 
     caplog.set_level(logging.INFO, logger="vaekit")
     assert chosen(steps.WORTHWHILE - 1) == [False, False, True]
-    assert chosen(steps.WORTHWHILE, "conv") == [False, False, True]
+    assert chosen(steps.WORTHWHILE, False) == [False, False, True]
     assert not caplog.text
     assert chosen(steps.WORTHWHILE) == [False, True, True]
     assert "--compile off" in caplog.text
-    assert chosen(steps.WORTHWHILE, "conv", "cuda") == [False, True, True]
+    assert chosen(steps.WORTHWHILE, False, "cuda") == [False, True, True]
     with pytest.raises(InputError, match="compile 'always' is unknown: choose auto, on or off"):
-        wants_compiling("always", 1, "mlp", torch.device("cpu"))
+        wants_compiling("always", 1, True, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -19,21 +19,27 @@ Trait = Literal[
     "pathwise",
     "factorized",
     "gaussian",
+    "closed",
+    "standard",
     "fixed",
     "point",
     "apart",
     "judged",
+    "generative",
     "stackable",
     "matrices",
 ]
 Traits = Set[Trait]
 Needs = Mapping[Role, Traits]
 """by role: the traits that the part of this role must have"""
+NOTHING: Needs = {}
 
 MEANING: Mapping[Trait, str] = {
     "real": "is over real vectors",
     "one_hot": "is over one-hot vectors",
     "classes": "is over classes",
+    "closed": "has a density in closed form",
+    "standard": "is N(0, I)",
     "encoder": "depends on x",
     "density": "has a density",
     "pathwise": "has draws that can be differentiated",
@@ -43,6 +49,7 @@ MEANING: Mapping[Trait, str] = {
     "point": "is a point",
     "apart": "is built without the other parts",
     "judged": "reports a bound on log p(x), or minus its own loss, by which weights can be judged",
+    "generative": "brings codes and prior together, so that samples mean something",
     "stackable": "can be stacked",
     "matrices": "consists of matrix products",
 }
@@ -68,11 +75,20 @@ def lacking(wanted: Needs, experiment: Any) -> str | None:
         >>> from vaekit.data import Source
         >>> from vaekit.experiment import Experiment
         >>> lacking({"posterior": {"point"}}, Experiment(data=Source(name="digits")))
-        "needs a posterior that is a point, and 'gaussian' is not"
+        "needs a posterior that is a point, unlike 'gaussian'"
     """
     parts = _parts(experiment)
     for role, trait in _missing(wanted, parts):
-        return f"needs a {role} that {MEANING[trait]}, and {parts[role].kind!r} is not"
+        return f"needs {_a(role)} that {MEANING[trait]}, unlike {parts[role].kind!r}"
+    return None
+
+
+def unmet(wanted: Needs, experiment: Any) -> str | None:
+    """Say what ``lacking`` says, and which kinds or fields would have it."""
+    parts = _parts(experiment)
+    for role, _ in _missing(wanted, parts):
+        choices = [*_fitting(role, parts, experiment, wanted[role]), *_resets(role, parts, wanted[role])]
+        return f"{lacking(wanted, experiment)}: choose {_any(choices)}"
     return None
 
 
@@ -87,12 +103,8 @@ def misfit(experiment: Any, space: Space | None = None) -> str | None:
     parts = _parts(experiment)
     if clash := next(_clashes(parts), None):
         return _refusal(clash, parts, experiment)
-    if experiment.early_stopping and "judged" not in traits(parts["objective"]):
-        kinds = _fitting("objective", parts, experiment, {"judged"})
-        return (
-            f"early_stopping {experiment.early_stopping} needs an objective that {MEANING['judged']}, and "
-            f"{parts['objective'].kind!r} is not of this kind: choose {_any(['early_stopping none', *kinds])}"
-        )
+    if experiment.early_stopping and (reason := unmet({"objective": {"judged"}}, experiment)):
+        return f"early_stopping {experiment.early_stopping} {reason}, or early_stopping none"
     return None if space is None else _unlike_data(experiment, space)
 
 
@@ -127,33 +139,36 @@ def _clashes(parts: Mapping[Role, Any]) -> Iterator[Clash]:
 
 def _refusal(clash: Clash, parts: Mapping[Role, Any], experiment: Any) -> str:
     role, other, trait = clash
-    kinds = [*_fitting(other, parts, experiment), *_fitting(role, parts, experiment), *_resets(role, parts)]
-    kinds = kinds or _fitting(other, parts, experiment, {trait})
+    choices = [*_fitting(other, parts, experiment), *_fitting(role, parts, experiment), *_resets(role, parts)]
+    if not choices:  # a third part stands in the way as well
+        choices = [
+            f"{other} {part.kind!r}" for part in kinds(_owner(other, experiment), other) if trait in traits(part)
+        ]
     pair = " and ".join(f"{each} {parts[each].kind!r}" for each in (other, role))
-    why = f"{parts[role].kind!r} needs a {other} that {MEANING[trait]}"
-    return f"{pair} do not go together, because {why}: choose {_any(kinds)}"
+    why = f"{parts[role].kind!r} needs {_a(other)} that {MEANING[trait]}"
+    return f"{pair} do not go together, because {why}: choose {_any(choices)}"
 
 
-def _fitting(role: Role, parts: Mapping[Role, Any], experiment: Any, asked: Traits | None = None) -> list[str]:
-    """List the kinds of a role that have what is asked, or that would fit all other parts if nothing is."""
-    found = []
-    for part in kinds(_owner(role, experiment), role):
-        fits = next(_clashes({**parts, role: part}), None) is None if asked is None else asked <= traits(part)
-        if fits and part.kind != parts[role].kind:
-            found.append(f"{role} {part.kind!r}")
-    return found
+def _fitting(role: Role, parts: Mapping[Role, Any], experiment: Any, asked: Traits = frozenset()) -> list[str]:
+    """List the other kinds of a role that have what is asked and go together with all other parts."""
+    return [
+        f"{role} {part.kind!r}"
+        for part in kinds(_owner(role, experiment), role)
+        if part.kind != parts[role].kind and _fits(role, part, parts, asked)
+    ]
 
 
-def _resets(role: Role, parts: Mapping[Role, Any]) -> Iterator[str]:
+def _resets(role: Role, parts: Mapping[Role, Any], asked: Traits = frozenset()) -> Iterator[str]:
     """List the fields of a part that make it fit at their defaults."""
     part, path = parts[role], role if role == "objective" else f"model.{role}"
     for name, field in type(part).__pydantic_fields__.items():
-        usual = getattr(part, name) if field.is_required() else field.default
-        if (
-            usual != getattr(part, name)
-            and next(_clashes({**parts, role: replace(part, **{name: usual})}), None) is None
-        ):
-            yield f"{path}.{name}={usual}"
+        changed = not field.is_required() and field.default != getattr(part, name)
+        if changed and _fits(role, replace(part, **{name: field.default}), parts, asked):
+            yield f"{path}.{name}={field.default}"
+
+
+def _fits(role: Role, part: Any, parts: Mapping[Role, Any], asked: Traits) -> bool:
+    return asked <= traits(part) and not any(_clashes({**parts, role: part}))
 
 
 def kinds(owner: Any, role: Role) -> Iterator[Any]:
@@ -169,6 +184,10 @@ def kinds(owner: Any, role: Role) -> Iterator[Any]:
             yield kind()  # type: ignore[operator]
         except InputError:
             continue
+
+
+def _a(role: Role) -> str:
+    return f"an {role}" if role == "objective" else f"a {role}"
 
 
 def _any(choices: list[str]) -> str:

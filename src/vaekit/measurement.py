@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
+from vaekit.compatibility import traits
 from vaekit.compiling import Compiled
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
@@ -98,7 +99,7 @@ def evaluate(
     count = min(images or (size if full else IMAGES), size)
     vae, weights = trained(run, target)
     vae.requires_grad_(False)
-    if run.experiment.model.network.kind == "mlp" and ("ais" in wanted or count * draws >= WORTHWHILE):
+    if "matrices" in traits(run.experiment.model.network) and ("ais" in wanted or count * draws >= WORTHWHILE):
         compile_densities(vae)
     how = (split, count, draws, full, annealing, precision, target)
     subject = Subject(run, vae, weights, loaded, *how, data_root, data, track)
@@ -135,6 +136,8 @@ def _measured(subject: Subject, wanted: Sequence[str]) -> dict[str, Any]:
     with devices.memory_errors(f"{subject.samples} samples", "use a machine with more memory"):
         for group in wanted:
             for name, measure in GROUPS[group].items():
+                if name in found:
+                    continue
                 autocast = devices.autocast(subject.device, subject.precision if group in DENSITIES else "fp32")
                 with devices.isolated(subject.device), devices.seeded(SEED, subject.device), autocast:
                     if reason := measure.misfit(subject):

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from vaekit import evaluations
+from vaekit.compatibility import NOTHING, Needs, lacking, traits
+from vaekit.errors import InputError
 from vaekit.estimates import exceeds, mean_over_images
 from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
@@ -33,31 +35,26 @@ SURE = 5.0
 """nats by which few chains exceed log p(x) on one image in 148 at most"""
 AGGREGATE_IMAGES = 10_000
 """how many images at most stand for all in what compares each code with every other"""
+SLOW_AGGREGATE_IMAGES = 300
+"""the same, where each comparison is a pass through a network"""
+
+DENSITY: Needs = {"posterior": {"density"}}
+ENCODER: Needs = {"posterior": {"encoder", "density"}}
+FACTORIZED: Needs = {"posterior": {"encoder", "density", "factorized"}, "prior": {"factorized"}}
+GRADIENT: Needs = {"posterior": {"density"}, "prior": {"real"}}
+"""what needs a gradient with respect to z, for Hamiltonian Monte Carlo"""
 
 
 class Measure(NamedTuple):
-    """A measure: the function from a subject to numbers by name, and a trait that the model must have."""
+    """A measure: the function from a subject to numbers by name, and what it needs of the parts of an experiment."""
 
     run: Callable[[Subject], dict[str, Any]]
-    needs: str | None = None
+    needs: Needs = NOTHING
 
     def misfit(self, subject: Subject) -> str | None:
         """Say why the measure does not apply, if it does not."""
-        if self.needs is None:
-            return None
-        has, reason = TRAITS[self.needs]
-        return None if has(subject) else reason
-
-
-def _has_encoder(subject: Subject) -> bool:
-    """Whether q(z | x) is a density that depends on x: neither a point nor the prior."""
-    return subject.run.experiment.model.posterior.kind not in ("delta", "standard_normal")
-
-
-TRAITS: Mapping[str, tuple[Callable[[Subject], bool], str]] = {
-    "encoder": (_has_encoder, "the model has no encoder with a density"),
-}
-"""what a measure may need: whether a model has it, and what to say if not"""
+        reason = lacking(self.needs, subject.run.experiment)
+        return None if reason is None else f"it {reason}"
 
 
 def _estimate(values: Tensor, samples: int) -> dict[str, Any]:
@@ -81,18 +78,21 @@ def _evidence(subject: Subject) -> dict[str, Any]:
     if subject.run.experiment.model.likelihood.kind == "bernoulli":
         # What a report of 2021 at KTH calls marginal likelihood: without the KL it is neither evidence nor a bound.
         found["kth_marginal_likelihood"] = _estimate(-values["reconstruction"], subject.samples)
-    if growth:
-        counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
-        found["convergence"] = [_estimate(value, k) for k, value in sorted(counts.items())]
-        found["per_image"] = subject.file("importance", {"samples": subject.samples})
+    counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
+    found["convergence"] = [_estimate(value, k) for k, value in sorted(counts.items())]
+    found["per_image"] = subject.file("importance", {"samples": subject.samples})
     return found
+
+
+def _reconstruction(subject: Subject) -> dict[str, Any]:
+    name, vae = "reconstruction", subject.vae
+    values = subject.per_image(name, {}, subject.images, lambda x: {name: evidence.reconstruction(vae, x)})
+    return {name: _estimate(values[name], 1)}
 
 
 def _least_likely(subject: Subject) -> dict[str, Any]:
     """Look at the images that the importance bound finds least likely: where the encoder fails, it is far too low."""
     values = _importance(subject, subject.images)
-    if "log_evidence" not in values:
-        return {}
     rows = values["log_evidence"].argsort()[:LEAST_LIKELY].sort().values
     log_weight = forward(subject.vae, subject.part.batch(rows).x, GLANCE).cpu()
     found, importance = log_mean(log_weight), values["log_evidence"][rows]
@@ -147,7 +147,7 @@ def _simulated(subject: Subject) -> dict[str, Any]:
 
 def _harmonic(subject: Subject) -> dict[str, Any]:
     if subject.vae.latent_dim > MOST_LATENTS:
-        return {}
+        raise InputError(f"it needs at most {MOST_LATENTS} latents")
     images, start = _slow_images(subject), {"candidates": CANDIDATES}
     values = subject.per_image("harmonic", start, images, lambda x: {"harmonic": harmonic(subject.vae, x)})
     return {"harmonic": _estimate(values["harmonic"], 50)}
@@ -193,7 +193,8 @@ def _latents(subject: Subject) -> dict[str, Any]:
 
 
 def _information(subject: Subject) -> dict[str, Any]:
-    images = min(subject.images, AGGREGATE_IMAGES)
+    closed = "closed" in traits(subject.run.experiment.model.posterior)
+    images = min(subject.images, AGGREGATE_IMAGES if closed else SLOW_AGGREGATE_IMAGES)
     whole = min(-(-images // CODES_BATCH) * CODES_BATCH, len(subject.part))
     carried = information(subject.vae, subject.batches(subject.part, whole), images)
     return {
@@ -210,8 +211,10 @@ def _amortization(subject: Subject) -> dict[str, Any]:
 
 def _probes(subject: Subject) -> dict[str, Any]:
     train, test = subject.data.fixed("train"), subject.part
-    if train.labels is None or test.labels is None or subject.split == "train":
-        return {}
+    if train.labels is None or test.labels is None:
+        raise InputError("the data have no labels")
+    if subject.split == "train":
+        raise InputError("classifiers of codes are trained on this split")
     codes = [
         torch.cat([subject.vae.encode(x).cpu() for x in subject.batches(part, AGGREGATE_IMAGES)])
         for part in (train, test)
@@ -223,16 +226,21 @@ def _probes(subject: Subject) -> dict[str, Any]:
 
 GROUPS: Mapping[str, Mapping[str, Measure]] = {
     "evidence": {
-        "log_evidence": Measure(_evidence),
-        "least_likely": Measure(_least_likely),
+        "log_evidence": Measure(_evidence, DENSITY),
+        "reconstruction": Measure(_reconstruction),  # where it is not among the numbers of the one before
+        "least_likely": Measure(_least_likely, GRADIENT),
     },
-    "ais": {"ais": Measure(_ais), "simulated_gap": Measure(_simulated), "harmonic": Measure(_harmonic)},
-    "samples": {"samples": Measure(_samples)},
+    "ais": {
+        "ais": Measure(_ais, GRADIENT),
+        "simulated_gap": Measure(_simulated, GRADIENT),
+        "harmonic": Measure(_harmonic, GRADIENT),
+    },
+    "samples": {"samples": Measure(_samples, {"objective": {"generative"}})},
     "latents": {
-        "latents": Measure(_latents, needs="encoder"),
-        "mutual_information": Measure(_information, needs="encoder"),
-        "amortization_gap": Measure(_amortization, needs="encoder"),
-        "linear_probe": Measure(_probes, needs="encoder"),
+        "latents": Measure(_latents, FACTORIZED),
+        "mutual_information": Measure(_information, ENCODER),
+        "amortization_gap": Measure(_amortization, {"posterior": {"encoder", "gaussian"}, "prior": {"real"}}),
+        "linear_probe": Measure(_probes, {"posterior": {"encoder"}}),
     },
 }
 """by group: the measures, each under the name of its first number; what numbers are called is in ``labels``"""

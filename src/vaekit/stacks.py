@@ -18,6 +18,7 @@ from torch.types import _size
 
 from vaekit import devices, training
 from vaekit.arguments import Place, to_path
+from vaekit.compatibility import Needs, traits, unmet
 from vaekit.compiling import Compiled
 from vaekit.conditional import Conditional
 from vaekit.data import Batch, Data
@@ -25,8 +26,7 @@ from vaekit.distributions import independent
 from vaekit.errors import InputError, RunError
 from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
-from vaekit.networks import Conv
-from vaekit.objectives import ELBO, Loss, Reconstruction
+from vaekit.objectives import ELBO, Loss
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.steps import Step, refuse_unknown, wants_compiling
 from vaekit.training import (
@@ -46,6 +46,8 @@ Named = Mapping[str, Tensor]
 Differentiated = Callable[[Named, Tensor, Tensor, Named], tuple[dict[str, Tensor], dict[str, Tensor]]]
 """(stacked weights, noise, x, what is scheduled) → gradients, and loss and terms, each with an axis over models"""
 
+NEEDS: Needs = dict.fromkeys(("prior", "posterior", "network", "objective"), frozenset(("stackable",)))
+"""what a stack asks of the parts: no weight, state or draw that it does not know how to stack"""
 VARYING = ("seed", "model.latent_dim", "objective.beta", "optimizer.learning_rate")
 """prefixes of the fields that may differ in a stack; the third also covers beta_schedule"""
 
@@ -132,13 +134,9 @@ def refuse_unlike(experiments: Sequence[Experiment]) -> None:
                     f"{path} is {value!r} in one experiment and {other.get(path)!r} in another: in a stack, only seed, "
                     "model.latent_dim, objective.beta, objective.beta_schedule and optimizer.learning_rate may differ"
                 )
-    network, objective = experiments[0].model.network, experiments[0].objective
-    if not isinstance(objective, ELBO | Reconstruction):
-        raise InputError(
-            f"objective is {objective.kind!r}, but only elbo and reconstruction can be stacked: train one by one"
-        )
-    if isinstance(network, Conv) and network.batch_norm:
-        raise InputError("model.network.batch_norm is true, and its running means cannot be stacked: train one by one")
+    objective = experiments[0].objective
+    if reason := unmet(NEEDS, experiments[0]):
+        raise InputError(f"a stack {reason}, or train one by one")
     dims = {experiment.model.latent_dim for experiment in experiments}
     if isinstance(objective, ELBO) and objective.free_bits and len(dims) > 1:
         raise InputError(
@@ -299,7 +297,8 @@ class Stack:
             weight.grad = gradient.view(weight.shape)
 
         self.differentiated: Differentiated = vmap(grad(self.loss, has_aux=True))
-        if wants_compiling(compile, first.steps - first.step, experiment.model.network.kind, self.device):
+        matrices = "matrices" in traits(experiment.model.network)
+        if wants_compiling(compile, first.steps - first.step, matrices, self.device):
             x = torch.zeros(len(members), first.batch_size, *event_shape, device=self.device)
             noise = x.new_zeros(len(members), self.samples, first.batch_size, self.widest)
             self.differentiated(self.stacked, noise, x, self.scheduled)  # torch looks up the closed form of a KL

@@ -43,17 +43,23 @@ def refuse_unknown(choice: str) -> None:
         raise InputError(f"compile {choice!r} is unknown: choose auto, on or off")
 
 
-def wants_compiling(choice: str, steps: int, network: str, device: torch.device) -> bool:
+def wants_compiling(choice: str, steps: int, matrices: bool, device: torch.device) -> bool:
     """Decide whether the steps of a training are compiled, and log the decision if it is not the user's.
 
     It depends on the number of steps and not on a measurement, so that the same experiment gives the same bits again.
     On the CPU, convolutions spend their time in oneDNN either way and are not worth compiling.
 
+    Args:
+        choice: auto, on or off.
+        steps: number of steps.
+        matrices: whether the networks consist of matrix products.
+        device: where the steps are taken.
+
     Raises:
         InputError: if the choice is not auto, on or off.
     """
     refuse_unknown(choice)
-    pays = steps >= WORTHWHILE and (network != "conv" or device.type != "cpu")
+    pays = steps >= WORTHWHILE and (matrices or device.type != "cpu")
     if choice == "auto" and pays:
         log.info("chosen: compiled steps because there are %s of them; --compile off keeps them eager", f"{steps:,}")
     return choice == "on" or (choice == "auto" and pays)

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_path
-from vaekit.compatibility import misfit
+from vaekit.compatibility import misfit, traits
 from vaekit.data import Batch, Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
@@ -196,8 +196,8 @@ class Training:
             self.restore(saved)
         step = Step(self.vae, self.objective)
         self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm, self.second)
-        kind = experiment.model.network.kind
-        if saved.facts.compiled if saved else wants_compiling(compile, self.steps, kind, device):
+        matrices = "matrices" in traits(experiment.model.network)
+        if saved.facts.compiled if saved else wants_compiling(compile, self.steps, matrices, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
             self.descent.compile(Batch(x), asked=compile == "on")
 

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from vaekit.distributions import Delta
 from vaekit.errors import InputError
 from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.model import VAE, analytic_kl
@@ -30,19 +29,16 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
 
     In expectation, log_evidence lies between elbo and log p(x), and grows with K; it is also given for the first 1, 10,
     100, ... draws, as log_evidence_at_1 and so on. effective_samples = (Σ_k w_k)² / Σ_k w_k² says how many of the K
-    draws count: near 1, a single draw carries the estimate, and more draws may move it. A deterministic auto-encoder
-    only has a reconstruction: its posterior is a point, which has no density to compare with the prior's.
+    draws count: near 1, a single draw carries the estimate, and more draws may move it.
 
     Reference: *Importance weighted autoencoders (Burda, Grosse, Salakhutdinov, 2016)*, arXiv:1509.00519.
 
     Args:
-        vae: the model, in evaluation mode.
+        vae: the model, in evaluation mode; its posterior must have a density.
         x: (batch, *event).
         samples: K.
     """
     posterior, prior = vae.posterior(x), vae.prior()
-    if isinstance(posterior, Delta):
-        return {"reconstruction": -exact(vae.draw(x, 1, posterior, prior).log_likelihood[0])}
     closed = analytic_kl(posterior, prior)
     log_sum = exact(x.new_full((len(x),), -torch.inf))
     log_squares, log_likelihood, log_ratio = log_sum.clone(), torch.zeros_like(log_sum), torch.zeros_like(log_sum)
@@ -69,6 +65,15 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
         "effective_samples": (2 * log_sum - log_squares).exp(),
         **growth,
     }
+
+
+@torch.no_grad()
+def reconstruction(vae: VAE, x: Float[Tensor, "batch *event"]) -> Float64[Tensor, "batch"]:
+    """Return −log p(x | z) of each image at one draw z from its posterior, (batch,) nats.
+
+    It is all that a deterministic auto-encoder has: its posterior is a point, without a density to compare with p(z).
+    """
+    return -exact(vae.draw(x).log_likelihood[0])
 
 
 def estimate(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]], samples: int) -> dict[str, Estimate]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import nn
 
+from vaekit.compatibility import Traits
 from vaekit.errors import InputError
 from vaekit.networks.layers import (
     ACTIVATIONS,
@@ -104,6 +105,11 @@ class Conv:
             return -(-size[0] // stride), -(-size[1] // stride)
 
         return list(accumulate(self.strides, after, initial=(event_shape[1], event_shape[2])))
+
+    @property
+    def has(self) -> Traits:
+        """The running means of batch normalization cannot be stacked."""
+        return frozenset() if self.batch_norm else {"stackable"}
 
     def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
         """Return the trunk, x (batch, C, H, W) → (batch, width), and its width."""

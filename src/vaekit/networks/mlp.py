@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
+from vaekit.compatibility import Traits
 from vaekit.linear import Linear
 from vaekit.networks.layers import Activation, Initialization, Widths, dense
 from vaekit.specs import spec
@@ -15,6 +16,7 @@ from vaekit.specs import spec
 class MLP:
     """Fully connected layers; images are flattened. The decoder has the encoder's widths in reverse."""
 
+    has: ClassVar[Traits] = {"matrices", "stackable"}
     kind: Literal["mlp"] = "mlp"
     hidden: Widths = (500,)
     """widths of the hidden layers, from data to latents"""

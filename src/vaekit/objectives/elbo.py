@@ -60,7 +60,7 @@ class ELBO:
         ['elbo', 'kl', 'reconstruction']
     """
 
-    has: ClassVar[Traits] = {"judged", "stackable"}
+    has: ClassVar[Traits] = {"judged", "generative", "stackable"}
     kind: Literal["elbo"] = "elbo"
     samples: Count = 1
     """posterior draws per image"""

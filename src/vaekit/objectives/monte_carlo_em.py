@@ -97,7 +97,7 @@ class MonteCarloEM:
     ``batch_size`` = number of training images, the chains of all images move before the weights are updated.
     """
 
-    has: ClassVar[Traits] = {"judged"}
+    has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": {"fixed"}, "prior": {"real"}}
     kind: Literal["monte_carlo_em"] = "monte_carlo_em"
     leapfrog: Count = 10

@@ -40,7 +40,7 @@ class PrintedSampling:
     notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
     """
 
-    has: ClassVar[Traits] = {"judged"}
+    has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
     kind: Literal["printed_sampling"] = "printed_sampling"
     beta: Annotated[float, Field(ge=0)] = 1.0
@@ -75,7 +75,7 @@ class PrintedKL:
     As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
     """
 
-    has: ClassVar[Traits] = {"judged"}
+    has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
     kind: Literal["printed_kl"] = "printed_kl"
     beta: Annotated[float, Field(ge=0)] = 1.0

@@ -41,7 +41,7 @@ class WakeSleep:
     268.
     """
 
-    has: ClassVar[Traits] = {"judged"}
+    has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": {"encoder", "density"}}
     kind: Literal["wake_sleep"] = "wake_sleep"
 

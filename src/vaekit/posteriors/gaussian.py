@@ -39,7 +39,7 @@ class Gaussian:
     """A Gaussian with diagonal covariance, amortized by the encoder."""
 
     latents: ClassVar[Latents] = "real"
-    has: ClassVar[Traits] = {"encoder", "density", "pathwise", "factorized", "gaussian", "apart", "stackable"}
+    has: ClassVar[Traits] = {"encoder", "density", "pathwise", "factorized", "gaussian", "closed", "apart", "stackable"}
     kind: Literal["gaussian"] = "gaussian"
     head: Head = "log_scale"
     """what the encoder outputs besides μ: log σ, or log σ², a step of which moves log σ half as far"""

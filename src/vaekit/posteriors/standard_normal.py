@@ -36,7 +36,7 @@ class StandardNormal:
     """No encoder: N(0, I) whatever x is. For objective ``monte_carlo_em``, which finds p(z | x) without one."""
 
     latents: ClassVar[Latents] = "real"
-    has: ClassVar[Traits] = {"fixed", "density", "factorized", "gaussian", "apart"}
+    has: ClassVar[Traits] = {"fixed", "density", "factorized", "gaussian", "closed", "apart"}
     kind: Literal["standard_normal"] = "standard_normal"
 
     def build(self, builder: Builder) -> Conditional:

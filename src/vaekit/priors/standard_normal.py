@@ -34,7 +34,7 @@ class StandardNormal:
     """p(z) = N(0, I)."""
 
     latents: ClassVar[Latents] = "real"
-    has: ClassVar[Traits] = {"density", "factorized", "gaussian", "apart", "stackable"}
+    has: ClassVar[Traits] = {"density", "factorized", "gaussian", "standard", "apart", "stackable"}
     kind: Literal["standard_normal"] = "standard_normal"
 
     def build(self, builder: Builder) -> Conditional:
