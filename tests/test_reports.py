@@ -189,7 +189,10 @@ def test_an_auto_encoder_has_neither_samples_nor_kl(tmp_path, said):
     rows = [{**row(epoch, 3.0), "train": terms, "test": terms} for epoch in (0.0, 1.0)]
     run = make(tmp_path / "run", Source(name="digits"), rows, **changes)
     assert names(figures(run)) == IMAGES[:5]
-    assert said.messages == ["no prior samples, no KL: a deterministic auto-encoder has no prior over its codes"]
+    assert said.messages == [
+        "no samples: it needs an objective that brings codes and prior together, so that samples mean something, "
+        "unlike 'reconstruction'",
+    ]
     assert "Loss = reconstruction" in " ".join(Page(report(run)).images["losses"][1:])
 
 

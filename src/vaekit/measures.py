@@ -38,6 +38,8 @@ AGGREGATE_IMAGES = 10_000
 SLOW_AGGREGATE_IMAGES = 300
 """the same, where each comparison is a pass through a network"""
 
+REAL: Needs = {"prior": {"real"}}
+GENERATIVE: Needs = {"objective": {"generative"}}
 DENSITY: Needs = {"posterior": {"density"}}
 ENCODER: Needs = {"posterior": {"encoder", "density"}}
 FACTORIZED: Needs = {"posterior": {"encoder", "density", "factorized"}, "prior": {"factorized"}}
@@ -235,7 +237,7 @@ GROUPS: Mapping[str, Mapping[str, Measure]] = {
         "simulated_gap": Measure(_simulated, GRADIENT),
         "harmonic": Measure(_harmonic, GRADIENT),
     },
-    "samples": {"samples": Measure(_samples, {"objective": {"generative"}})},
+    "samples": {"samples": Measure(_samples, GENERATIVE)},
     "latents": {
         "latents": Measure(_latents, FACTORIZED),
         "mutual_information": Measure(_information, ENCODER),

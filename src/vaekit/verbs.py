@@ -21,6 +21,7 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.arguments import Place, to_path, to_whole
 from vaekit.choices import choose
+from vaekit.compatibility import lacking
 from vaekit.data import available, read_examples
 from vaekit.data.arrays import open_array
 from vaekit.data.fetching import data_roots
@@ -28,6 +29,7 @@ from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current
 from vaekit.measurement import IMAGES, evaluate
+from vaekit.measures import FACTORIZED
 from vaekit.model import VAE
 from vaekit.outputs import PAIRS, Origin, kind_of, pairs, what_of, write_codes, write_examples, write_strip
 from vaekit.progress import Progress
@@ -142,6 +144,8 @@ def encode(
 def _active(run: Run, units: str) -> list[int]:
     if units != "active":
         raise InputError(f"units {units!r} is unknown: choose all or active")
+    if reason := lacking(FACTORIZED, run.experiment):
+        raise InputError(f"units 'active' {reason}: choose all")
     found = next((e["latents"] for e in reversed(current(run)) if "latents" in e), None)
     if found is None:
         again = command("evaluate", run.path)

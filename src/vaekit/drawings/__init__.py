@@ -1,17 +1,19 @@
 """What there is to draw of a run: arrays from its metrics, its model and its test data, each made into a figure."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaekit.arguments import Place
+from vaekit.compatibility import NOTHING, Needs, lacking
 from vaekit.drawings.codes import latents, units
 from vaekit.drawings.outcomes import classes, confusion, outcomes
-from vaekit.drawings.pictures import manifold, pictures, samples
+from vaekit.drawings.pictures import interpolations, manifold, pictures, reconstructions, samples
 from vaekit.drawings.subject import Drawing, Subject, binarized, columns, example, named, of_images
-from vaekit.drawings.tables import marginals, tables
+from vaekit.drawings.tables import agreement, marginals
 from vaekit.drawings.training import curves
 from vaekit.drawings.traversals import traversals
 from vaekit.errors import InputError
+from vaekit.measures import FACTORIZED, GENERATIVE, REAL
 from vaekit.run import Run
 
 __all__ = [
@@ -55,16 +57,33 @@ def drawings(
             raise
         leave_out("no figures of the model: its weights or its data cannot be had", f" ({error})")
         return
-    yield from latents(subject)
-    image = of_images(run.space)
-    if subject.codes.shape[1] > 2 or not image:
-        yield traversals(subject)
-    yield from (pictures if image else tables)(subject)
-    if subject.deterministic:
-        leave_out("no prior samples, no KL: a deterministic auto-encoder has no prior over its codes")
-        return
-    yield samples(subject) if image else marginals(subject)
-    if subject.kl is None or subject.usage is None:
-        leave_out("no KL per unit: prior and posterior do not factorize over the units")
-    elif len(subject.kl) > 2:
-        yield units(subject, subject.kl, subject.usage)
+    for figure in _figures(subject, of_images(run.space)):
+        if reason := lacking(figure.needs, run.experiment):
+            leave_out(f"no {figure.name}: it {reason}")
+        else:
+            drawn = figure.draw(subject)
+            yield from (drawn,) if isinstance(drawn, Drawing) else drawn
+
+
+class Figure(NamedTuple):
+    """What is drawn of a model: its name, how it is drawn, and what it needs of the parts."""
+
+    name: str
+    draw: Callable[[Subject], Drawing | Iterator[Drawing]]
+    needs: Needs = NOTHING
+
+
+def _figures(subject: Subject, image: bool) -> Iterator[Figure]:
+    """List the figures of a model of images or of tables, and of as many latents as there are."""
+    total = subject.codes.shape[1]
+    yield Figure("codes", latents)
+    if total > 2 or not image:
+        yield Figure("traversals", traversals, REAL)
+    else:
+        yield Figure("manifold", manifold, REAL)
+    yield Figure("reconstructions", reconstructions if image else agreement)
+    if image:
+        yield Figure("interpolations", interpolations, REAL)
+    yield Figure("samples", samples if image else marginals, GENERATIVE)
+    if total > 2:
+        yield Figure("KL per unit", units, FACTORIZED)

@@ -48,8 +48,11 @@ def _scatter(subject: Subject, points: np.ndarray, names: list[str], file: str, 
     return Drawing(file, figure, f"A point for the posterior mean of each test {one}{which}, {color}.{said}")
 
 
-def units(subject: Subject, kl: np.ndarray, usage: tuple[list[float], list[float], list[float]]) -> Drawing:
+def units(subject: Subject) -> Drawing:
     """Draw the KL of each latent unit, and say how many are used."""
+    kl, usage = subject.kl, subject.usage
+    assert kl is not None
+    assert usage is not None
     figure = plots.kl_per_unit(kl, subject.used, threshold=ACTIVE, title="KL of each latent unit", note=subject.note)
     return Drawing("kl-per-unit", figure, f"What each latent unit carries. {_usage(usage)}")
 

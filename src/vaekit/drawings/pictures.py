@@ -13,6 +13,12 @@ def pictures(subject: Subject) -> Iterator[Drawing]:
     """Draw what only images have: the manifold of up to two latents, reconstructions, interpolations."""
     if subject.codes.shape[1] <= 2:
         yield manifold(subject)
+    yield reconstructions(subject)
+    yield from interpolations(subject)
+
+
+def reconstructions(subject: Subject) -> Drawing:
+    """Draw test images, each above the decoded mean at the center of its posterior."""
     rows, classes = _examples(subject)
     figure = plots.pairs(
         subject.images(rows),
@@ -23,9 +29,8 @@ def pictures(subject: Subject) -> Iterator[Drawing]:
         note=subject.note,
     )
     what = "a column for each class" if classes else "evenly spaced over the split"
-    yield Drawing("reconstructions", figure, f"Test images, {what}, each above the decoded mean at its posterior mean.")
-    if rows.shape[1] > 1:
-        yield interpolations(subject, rows)
+    caption = f"Test images, {what}, each above the decoded mean at its posterior mean."
+    return Drawing("reconstructions", figure, caption)
 
 
 def _examples(subject: Subject, rows: int = 4, columns: int = 10) -> tuple[np.ndarray, list[str]]:
@@ -41,8 +46,11 @@ def _examples(subject: Subject, rows: int = 4, columns: int = 10) -> tuple[np.nd
     return np.linspace(0, n - 1, rows * columns).round().astype(int).reshape(rows, columns), []
 
 
-def interpolations(subject: Subject, rows: np.ndarray, steps: int = 9) -> Drawing:
-    """Draw straight ways between the codes of the first images shown and of others, three columns on."""
+def interpolations(subject: Subject, steps: int = 9) -> Iterator[Drawing]:
+    """Draw straight ways between the codes of the first images shown and of others, three columns on, if any."""
+    rows, _ = _examples(subject)
+    if rows.shape[1] == 1:
+        return
     first, last = rows[0][:6], np.roll(rows[-1], -min(3, rows.shape[1] - 1))[:6]
     a, b = subject.codes[first][:, None], subject.codes[last][:, None]
     t = np.linspace(0, 1, steps)[None, :, None]
@@ -57,7 +65,7 @@ def interpolations(subject: Subject, rows: np.ndarray, steps: int = 9) -> Drawin
     )
     ends = ", named by the classes of both" if subject.labels is not None else ""
     caption = f"Decoded means on the straight line between the codes of two test images{ends}."
-    return Drawing("interpolations", figure, caption)
+    yield Drawing("interpolations", figure, caption)
 
 
 def _ways(first: list[str], last: list[str]) -> list[str]:

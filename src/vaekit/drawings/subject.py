@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from vaekit import devices, plots
+from vaekit.compatibility import lacking
 from vaekit.data import Space, Split
-from vaekit.distributions import kl_per_unit
-from vaekit.errors import InputError
+from vaekit.distributions import center, kl_parts
 from vaekit.evaluation import verdict
 from vaekit.evaluations import current
+from vaekit.measures import FACTORIZED, GENERATIVE
 from vaekit.model import VAE
 from vaekit.run import Run
 
@@ -90,7 +91,7 @@ class Subject:
 
     @property
     def codes(self) -> np.ndarray:
-        """Posterior means (rows, d)."""
+        """Centers of the posteriors, their means where they have one, (rows, d)."""
         return self._encoded[0]
 
     @property
@@ -105,18 +106,17 @@ class Subject:
 
     @cached_property
     def _encoded(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        means, kl, noise = [], [], []
-        with torch.no_grad():
+        codes, kl, noise = [], [], []
+        factorized = lacking(FACTORIZED, self.run.experiment) is None
+        with torch.no_grad(), devices.seeded(self.run.experiment.seed, torch.device("cpu")):
             for rows in self.rows.split(max(1, min(1000, 2**22 // math.prod(self.run.space.event_shape)))):
                 posterior = self.vae.posterior(self.split.batch(rows).x)
-                means.append(posterior.mean)
-                try:
-                    kl.append(kl_per_unit(posterior, self.vae.prior()))
+                codes.append(center(posterior))
+                if factorized:
+                    kl.append(kl_parts(posterior, self.vae.prior(), posterior.sample(torch.Size((1,)))))
                     noise.append(posterior.variance)
-                except (InputError, NotImplementedError):
-                    continue
         averages = [torch.cat(each).mean(0).numpy() if each else None for each in (kl, noise)]
-        return torch.cat(means).numpy(), averages[0], averages[1]
+        return torch.cat(codes).numpy(), averages[0], averages[1]
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -140,13 +140,9 @@ class Subject:
         return [unit for unit in self.order.tolist() if unit in used]
 
     @property
-    def deterministic(self) -> bool:
-        return self.run.experiment.model.posterior.kind == "delta"
-
-    @property
     def gaussian(self) -> bool:
-        """Whether the codes have a standard normal prior; else all that is known of their range are they themselves."""
-        return self.run.experiment.model.prior.kind == "standard_normal" and not self.deterministic
+        """Whether the codes have the prior N(0, I); else all that is known of their range are they themselves."""
+        return lacking({"prior": {"standard"}, **GENERATIVE}, self.run.experiment) is None
 
     @property
     def note(self) -> str:

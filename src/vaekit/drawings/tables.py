@@ -1,12 +1,10 @@
 """Figures that only tables have, column by column: reconstructions, and samples beside the data."""
 
-from collections.abc import Iterator
-
 from vaekit import plots
 from vaekit.drawings.subject import Drawing, Subject
 
 
-def tables(subject: Subject) -> Iterator[Drawing]:
+def agreement(subject: Subject) -> Drawing:
     """Draw the reconstruction of each column against its true value."""
     space = subject.run.space
     x = subject.split.batch(subject.rows[:2000]).x
@@ -18,7 +16,7 @@ def tables(subject: Subject) -> Iterator[Drawing]:
         note=subject.note,
     )
     caption = "Test rows in the file's units; R² is the part of the variance that is explained, 1 at best."
-    yield Drawing("reconstructions", figure, caption)
+    return Drawing("reconstructions", figure, caption)
 
 
 def marginals(subject: Subject) -> Drawing:

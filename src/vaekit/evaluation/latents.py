@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaekit.distributions import kl_per_unit
+from vaekit.distributions import kl_parts
 from vaekit.estimates import exact
 from vaekit.model import VAE
 
@@ -48,11 +48,11 @@ class Usage(NamedTuple):
 
 @torch.no_grad()
 def usage(vae: VAE, batches: Iterable[Float[Tensor, "_ *event"]]) -> Usage:
-    """Measure what each unit of ``vae`` carries about the images of all batches."""
+    """Measure what each unit of ``vae`` carries about the images of all batches; both densities must factorize."""
     kl, means, variances = [], [], []
     for x in batches:
         q = vae.posterior(x)
-        kl.append(exact(kl_per_unit(q, vae.prior())))
+        kl.append(exact(kl_parts(q, vae.prior(), q.sample(torch.Size((1,))))))
         means.append(exact(q.mean))
         variances.append(exact(q.variance))
     return Usage(torch.cat(kl).mean(0), torch.cat(means).var(0, correction=0), torch.cat(variances).mean(0))
