@@ -14,6 +14,7 @@ from vaekit.building import Builder
 from vaekit.conditional import Conditional
 from vaekit.data import Space
 from vaekit.distributions import LEVELS
+from vaekit.flows import Autoregressive
 from vaekit.model import Model
 from vaekit.networks import MLP
 
@@ -49,6 +50,7 @@ Make = Callable[..., tuple[Conditional, Tensor | None]]
 
 DENSITIES = [case for case in CONDITIONALS if not isinstance(case.values[1], posteriors.Delta)]
 
+AT_ONCE = 50_000
 LINE = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
 INTERVAL = torch.linspace(0, 1, 20_001, dtype=torch.float64)
 BITS = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -60,8 +62,10 @@ VALUES = {
     distributions.DiscretizedLogistic: GREYS,
     distributions.CategoricalLevels: GREYS,
     distributions.ContinuousBernoulli: INTERVAL,
+    distributions.Flow: LINE,
     torch.distributions.Normal: LINE,
     distributions.Mixture: LINE,
+    torch.distributions.MultivariateNormal: LINE,
 }
 
 
@@ -72,7 +76,8 @@ def values(p: Distribution) -> Tensor:
 
 def densities(p: Distribution, x: Tensor) -> Tensor:
     """Probabilities or densities at x of events of one element, (values, batch)."""
-    return p.log_prob(x[:, None, None]).exp().reshape(len(x), -1)
+    some = [p.log_prob(part[:, None, None]).exp().flatten(1) for part in x.split(AT_ONCE)]
+    return torch.cat(some)
 
 
 def total(weighted: Tensor, x: Tensor) -> Tensor:
@@ -87,8 +92,16 @@ def with_borrowed(module: Conditional) -> nn.Module:
 
 def one_dimensional(make: Make, spec: Any) -> Distribution:
     module, c = make(spec, 1)
-    with_borrowed(module).double().requires_grad_(False)
+    bent(with_borrowed(module)).double().requires_grad_(False)
     return module(None if c is None else c.double())
+
+
+def bent(module: nn.Module, factor: float = 10.0) -> nn.Module:
+    """Take the transforms of flows far from the identity, near which they begin."""
+    for each in module.modules():
+        if isinstance(each, Autoregressive):
+            each.layers[-1].weight.data.mul_(factor)
+    return module
 
 
 def assert_gradients(module: nn.Module) -> None:

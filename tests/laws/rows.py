@@ -11,8 +11,21 @@ from vaekit.networks import MLP, Conv, Layer
 RARE = 1e-4
 """share of seeds on which a right sampler would be called wrong; the seed is fixed"""
 
-PRIORS = [priors.StandardNormal(), priors.Mixture(components=5), priors.Vamp(pseudo_inputs=4)]
-POSTERIORS = [posteriors.Gaussian(), posteriors.Delta(), posteriors.StandardNormal()]
+PRIORS = [
+    priors.StandardNormal(),
+    priors.Mixture(components=5),
+    priors.Vamp(pseudo_inputs=4),
+    priors.Flow(hidden=(7, 6)),
+    priors.Flow(transform="spline", steps=3, hidden=(8,), bins=4),
+]
+POSTERIORS = [
+    posteriors.Gaussian(),
+    posteriors.FullGaussian(),
+    posteriors.Flow(hidden=(7, 6)),
+    posteriors.Flow(transform="spline", steps=3, hidden=(8,), bins=4),
+    posteriors.Delta(),
+    posteriors.StandardNormal(),
+]
 LIKELIHOODS = [
     likelihoods.Bernoulli(),
     likelihoods.ContinuousBernoulli(),

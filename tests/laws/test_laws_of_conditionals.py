@@ -14,6 +14,7 @@ from laws.conditionals import (
     densities,
     one_dimensional,
     posterior,
+    prior,
     some,
     total,
     values,
@@ -22,8 +23,7 @@ from laws.rows import PRIORS, RARE
 from safetensors.torch import load, save
 from scipy import stats
 
-from vaekit import posteriors
-from vaekit.distributions import LEVELS
+from vaekit.distributions import LEVELS, Flow, center
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_densities_of_half_precision_networks_are_fp32(make: Make, spec: Any, ha
     network = getattr(module, "network", module)
     network.to(half)
     p = module(c.to(half))
-    assert p.mean.dtype == torch.float32
+    assert center(p).dtype == torch.float32
     assert p.log_prob(p.sample()).dtype == torch.float32
 
 
@@ -50,19 +50,19 @@ def test_conditional_round_trips_through_safetensors(make: Make, spec: Any) -> N
         again.load_state_dict(one.state_dict())
     weights = load(save(module.state_dict()))
     other.load_state_dict(weights)
-    assert torch.equal(module(c).mean, other(c).mean)
+    assert torch.equal(center(module(c)), center(other(c)))
     assert type(module).__name__ in repr(module)
 
 
-@pytest.mark.parametrize(
-    ("make", "spec"), [case for case in CONDITIONALS[len(PRIORS) :] if case.values[1] != posteriors.StandardNormal()]
-)
+@pytest.mark.parametrize(("make", "spec"), [case for case in CONDITIONALS if case.values[1].kind != "standard_normal"])
 def test_gradient_reaches_every_weight_of_a_conditional(make: Make, spec: Any) -> None:
     module, c = make(spec, 3)
     p = module(c)
     if make is posterior:
         z = p.rsample()
         loss = (z.square().sum(-1) - p.log_prob(z)).mean()
+    elif make is prior:
+        loss = -p.log_prob(torch.randn(20, 3)).mean()
     else:
         loss = -p.log_prob(some(spec, (6, 3))).mean()
     loss.backward()
@@ -75,7 +75,8 @@ def test_total_probability_is_one_and_the_mean_is_that_of_the_density(make: Make
     x = values(p)
     density = densities(p, x)
     assert torch.allclose(total(density, x), torch.ones(density.shape[1]).double(), atol=1e-8)
-    assert torch.allclose(total(density * x[:, None], x), p.mean.flatten(), atol=1e-8)
+    if not isinstance(p, Flow):  # whose mean is not known
+        assert torch.allclose(total(density * x[:, None], x), p.mean.flatten(), atol=1e-8)
 
 
 @pytest.mark.parametrize(("make", "spec"), DENSITIES)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from laws.conditionals import Make, one_dimensional, posterior, prior, with_borrowed
+from laws.conditionals import Make, bent, one_dimensional, posterior, prior, with_borrowed
 from laws.rows import DEVICES, POSTERIORS, PRIORS
 
 from vaekit import posteriors
+from vaekit.distributions import center, rsample_and_log_prob
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +29,34 @@ def test_axes_of_latents(make_spec: tuple[Make, Any], dtype: torch.dtype, device
     assert (q.batch_shape, q.event_shape) == (batch, (3,))
     assert z.shape == (4, *batch, 3)
     assert q.log_prob(z).shape == (4, *batch)
-    assert q.mean.shape == (*batch, 3)
-    for value in (z, q.log_prob(z), q.mean):
+    assert center(q).shape == (*batch, 3)
+    assert torch.equal(center(q), center(q))
+    for value in (z, q.log_prob(z), center(q)):
         assert (value.dtype, value.device.type) == (dtype, device)
+
+
+LATENTS = [*[(prior, s) for s in PRIORS], *[(posterior, s) for s in POSTERIORS if s.kind != "delta"]]
+
+
+@pytest.mark.parametrize(("make", "spec"), LATENTS)
+def test_total_probability_is_one_in_two_dimensions(make: Make, spec: Any) -> None:
+    module, c = make(spec, 2)
+    bent(with_borrowed(module)).double().requires_grad_(False)
+    p = module(None if c is None else c[:2].double())
+    axis = torch.linspace(-15, 15, 601, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    total = torch.cat([p.log_prob(some[:, None]) for some in grid.split(50_000)]).logsumexp(0).exp()
+    # The density of a spline is smooth but for kinks.
+    assert (total * (axis[1] - axis[0]) ** 2 - 1).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("make", "spec"), [case for case in LATENTS if case[1].kind not in ("mixture", "vamp")])
+def test_draws_at_one_stroke_have_the_density_of_the_draws(make: Make, spec: Any) -> None:
+    module, c = make(spec, 3)
+    q = bent(module).double()(None if c is None else c.double())
+    z, log_prob = rsample_and_log_prob(q, 50)
+    assert torch.allclose(log_prob, q.log_prob(z), atol=1e-9)
+    assert (log_prob.mean() - q.log_prob(z.flip(0) + 1).mean()).abs() > 0.1
 
 
 def test_point_mass_is_where_it_is() -> None:

@@ -2,6 +2,8 @@
 
 from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
 from vaekit.distributions.delta import Delta
+from vaekit.distributions.flow import Flow, Transform
+from vaekit.distributions.kl import kl_from_factorized
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.parts import (
@@ -23,14 +25,17 @@ __all__ = [
     "ContinuousBernoulli",
     "Delta",
     "DiscretizedLogistic",
+    "Flow",
     "Head",
     "IndependentBernoulli",
     "Mixture",
+    "Transform",
     "analytic_kl",
     "at_least_fp32",
     "center",
     "frozen_log_prob",
     "independent",
+    "kl_from_factorized",
     "kl_parts",
     "kl_per_unit",
     "log_scale",

@@ -5,14 +5,20 @@ from typing import Annotated
 from pydantic import Field
 
 from vaekit.posteriors.delta import Delta, DeltaPosterior
+from vaekit.posteriors.flow import Flow, FlowPosterior
+from vaekit.posteriors.full_gaussian import FullGaussian, FullGaussianPosterior
 from vaekit.posteriors.gaussian import Gaussian, GaussianPosterior
 from vaekit.posteriors.standard_normal import StandardNormal, StandardNormalPosterior
 
-Posterior = Annotated[Gaussian | Delta | StandardNormal, Field(discriminator="kind")]
+Posterior = Annotated[Gaussian | FullGaussian | Flow | Delta | StandardNormal, Field(discriminator="kind")]
 
 __all__ = [
     "Delta",
     "DeltaPosterior",
+    "Flow",
+    "FlowPosterior",
+    "FullGaussian",
+    "FullGaussianPosterior",
     "Gaussian",
     "GaussianPosterior",
     "Posterior",

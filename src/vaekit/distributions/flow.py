@@ -1,0 +1,93 @@
+"""Normalizing flows: a standard normal that invertible transforms carry elsewhere."""
+
+from collections.abc import Sequence
+from math import log, pi
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.types import _size
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """An invertible map u → v of vectors, given a context or None; a module, as in ``vaekit.flows``."""
+
+    def __call__(
+        self, u: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None
+    ) -> tuple[Float[Tensor, "*both event"], Float[Tensor, "*both"]]:
+        """Return v and log |det ∂v/∂u|."""
+
+    def inverse(
+        self, v: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None
+    ) -> tuple[Float[Tensor, "*both event"], Float[Tensor, "*both"]]:
+        """Return u and log |det ∂u/∂v|."""
+
+
+class Flow(Distribution):
+    r"""z = μ + σ ⊙ f_K(… f_1(ε) …) with ε ~ N(0, I): the distribution N(μ, diag σ²), bent by invertible transforms.
+
+    log p(z) = log N(ε; 0, I) − Σ_k log |det ∂f_k| − Σ_j log σ_j.
+
+    Where all transforms are the identity, it is N(μ, diag σ²). Its mean is not known; ``center`` is the image of ε = 0.
+
+    Reference: *Normalizing flows for probabilistic modeling and inference (Papamakarios, Nalisnick, Rezende, Mohamed,
+    Lakshminarayanan, 2021)*, arXiv:1912.02762.
+
+    Args:
+        loc, scale: μ and σ, (*batch, event).
+        transforms: f_1, …, f_K.
+        context: c, (*batch, context), that the transforms are given, or None.
+    """
+
+    arg_constraints = {"loc": constraints.real_vector, "scale": constraints.positive}  # noqa: RUF012 (torch's interface)
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(
+        self,
+        loc: Float[Tensor, "*batch event"],
+        scale: Float[Tensor, "*batch event"],
+        transforms: Sequence[Transform],
+        context: Float[Tensor, "*batch context"] | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.loc, self.scale, self.transforms, self.context = loc, scale, transforms, context
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
+
+    def rsample_and_log_prob(self, sample_shape: _size = ()) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Draw z, and return it with log p(z), which is known from the way there: no transform is inverted."""
+        shape = self._extended_shape(sample_shape)
+        u = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self._pushed(u, self._log_base(u))
+
+    def rsample(self, sample_shape: _size = ()) -> Float[Tensor, "... event"]:
+        return self.rsample_and_log_prob(sample_shape)[0]
+
+    def log_prob(self, value: Float[Tensor, "... event"]) -> Float[Tensor, "..."]:
+        u, log_slope = (value - self.loc) / self.scale, -self.scale.log().sum(-1)
+        for transform in reversed(self.transforms):
+            u, log_det = transform.inverse(u, self.context)
+            log_slope = log_slope + log_det
+        return self._log_base(u) + log_slope
+
+    @property
+    def center(self) -> Float[Tensor, "*batch event"]:
+        """The image of ε = 0, the mean of the base: (*batch, event)."""
+        zero = torch.zeros_like(self.loc)
+        return self._pushed(zero, zero[..., 0])[0]
+
+    def _pushed(
+        self, u: Float[Tensor, "... event"], log_prob: Float[Tensor, "..."]
+    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Carry ε and its log-density to z and its log-density."""
+        for transform in self.transforms:
+            u, log_det = transform(u, self.context)
+            log_prob = log_prob - log_det
+        return self.loc + self.scale * u, log_prob - self.scale.log().sum(-1)
+
+    @staticmethod
+    def _log_base(u: Float[Tensor, "... event"]) -> Float[Tensor, "..."]:
+        return -0.5 * (u.square().sum(-1) + u.shape[-1] * log(2 * pi))
