@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from vaekit import choose, evaluate, train
-from vaekit.data import Source
-from vaekit.drawings import Subject, drawings, pictures, traversals
+from vaekit.data import Source, Space
+from vaekit.drawings import Subject, curves, drawings, pictures, traversals
 from vaekit.drawings.codes import components
 from vaekit.errors import InputError, RunError
 from vaekit.evaluations import weights_digest
@@ -181,6 +181,15 @@ def test_drawing_again_gives_the_same_bytes_and_no_other_random_numbers(digits):
     torch.manual_seed(7)
     assert report(digits).read_bytes() == first
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_all_terms_are_drawn_and_tabulated_by_name() -> None:
+    space = Space.of((1, 8, 8))
+    drawn = curves([row(0.0, 40.0, total_correlation=1.0), row(1.0, 30.0, total_correlation=0.5)], space)
+    titles = [axes.get_title(loc="left") for axes in reversed(drawn.figure.axes)]
+    assert titles == ["Loss = negative ELBO", "Reconstruction", "KL", "Total correlation"]
+    assert drawn.table is not None
+    assert drawn.table["Total correlation: test"].tolist() == [1.0, 0.5]
 
 
 def test_an_auto_encoder_has_neither_samples_nor_kl(tmp_path, said):

@@ -13,8 +13,10 @@ from safetensors.torch import load_file
 from small import finished, same, small, stopped
 from torch import Tensor, nn
 
-from vaekit import RunError
+from vaekit import Run, RunError, train
 from vaekit.data import Batch, Space
+from vaekit.display import progress
+from vaekit.drawings import curves
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Loss, Objective, reported
@@ -122,6 +124,19 @@ def test_a_stopped_training_resumes_to_the_same_bytes(
     assert {"objective.critic.0.weight", "second.0.exp_avg"} <= state.keys()
     assert "adversary" in whole.metrics()[-1]["train"]
     assert not any("critic" in name for name in load_file(whole.path / "weights.safetensors"))
+
+
+def test_its_loss_is_shown_and_drawn_beside_the_models(critical: None, tmp_path: Path) -> None:
+    reports = list(train(small(), tmp_path / "run"))
+    last = reports[-1]
+    number = f"{last.terms['adversary']:.2f}/"
+    assert f" second player {number}" in progress.terms(last.terms, last.row or {})
+    run = Run(tmp_path / "run")
+    drawn = curves(run.metrics(), run.space)
+    titles = [axes.get_title(loc="left") for axes in reversed(drawn.figure.axes)]
+    assert titles == ["Loss", "Loss of the second player", "Negative ELBO", "Reconstruction", "KL"]
+    assert drawn.table is not None
+    assert "Loss of the second player: validation" in drawn.table
 
 
 def test_a_critic_that_fails_ends_the_training_and_is_named(

@@ -1,6 +1,6 @@
 """What the numbers of an evaluation are called and what they mean: the one list that screen, report and guide read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -58,6 +58,41 @@ COUNTS: Mapping[str, Label] = {
 }
 """numbers of draws"""
 LABELS: Mapping[str, Label] = {**NATS, **BITS, **SHARES, **COUNTS}
+
+
+TERMS: Mapping[str, str] = {
+    "loss": "loss",
+    "adversary": "loss of the second player",
+    "bound": "bound",
+    "elbo": "ELBO",
+    "log_joint": "log p(x, z)",
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+}
+"""what a training reports, in the order in which it is shown; other terms of objectives keep their own names"""
+GROWING = ("bound", "elbo", "log_joint")
+"""terms that are better if they are higher; the others are better if they are lower, or neither"""
+
+
+def term(name: str) -> str:
+    """Return what a term that a training reports is called.
+
+    Example:
+        >>> term("elbo"), term("total_correlation")
+        ('ELBO', 'total correlation')
+    """
+    return TERMS.get(name, name.replace("_", " "))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the names of terms, each once: those of ``TERMS`` first, then the others as they come.
+
+    Example:
+        >>> in_order(["sleep", "kl", "loss", "sleep"])
+        ['loss', 'kl', 'sleep']
+    """
+    found = dict.fromkeys(names)
+    return [*(name for name in TERMS if name in found), *(name for name in found if name not in TERMS)]
 
 
 def label(name: str) -> str:

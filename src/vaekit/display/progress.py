@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from vaekit import notebook
+from vaekit.labels import in_order, term
 
 if TYPE_CHECKING:
     from vaekit.progress import Progress as Report
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 
+SHORT = {"reconstruction": "rec", "adversary": "second player"}
+"""terms whose names are long for one line"""
 SECONDS_BETWEEN_PICTURES = 0.5
 """in a notebook, which keeps every one until it is shown"""
 
@@ -99,12 +102,11 @@ def _pictured(reports: Iterable["Report"]) -> Iterator["Report"]:
 def _picture(report: "Report", rows: Sequence[Mapping[str, Any]]) -> str:
     """A bar, the times, the terms, and how loss or ELBO went, for a notebook."""
     split = _held_out(rows[-1]) if rows else ""
-    term = "elbo" if "elbo" in report.terms else "loss"
+    chosen = "elbo" if "elbo" in report.terms else "loss"
     # The first rows are far off: a curve from there would hide all that follows.
     later = rows[1 + len(rows) // 10 :] if len(rows) > 3 else rows
-    name = {"elbo": "ELBO"}.get(term, term)
     series = {
-        f"{name}, {part}": [(row["epoch"], row[part][term]) for row in later if term in row.get(part, {})]
+        f"{term(chosen)}, {part}": [(row["epoch"], row[part][chosen]) for row in later if chosen in row.get(part, {})]
         for part in ("train", split)
         if part
     }
@@ -146,16 +148,15 @@ def terms(train: Mapping[str, float], row: Mapping[str, Any]) -> str:
     """Write the terms of training images, and behind a stroke those of the held-out images of a row of metrics.
 
     Example:
-        >>> terms({"elbo": -9.0, "kl": 2.0}, {"test": {"elbo": -9.5, "kl": 2.5}})
+        >>> terms({"loss": 9.0, "elbo": -9.0, "kl": 2.0}, {"test": {"loss": 9.5, "elbo": -9.5, "kl": 2.5}})
         'train/test: ELBO -9.00/-9.50 KL 2.00/2.50'
     """
     held_out = _held_out(row)
     sets = [train, row[held_out]] if held_out else [train]
-    short = {"elbo": "ELBO", "reconstruction": "rec", "kl": "KL"}
     values = (
-        f"{short[name]} {'/'.join(f'{found[name]:.2f}' for found in sets)}"
-        for name in short
-        if all(name in found for found in sets)
+        f"{SHORT.get(name, term(name))} {'/'.join(f'{found[name]:.2f}' for found in sets)}"
+        for name in in_order(train)
+        if name != "loss" and all(name in found for found in sets)
     )
     return f"train{'/' * bool(held_out)}{held_out}: {' '.join(values)}"
 

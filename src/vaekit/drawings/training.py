@@ -7,17 +7,19 @@ import numpy as np
 from vaekit import plots
 from vaekit.data import Space
 from vaekit.drawings.subject import Drawing, columns, example, named
-
-QUANTITIES = {"loss": "loss", "elbo": "negative ELBO", "reconstruction": "reconstruction", "kl": "KL"}
+from vaekit.labels import GROWING, in_order, term
 
 
 def curves(rows: list[dict[str, Any]], space: Space) -> Drawing:
-    """Draw all quantities of the metrics; those that are the same throughout share a panel."""
+    """Draw all terms of the metrics by name; those that are the same throughout share a panel.
+
+    What is better if it is higher is drawn as its negative, beside the loss.
+    """
     epochs = np.array([row["epoch"] for row in rows], dtype=float)
     splits = [name for name in ("train", "validation", "test") if any(name in row for row in rows)]
     panels: list[tuple[str, dict[str, np.ndarray]]] = []
-    for key, name in QUANTITIES.items():
-        sign = -1 if key == "elbo" else 1
+    for key in in_order(each for row in rows for split in splits for each in row.get(split, ())):
+        sign, name = (-1, f"negative {term(key)}") if key in GROWING else (1, term(key))
         series = {s: np.array([sign * row.get(s, {}).get(key, np.nan) for row in rows]) for s in splits}
         same = [i for i, (_, other) in enumerate(panels) if all(_alike(series[s], other[s]) for s in splits)]
         if same:
