@@ -17,6 +17,7 @@ from torch.func import jacrev, vmap
 
 from vaekit import posteriors, priors
 from vaekit.data import Space
+from vaekit.distributions import flow, rsample_and_log_prob
 from vaekit.flows import Autoregressive, Inverse, MaskedLinear
 from vaekit.footprint import activations
 from vaekit.model import VAE, Model
@@ -234,3 +235,24 @@ for posterior in [Flow(transform=sys.argv[1])] + [FullGaussian()] * (sys.argv[1]
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script, transform], env=environment, check=True)
+
+
+@pytest.mark.parametrize("transform", KINDS)
+def test_many_draws_are_computed_in_pieces(monkeypatch: pytest.MonkeyPatch, transform: Any) -> None:
+    model = bent(vae(prior=priors.Flow(transform=transform), posterior=posteriors.Flow(transform=transform))).double()
+    q, p = model.posterior(torch.rand(6, *EVENT).double()), model.prior()
+    z = torch.randn(40, 1, 3).double()
+    whole = q.log_prob(z), p.log_prob(z)
+    torch.manual_seed(1)
+    draws = rsample_and_log_prob(q, 40)
+    largest: list[int] = []
+    function = Autoregressive.function
+    monkeypatch.setattr(flow, "AT_ONCE", 90)  # 5 draws for each of 6 images
+    monkeypatch.setattr(Autoregressive, "function", lambda *args: largest.append(args[1].numel()) or function(*args))
+    with torch.no_grad():
+        pieces = q.log_prob(z), p.log_prob(z)
+        torch.manual_seed(1)
+        again = rsample_and_log_prob(q, 40)
+    assert max(largest) == 90
+    for a, b in zip((*whole, *draws), (*pieces, *again), strict=True):
+        assert torch.allclose(a, b, atol=1e-12)

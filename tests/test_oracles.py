@@ -6,6 +6,7 @@ are quantiles of the null distribution at which one seed in ten thousand would f
 
 from functools import partial
 from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from vaekit.evaluation.evidence import ELEMENTS_AT_ONCE, estimate, evidence
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO
-from vaekit.posteriors import GaussianPosterior
+from vaekit.posteriors import Flow, FlowPosterior, FullGaussianPosterior, GaussianPosterior
 from vaekit.priors import StandardNormalPrior
 
 PIXELS, LATENTS, NOISE = 6, 3, 0.5
@@ -77,6 +78,31 @@ def linear(kind: str, **wrong: float) -> tuple[VAE, MultivariateNormal]:
     return vae, MultivariateNormal(b, w @ w.T + NOISE**2 * torch.eye(PIXELS).double())
 
 
+def amortized(kind: str) -> tuple[VAE, MultivariateNormal]:
+    """The linear VAE with its exact posterior as a part of the library: weights that are set, none that is learned."""
+    vae, marginal = linear("full")
+    exact = vae.posterior
+    factor = torch.linalg.cholesky(exact.covariance)
+    scale = factor.diagonal()
+    below = factor / scale[:, None] - torch.eye(LATENTS).double()
+    if kind == "full_gaussian":
+        module: Any = FullGaussianPosterior(torch.nn.Identity(), PIXELS, LATENTS)
+        rest = below[tuple(torch.tril_indices(LATENTS, LATENTS, -1))]
+    else:
+        module = FlowPosterior(torch.nn.Identity(), PIXELS, LATENTS, Flow(steps=1, hidden=()))
+        rest = below[:0, 0]
+        transform = module.transforms[0].double()
+        for weight in transform.parameters():
+            weight.data.zero_()
+        transform.layers[0].weight.data[::2] = below  # the shifts; log scales stay zero
+    module.double()
+    for weight in module.head.parameters():
+        weight.data.zero_()
+    module.head.weight.data[:LATENTS] = exact.gain
+    module.head.bias.data[:] = torch.cat([-exact.gain @ vae.likelihood.offset, scale.log(), rest])
+    return VAE(vae.prior, module, vae.likelihood), marginal
+
+
 def repeated(vae: VAE, x: Tensor, samples: int, times: int) -> dict[str, Tensor]:
     """The evidence of each image estimated anew, (times, images)."""
     found = evidence(vae, x.repeat(times, *(1 for _ in x.shape[1:])), samples)
@@ -102,6 +128,25 @@ def test_log_weights_under_the_exact_posterior_are_the_evidence(kind: str) -> No
     log_weight = vae.draw(x, n=20).log_weight
     assert log_weight.shape == (20, 50)
     assert (log_weight - marginal.log_prob(x)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("kind", ["full_gaussian", "flow"])
+def test_posteriors_that_hold_the_exact_one_give_log_weights_that_are_the_evidence(kind: str) -> None:
+    vae, marginal = amortized(kind)
+    x = marginal.sample((50,)) * 2
+    draws = vae.draw(x, n=20)
+    assert (draws.log_weight - marginal.log_prob(x)).abs().max() < 1e-9
+    z = torch.randn(20, 50, LATENTS).double()
+    expected = marginal.log_prob(x) + vae.posterior(x).log_prob(z)
+    assert (vae.log_joint(x, z) - expected).abs().max() < 1e-9
+
+
+def test_elbo_of_a_full_gaussian_has_its_closed_form_of_the_kl() -> None:
+    vae, marginal = amortized("full_gaussian")
+    x = marginal.sample((10,))
+    elbo = repeated(vae, x, samples=1, times=2000)["elbo"]
+    assert elbo.std(0).min() > 0.1  # the closed form leaves the reconstruction's noise
+    assert_mean(elbo, marginal.log_prob(x))
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "full"])

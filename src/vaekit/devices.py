@@ -3,7 +3,7 @@
 import ctypes
 import logging
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from threading import RLock
@@ -168,6 +168,23 @@ def in_turns(reports: Generator[T], device: torch.device) -> Generator[T]:
             reports.close()
 
 
+def without_memory(compute: Callable[[], T]) -> T:
+    """Compute what follows from shapes on torch's meta device, whose tensors take no memory, or else on the CPU.
+
+    The meta device lacks some operators, and all values; what needs them takes memory. Tensors are made on the default
+    device inside.
+    """
+    cpu = torch.device("cpu")
+    try:
+        with torch.device("meta"), isolated(cpu):
+            return compute()
+    except (RuntimeError, TypeError) as error:
+        if "meta" not in str(error).lower():
+            raise
+    with cpu, isolated(cpu):
+        return compute()
+
+
 def memory(device: torch.device) -> int:
     """Return the bytes of memory that are available on ``device``."""
     if device.type == "cuda":
@@ -187,7 +204,14 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 2**25)
 
 
-MEMORY_ERRORS = ("allocate memory", "Storage size calculation overflowed", "could not create a memory object")
+MEMORY_ERRORS = ("allocate memory", "verflow", "could not create a memory object")
+"""words of errors that say that there is too little memory, or none that is large enough"""
+
+
+def is_memory_error(error: Exception) -> bool:
+    """Whether an error, of whichever library, means too little memory."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(words in str(error) for words in MEMORY_ERRORS)
 
 
 @contextmanager
@@ -196,7 +220,6 @@ def memory_errors(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and not any(words in str(error) for words in MEMORY_ERRORS):
+        if not is_memory_error(error):
             raise
         raise RunError(f"memory ran out with {what}: {remedy}") from None

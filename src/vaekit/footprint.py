@@ -94,11 +94,17 @@ def batch_bytes(experiment: Experiment, space: Space, batch: int) -> float:
 
 
 def activations(experiment: Experiment, space: Space) -> Activations:
-    """Measure what a model keeps of an example, as log p(x | z) of the objective's draws does; without memory."""
+    """Measure what a model keeps of an example, as log p(x | z) of the objective's draws does.
+
+    This takes no memory, or that of a few examples if the model cannot be built without.
+    """
     draws = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 1
-    with torch.device("meta"), devices.isolated(torch.device("cpu")):
+
+    def measure() -> list[list[int]]:
         vae = experiment.model.build(space)
-        few, more = (_kept(vae, torch.empty(n, *space.event_shape), draws) for n in (EXAMPLES, EXAMPLES + 1))
+        return [_kept(vae, torch.zeros(n, *space.event_shape), draws) for n in (EXAMPLES, EXAMPLES + 1)]
+
+    few, more = devices.without_memory(measure)
     each = [b - a for a, b in zip(few, more, strict=True)]
     return Activations(sum(each), max(each, default=0), sum(few) - EXAMPLES * sum(each))
 

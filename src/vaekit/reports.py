@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
-import torch
-
+from vaekit import devices
 from vaekit.arguments import Place
 from vaekit.data import Space
 from vaekit.drawings import Drawing, binarized, drawings, example, named, of_images
@@ -184,8 +183,7 @@ def _estimate(value: float | None, standard_error: float | None, samples: int, *
 def _facts(run: Run) -> dict[str, str]:
     """Data and training in a few lines."""
     space = run.space
-    with torch.device("meta"):
-        weights = sum(p.numel() for p in run.experiment.model.build(space).parameters())
+    weights = sum(p.numel() for p in devices.without_memory(lambda: run.experiment.model.build(space)).parameters())
     facts = {
         "data": space.title,
         "examples": ", ".join(f"{n:,} {part}" for part, n in space.sizes.items()),

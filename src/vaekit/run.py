@@ -399,15 +399,17 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def weight_shapes(model: Model, space: Space) -> dict[str, torch.Size]:
-    """Return the names and shapes of a model's weights without allocating them.
+    """Return the names and shapes of a model's weights, without allocating them if it can be built on no device.
 
     Raises:
         InputError: if they are larger than any memory.
     """
     try:
-        with torch.device("meta"), devices.restored(torch.device("cpu")):
-            return {name: tensor.shape for name, tensor in model.build(space).state_dict().items()}
-    except (RuntimeError, TypeError):
+        weights = devices.without_memory(lambda: model.build(space).state_dict())
+        return {name: tensor.shape for name, tensor in weights.items()}
+    except (RuntimeError, TypeError, MemoryError) as error:
+        if not devices.is_memory_error(error):
+            raise
         sizes = f"latent_dim {model.latent_dim}, {model.network} and data of shape {space.event_shape}"
         raise InputError(f"no memory holds a model with {sizes}: choose smaller sizes") from None
 

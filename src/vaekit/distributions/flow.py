@@ -1,6 +1,6 @@
 """Normalizing flows: a standard normal that invertible transforms carry elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log, pi
 from typing import Protocol, runtime_checkable
 
@@ -9,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.types import _size
+
+AT_ONCE = 2**17
+"""elements of z held at once: a spline takes some hundred numbers for each"""
 
 
 @runtime_checkable
@@ -57,32 +60,44 @@ class Flow(Distribution):
         self.loc, self.scale, self.transforms, self.context = loc, scale, transforms, context
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=validate_args)
 
+    def _in_pieces(
+        self, compute: Callable[[Tensor], tuple[Tensor, Tensor]], u: Float[Tensor, "... event"]
+    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Compute for a part of the draws at a time, unless gradients keep everything anyway."""
+        whole = torch.broadcast_shapes(u.shape, self.loc.shape)
+        if torch.is_grad_enabled() or len(whole) == self.loc.ndim or whole.numel() <= AT_ONCE:
+            return compute(u)
+        vectors, log_probs = zip(*map(compute, u.split(max(1, AT_ONCE // whole[1:].numel()))), strict=True)
+        return torch.cat(vectors), torch.cat(log_probs)
+
     def rsample_and_log_prob(self, sample_shape: _size = ()) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
         """Draw z, and return it with log p(z), which is known from the way there: no transform is inverted."""
         shape = self._extended_shape(sample_shape)
         u = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self._pushed(u, self._log_base(u))
+        return self._in_pieces(self._pushed, u)
 
     def rsample(self, sample_shape: _size = ()) -> Float[Tensor, "... event"]:
         return self.rsample_and_log_prob(sample_shape)[0]
 
     def log_prob(self, value: Float[Tensor, "... event"]) -> Float[Tensor, "..."]:
-        u, log_slope = (value - self.loc) / self.scale, -self.scale.log().sum(-1)
+        return self._in_pieces(self._pulled, value)[1]
+
+    def _pulled(self, z: Float[Tensor, "... event"]) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Carry z back to ε, and return it with log p(z)."""
+        u, log_slope = (z - self.loc) / self.scale, -self.scale.log().sum(-1)
         for transform in reversed(self.transforms):
             u, log_det = transform.inverse(u, self.context)
             log_slope = log_slope + log_det
-        return self._log_base(u) + log_slope
+        return u, self._log_base(u) + log_slope
 
     @property
     def center(self) -> Float[Tensor, "*batch event"]:
         """The image of ε = 0, the mean of the base: (*batch, event)."""
-        zero = torch.zeros_like(self.loc)
-        return self._pushed(zero, zero[..., 0])[0]
+        return self._pushed(torch.zeros_like(self.loc))[0]
 
-    def _pushed(
-        self, u: Float[Tensor, "... event"], log_prob: Float[Tensor, "..."]
-    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
-        """Carry ε and its log-density to z and its log-density."""
+    def _pushed(self, u: Float[Tensor, "... event"]) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Carry ε to z, and return it with log p(z)."""
+        log_prob = self._log_base(u)
         for transform in self.transforms:
             u, log_det = transform(u, self.context)
             log_prob = log_prob - log_det
