@@ -119,10 +119,12 @@ def parameters(function: Any) -> set[str]:
         "runs",
         "doctor",
         "options",
+        "refit-prior",
     ],
 )
 def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
-    assert parameters(getattr(vaekit, verb)) - {"follow", "track", "doing"} <= parameters(app[verb].default_command)
+    function = getattr(vaekit, verb.replace("-", "_"))
+    assert parameters(function) - {"follow", "track", "doing"} <= parameters(app[verb].default_command)
 
 
 def test_train_takes_the_arguments_of_choose_and_train() -> None:
@@ -198,6 +200,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("sample runs/small -n ten --out x.png", ["'ten'", "whole number"]),
     ("sample runs/small --out x.xyz", ["x.xyz", ".npy or a picture such as .png"]),
     ("sample runs/small --out notes.txt/x.png", ["notes.txt/x.png", "another place (--out)"]),
+    ("refit-prior runs/small --run runs/new --prior vamp", ["'vamp' cannot be fitted to codes", "mixture"]),
+    ("refit-prior runs/small --run runs/new --set seed=3", ["'seed' is not a field of the prior"]),
+    ("refit-prior runs/small --run runs/small", ["runs/small holds a run already"]),
     ("runs nope", ["nope is not a folder", "train one first"]),
     ("show latest", ["holds no run", "train one first"]),
     ("generate runs/small", ["generate", "Did you mean", "sample"]),
@@ -457,7 +462,7 @@ class TestNames:
 
     def test_every_verb_is_a_function(self) -> None:
         verbs = {name for name in app if not name.startswith("-")} - {"data"}
-        assert all(callable(getattr(vaekit, verb)) for verb in verbs)
+        assert all(callable(getattr(vaekit, verb.replace("-", "_"))) for verb in verbs)
         assert callable(vaekit.data.check)
         assert callable(vaekit.data.fetch)
         assert callable(vaekit.data.available)

@@ -191,3 +191,26 @@ def test_vamp_prior_needs_an_encoder_with_a_density(posterior: str, objective: s
     changes = {"objective": objective, "model.posterior": posterior, "model.prior": "vamp"}
     with pytest.raises(InputError, match="'vamp' do not go together"):
         small().replace_all(changes)
+
+
+def test_mixture_finds_the_clusters_that_codes_were_drawn_from() -> None:
+    centers, scales = torch.tensor([[-4.0, 0.0], [4.0, 1.0], [0.0, 5.0]]), torch.tensor([0.5, 1.0, 0.2])
+    cluster = torch.randint(3, (3000,))
+    cluster[:3] = torch.arange(3)  # where it begins
+    codes = centers[cluster] + scales[cluster, None] * torch.randn(3000, 2)
+    prior = Model(latent_dim=2, prior=priors.Mixture(components=3)).build((1, 2, 2)).prior
+    prior.begin_at(codes)
+    own, width = torch.bincount(cluster)[:, None], codes.std(0) * 3 ** (-1 / 6)
+    known = torch.stack([torch.stack([codes[cluster == k].mean(0), codes[cluster == k].var(0)]) for k in range(3)])
+    # The clusters lie apart, so that EM finds each with one code more, as far from its mean as Silverman's width.
+    assert torch.allclose(prior.loc, known[:, 0], atol=0.01)
+    assert torch.allclose((2 * prior.log_scale).exp(), (own * known[:, 1] + width.square()) / (own + 1), rtol=0.02)
+    assert torch.allclose(prior.logits.softmax(0), own[:, 0] / 3000, atol=0.001)
+
+
+def test_mixture_stays_finite_where_codes_do_not_vary_or_are_few() -> None:
+    codes = torch.randn(5, 3) * torch.tensor([1.0, 0.0, 100.0])
+    prior = Model(latent_dim=3, prior=priors.Mixture(components=20)).build((1, 2, 2)).prior
+    prior.begin_at(codes)
+    assert all(weight.isfinite().all() for weight in prior.parameters())
+    assert prior().log_prob(codes).isfinite().all()

@@ -25,6 +25,7 @@ _NAMES = {
     "stacks": ("train_stack",),
     "verbs": ("demo", "load", "encode", "decode", "reconstruct", "interpolate", "sample", "doctor"),
     "listing": ("show", "runs"),
+    "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),
     "measurement": ("evaluate",),
     "evaluations": ("per_image",),

@@ -26,6 +26,8 @@ Trait = Literal[
     "apart",
     "judged",
     "generative",
+    "fitted",
+    "begun",
     "stackable",
     "matrices",
 ]
@@ -50,6 +52,8 @@ MEANING: Mapping[Trait, str] = {
     "apart": "is built without the other parts",
     "judged": "reports a bound on log p(x), or minus its own loss, by which weights can be judged",
     "generative": "brings codes and prior together, so that samples mean something",
+    "fitted": "can be fitted to codes",
+    "begun": "begins with the weights of a trained run",
     "stackable": "can be stacked",
     "matrices": "consists of matrix products",
 }

@@ -22,6 +22,9 @@ class Conditional(nn.Module):
     def begin(self, examples: Callable[[int], Float[Tensor, "n *event"]]) -> None:
         """Begin at training examples, n of which are ``examples(n)``, if weights stand for examples; few parts' do."""
 
+    def begin_at(self, codes: Float[Tensor, "n latent"]) -> None:
+        """Begin near codes, if this is a prior that can be fitted to them."""
+
     def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         """Call the module; defined here so that type checkers know the result."""
         return super().__call__(c)

@@ -93,6 +93,7 @@ def train(
         check(experiment, loaded.space, target)
     else:
         refuse_place(data)
+        refuse_begun(experiment)
         refuse_taken(path, overwrite)
         loaded = experiment.data.load(data_root)
         check(experiment, loaded.space, target)
@@ -131,6 +132,15 @@ def refuse_place(data: Place | None) -> None:
     """Refuse another place for the data of a new training: its experiment names them."""
     if data is not None:
         raise InputError(f"data is {shown(data)}, which is for resuming: name the data of a new run in its experiment")
+
+
+def refuse_begun(experiment: Experiment) -> None:
+    """Refuse to begin what begins with the weights of a trained run."""
+    if "begun" in traits(experiment.objective):
+        raise InputError(
+            f"objective {experiment.objective.kind!r} begins with the weights of a trained run: 'vaekit refit-prior' "
+            "fits a prior to the codes of one"
+        )
 
 
 def chosen_device(name: str) -> torch.device:

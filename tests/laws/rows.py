@@ -61,6 +61,7 @@ OBJECTIVES = [
     objectives.MonteCarloEM(transitions=2, leapfrog=3, acceptance=0.8),
     objectives.PrintedSampling(beta=0.5),
     objectives.PrintedKL(),
+    objectives.PriorFit(weights="0" * 64),
 ]
 OPTIMIZERS = [
     optimizers.Adam(),

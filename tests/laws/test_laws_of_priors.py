@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from small import finished, same, small, stopped
 
 from vaekit import priors
+from vaekit.compatibility import traits
 from vaekit.data import Space
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
@@ -38,7 +39,9 @@ def test_gradient_reaches_every_weight_once(prior: Any) -> None:
     vae = built(prior)
     (-vae.draw(torch.rand(6, 1, 2, 2)).log_weight.mean()).backward()
     assert_gradients(vae)
-    assert len(list(vae.parameters())) == len({id(weight) for weight in vae.parameters()}) == len(vae.state_dict())
+    saved = vae.state_dict()
+    assert len(saved) == len({tensor.data_ptr() for tensor in saved.values()})
+    assert {name for name, _ in vae.named_parameters()} <= saved.keys()
 
 
 @pytest.mark.parametrize("prior", rows(LEARNED))
@@ -108,3 +111,18 @@ def test_resumed_training_ends_with_the_same_bytes(prior: Any, tmp_path: Path) -
     whole = finished(experiment, tmp_path / "whole")
     parted = stopped(experiment, tmp_path / "parted", 7)
     assert same(finished(experiment, parted.path, resume=True), whole)
+
+
+@pytest.mark.parametrize("prior", rows([prior for prior in LEARNED if "fitted" in traits(prior)]))
+def test_prior_that_can_be_fitted_begins_about_as_wide_as_codes_anywhere(prior: Any) -> None:
+    codes = torch.tensor([300.0, 0.0, -2.0]) + torch.tensor([50.0, 1.0, 1e-3]) * torch.randn(2000, 3)
+    vae = built(prior)
+    before = vae.prior().log_prob(codes).mean()
+    vae.prior.begin_at(codes)
+    after = vae.prior().log_prob(codes).mean()
+    best = torch.distributions.Normal(codes.mean(0), codes.std(0)).log_prob(codes).sum(-1).mean()
+    assert before < best - 100
+    assert abs(after - best) < 3
+    restored = built(prior)
+    restored.load_state_dict(vae.state_dict())
+    assert torch.equal(restored.prior().log_prob(codes), vae.prior().log_prob(codes))

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, DataRoot, Device, Float, Int, Switch, app, examples
+from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
 from vaekit.errors import InputError
 
@@ -224,3 +224,60 @@ def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
         display.say(page)
 
     display.emit({"path": str(page), "evaluation": found}, output, show, page)
+
+
+@app.command(
+    synonym=["rescue", "fit-prior", "refit"],
+    help_epilogue=examples(
+        "refit-prior runs/first --run runs/refit",
+        "refit-prior runs/first --run runs/few --set model.prior.components=9",
+    ),
+)
+def refit_prior(
+    source: RunFolder,
+    *,
+    run: Path,
+    prior: str = "mixture",
+    set: Annotated[list[str] | None, Parameter(negative=())] = None,
+    epochs: Float | None = None,
+    learning_rate: Float = 0.005,
+    seed: Int = 0,
+    samples: Int | None = None,
+    images: Int = 1000,
+    resume: Switch = False,
+    overwrite: Switch = False,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    data: Data = None,
+    output: Output = LOUD,
+) -> None:
+    """Fit a prior to the codes of a trained run, in a new run, and say what evidence and samples gain.
+
+    Args:
+        run: Folder of the new run, which has the encoder and decoder of the trained one.
+        prior: Kind of prior.
+        set: A field of the prior as path=value; repeat it for more (vaekit options model.prior lists them).
+        epochs: Number of passes over the training images; 3000 steps if left out.
+        learning_rate: Step size at the beginning.
+        seed: Seed of the initial weights, the order of the images and the draws.
+        samples: Posterior samples per image used for the log-evidence; 1000 if left out.
+        images: Number of test images that both runs are measured on.
+        resume: Continue a fit in --run that was interrupted.
+        overwrite: Replace the run in --run.
+    """
+    from vaekit import choices
+
+    with display.messages(output):
+        found = vaekit.refit_prior(
+            source, run, prior, set=choices.fields(set or []), epochs=epochs, learning_rate=learning_rate, seed=seed,
+            samples=samples, images=images, resume=resume, overwrite=overwrite, device=device,
+            data_root=data_root, data=data,
+            follow=lambda reports: _follow(reports, run, output),
+            doing=partial(display.doing, silent=output.silent),
+        )  # fmt: skip
+
+    def show() -> None:
+        display.refit(found)
+        display.say(run)
+
+    display.emit(found, output, show, run)

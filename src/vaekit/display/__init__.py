@@ -12,7 +12,7 @@ from vaekit.display.messages import (
     say,
     table,
 )
-from vaekit.display.numbers import comparison, evaluation, quality, run, seeds
+from vaekit.display.numbers import comparison, evaluation, quality, refit, run, seeds
 from vaekit.display.progress import doing, follow, terms, tracked
 from vaekit.display.runs import runs
 from vaekit.summary import headline
@@ -32,6 +32,7 @@ __all__ = [
     "options",
     "print_written",
     "quality",
+    "refit",
     "run",
     "runs",
     "say",

@@ -5,6 +5,7 @@ from typing import Any
 
 from vaekit.display.messages import listing, say, table
 from vaekit.display.progress import terms, whole
+from vaekit.labels import label
 from vaekit.summary import novelty, number, remarks, tables, uncorrected
 
 
@@ -91,6 +92,25 @@ def seeds(configurations: Sequence[Mapping[str, Any]]) -> None:
             }
         )
     table(rows, tuple(rows[0]))
+
+
+def refit(found: Mapping[str, Any]) -> None:
+    """Print what a prior that was fitted afterwards is worth."""
+    rows = [
+        {
+            "": row["name"],
+            "before": _pair(row["before"], 3),
+            "after": _pair(row["after"], 3),
+            "difference": _pair(row["difference"], 3),
+            " ": "paired" if row["paired"] else "",
+        }
+        for row in found["rows"]
+    ]
+    table(rows, tuple(rows[0]))
+    say(f"prior {found['prior']} fitted to the codes of {found['source']}; {found['images']:,} test {found['noun']}")
+    for name, reasons in found["left_out"].items():
+        for when, reason in reasons.items():
+            say(f"left out {when}: {label(name)}, because {reason}")
 
 
 def _pair(estimate: Mapping[str, Any] | None, digits: int) -> str:

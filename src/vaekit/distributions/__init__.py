@@ -7,6 +7,7 @@ from vaekit.distributions.kl import kl_from_factorized
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.parts import (
+    LEAST_SCALE,
     Head,
     analytic_kl,
     at_least_fp32,
@@ -20,6 +21,7 @@ from vaekit.distributions.parts import (
 )
 
 __all__ = [
+    "LEAST_SCALE",
     "LEVELS",
     "CategoricalLevels",
     "ContinuousBernoulli",

@@ -47,6 +47,10 @@ class Mixture(Distribution):
         found = torch.cat([(self.log_probs(part) + self.log_weights).logsumexp(1) for part in parts])
         return found.reshape(value.shape[:-1]).to(value)
 
+    def shares(self, z: Float[Tensor, "n latent"]) -> Float[Tensor, "n components"]:
+        """p(k | z), the probability with which z comes from each component, (n, K)."""
+        return (self.log_probs(z) + self.log_weights).softmax(1)
+
     def log_probs(self, z: Float[Tensor, "n latent"]) -> Float[Tensor, "n components"]:
         """log p_k(z), (n, K)."""
         if normal := diagonal_gaussians(self.components):

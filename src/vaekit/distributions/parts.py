@@ -12,6 +12,9 @@ from vaekit.errors import InputError
 Head = Literal["log_scale", "log_variance"]
 """what a network outputs for the scale of a Gaussian: log σ, or log σ²"""
 
+LEAST_SCALE = 1e-3
+"""standard deviation that is taken of a latent whose codes do not vary"""
+
 
 def independent(distribution: Distribution, event_dims: int) -> Distribution:
     """Treat the last ``event_dims`` axes of ``distribution`` as one event, whose log-probabilities are summed."""

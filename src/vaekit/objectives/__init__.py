@@ -8,11 +8,13 @@ from vaekit.objectives.elbo import ELBO, ELBOObjective
 from vaekit.objectives.monte_carlo_em import Chains, MonteCarloEM, MonteCarloEMObjective
 from vaekit.objectives.objective import Loss, Objective, Weighted, reported
 from vaekit.objectives.printed import PrintedKL, PrintedKLObjective, PrintedSampling, PrintedSamplingObjective
+from vaekit.objectives.prior import PriorFit, PriorFitObjective
 from vaekit.objectives.reconstruction import Reconstruction, ReconstructionObjective
 from vaekit.objectives.wake_sleep import WakeSleep, WakeSleepObjective
 
 ObjectiveSpec = Annotated[
-    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PrintedSampling | PrintedKL, Field(discriminator="kind")
+    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PrintedSampling | PrintedKL | PriorFit,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "PrintedKLObjective",
     "PrintedSampling",
     "PrintedSamplingObjective",
+    "PriorFit",
+    "PriorFitObjective",
     "Reconstruction",
     "ReconstructionObjective",
     "WakeSleep",

@@ -11,12 +11,15 @@ from vaekit import distributions
 from vaekit.building import Builder
 from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
+from vaekit.distributions import LEAST_SCALE
 from vaekit.flows import Autoregressive, Bins, Hidden, Inverse, Kind
 from vaekit.specs import Count, spec
 
 
 class FlowPrior(Conditional):
-    """p(z), the distribution of f(ε), ε ~ N(0, I), where f is the inverse of autoregressive transforms.
+    """p(z), the distribution of μ + σ ⊙ f(ε), ε ~ N(0, I), where f is the inverse of autoregressive transforms.
+
+    μ = 0 and σ = 1, unless the prior begins at codes, which may lie anywhere.
 
     Args:
         latent_dim: number of latents d.
@@ -28,12 +31,17 @@ class FlowPrior(Conditional):
 
     def __init__(self, latent_dim: int, spec: "Flow") -> None:
         super().__init__()
-        self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
-        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+        self.register_buffer("loc", torch.zeros(latent_dim))
+        self.register_buffer("scale", torch.ones(latent_dim))
         self.transforms = nn.ModuleList(
             Inverse(Autoregressive(latent_dim, spec.transform, spec.hidden, spec.bins, backward=bool(i % 2)))
             for i in range(spec.steps)
         )
+
+    def begin_at(self, codes: Float[Tensor, "n latent"]) -> None:
+        """Begin with the mean and the standard deviations of codes."""
+        self.loc.copy_(codes.mean(0))
+        self.scale.copy_(codes.std(0).clamp_min(LEAST_SCALE))
 
     def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
         return distributions.Flow(self.loc, self.scale, [*self.transforms], validate_args=False)
@@ -53,7 +61,7 @@ class Flow:
     """
 
     latents: ClassVar[Latents] = "real"
-    has: ClassVar[Traits] = {"density", "apart"}
+    has: ClassVar[Traits] = {"density", "apart", "fitted"}
     kind: Literal["flow"] = "flow"
     transform: Kind = "affine"
     """what happens to each element: affine, or spline, a monotonic rational-quadratic spline on [-6, 6]"""
