@@ -21,6 +21,7 @@ from vaekit.cli.app import EXAMPLES
 from vaekit.cli.command import app
 from vaekit.cli.words import MEANT
 from vaekit.experiment import Experiment
+from vaekit.settings import SHORT
 
 TRAIN = ["train", "digits", "--latent-dim", "2", "--hidden", "12", "--no-report"]
 
@@ -131,6 +132,24 @@ def test_train_takes_the_arguments_of_choose_and_train() -> None:
     functions = parameters(vaekit.choose) | parameters(vaekit.train)
     own = {"tensorboard", "report", "output"}
     assert parameters(app["train"].default_command) - own == functions - {"experiment", "track"}
+
+
+def test_flags_name_all_kinds_of_their_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    known = {option["path"]: option["type"] for option in vaekit.options()}
+    for name, path in SHORT.items():
+        _, flag, said = text.partition(f" --{name.replace('_', '-')} ")
+        assert flag
+        words = known[path].split(" | ")
+        if "str" not in words and "int" not in words and len(words) > 1:
+            missing = [word for word in words if not re.search(rf"\b{word}\b", said.partition(" --")[0], re.IGNORECASE)]
+            assert missing == [], name
+
+
+def test_a_short_name_that_is_none_is_refused() -> None:
+    with pytest.raises(vaekit.InputError, match=r"'latnet_dim' is not a short name .* mean 'latent_dim'"):
+        vaekit.choose("digits", latnet_dim=2)
 
 
 WRONG: list[tuple[str, list[str]]] = [

@@ -14,6 +14,7 @@ from vaekit.data.source import to_name
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
+from vaekit.settings import SHORT, with_short_names
 
 log = logging.getLogger("vaekit")
 
@@ -25,27 +26,6 @@ EVALUATIONS = 20
 """how often a training evaluates whose length is chosen"""
 PATIENCE = 5
 """evaluations without a better validation bound after which such a training stops"""
-
-SHORT = {
-    "latent_dim": "model.latent_dim",
-    "network": "model.network",
-    "hidden": "model.network.hidden",
-    "likelihood": "model.likelihood",
-    "objective": "objective",
-    "beta": "objective.beta",
-    "epochs": "epochs",
-    "batch_size": "batch_size",
-    "optimizer": "optimizer",
-    "learning_rate": "optimizer.learning_rate",
-    "seed": "seed",
-    "precision": "precision",
-    "binarize": "data.binarization",
-    "image_size": "data.image_size",
-    "label": "data.label",
-    "ignore": "data.ignore",
-}
-"""the fields that have a short name"""
-
 
 NONE = ("none", "null", "")
 """what --set reads as None"""
@@ -66,10 +46,15 @@ ALIASES: dict[tuple[str, str], tuple[str, str]] = {
 def by_path(*, data: Place | None = None, preset: str | None = None, **short: Any) -> dict[str, Any]:
     """Put the words that were given under the dotted paths of the fields they mean; None stands for not given.
 
+    Raises:
+        InputError: if there is no such short name.
+
     Example:
         >>> by_path(latent_dim=2, seed=None)
         {'model.latent_dim': 2}
     """
+    for name in short.keys() - SHORT.keys():
+        raise InputError(f"{name!r} is not a short name of a field; {nearest(name, SHORT)}")
     named = {SHORT[name]: value for name, value in short.items() if value is not None}
     return ({} if data is None else {"data.name": data}) | _preset(preset) | named
 
@@ -87,7 +72,7 @@ def widths(text: str) -> list[int]:
         raise InputError(f"hidden is {text!r}: give whole numbers, such as 500 or 300,300") from None
 
 
-def fields(settings: Iterable[str]) -> dict[str, Any]:
+def fields(given: Iterable[str]) -> dict[str, Any]:
     """Parse path=value. A value is JSON if it reads as such, a list if it has commas, None if it is none, else a word.
 
     Example:
@@ -95,7 +80,7 @@ def fields(settings: Iterable[str]) -> dict[str, Any]:
         {'model.network.hidden': [300, 300], 'ema': None, 'optimizer': 'sgd'}
     """
     found = {}
-    for setting in settings:
+    for setting in given:
         path, equals, text = setting.partition("=")
         if not equals:
             raise InputError(f"{setting!r} has no value: write {setting}=value")
@@ -114,30 +99,16 @@ def _value(text: str) -> Any:
     return text
 
 
+@with_short_names(dict.fromkeys(SHORT, Any))
 def choose(
     data: Place | None = None,
     *,
     preset: str | None = None,
-    network: str | None = None,
-    latent_dim: int | None = None,
-    hidden: Sequence[int] | None = None,
-    likelihood: str | None = None,
-    objective: str | None = None,
-    beta: float | None = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    optimizer: str | None = None,
-    learning_rate: float | None = None,
-    seed: int | None = None,
-    precision: str | None = None,
-    binarize: str | None = None,
-    image_size: int | None = None,
-    label: str | None = None,
-    ignore: Sequence[str] | None = None,
     set: Mapping[str, Any] | None = None,
     config: Place | None = None,
     data_root: Place | None = None,
     track: Track = iter,
+    **short: Any,
 ) -> Experiment:
     """Make an experiment from a few words; what they leave open is chosen to suit the data and logged with its reason.
 
@@ -146,13 +117,12 @@ def choose(
     Args:
         data: a named set, or the path of an image folder, an array or a table; ``config`` may name it instead.
         preset: the settings of a published experiment, a key of ``vaekit.presets.PRESETS``.
-        network, likelihood, objective, optimizer: kinds of these parts; ``mse``, ``bce`` and ``vae`` are understood.
-        latent_dim, hidden, beta, epochs, batch_size, learning_rate, seed, precision, binarize, image_size,
-        label, ignore: fields that have a short name; ``vaekit options`` lists all.
         set: further fields by dotted path, {"model.likelihood.scale": "pixel"}.
         config: an experiment.json to start from.
         data_root: folder of named sets.
         track: wraps the list of files while an image folder is decoded, to show progress.
+        short: fields that have a short name, such as ``latent_dim=2`` or ``prior="vamp"``, as flags of ``vaekit train``
+            have them; ``vaekit options`` lists all fields. ``mse``, ``bce`` and ``vae`` are understood.
 
     Raises:
         InputError: for an unknown word, a value that does not fit, or data that cannot be read.
@@ -161,24 +131,7 @@ def choose(
         >>> choose("digits", latent_dim=2).model.likelihood.kind
         'gaussian'
     """
-    flags = by_path(
-        latent_dim=latent_dim,
-        network=network,
-        hidden=hidden,
-        likelihood=likelihood,
-        objective=objective,
-        beta=beta,
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        seed=seed,
-        precision=precision,
-        binarize=binarize,
-        image_size=image_size,
-        label=label,
-        ignore=ignore,
-    )
+    flags = by_path(**short)
     if set is not None and not isinstance(set, Mapping):
         raise InputError(f"set is {shown(set)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")
     asked = [by_path(preset=preset), understood(flags), understood(set or {})]

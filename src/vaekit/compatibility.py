@@ -5,7 +5,7 @@ from dataclasses import is_dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from vaekit.data import Space
-from vaekit.errors import InputError
+from vaekit.errors import InputError, either
 
 Role = Literal["prior", "posterior", "likelihood", "network", "objective"]
 Latents = Literal["real", "one_hot", "classes"]
@@ -200,7 +200,7 @@ def _any(choices: list[str]) -> str:
     for choice in choices:
         head, _, kind = choice.partition(" ")
         grouped.setdefault(head, []).append(kind)
-    return ", or ".join(f"{head} {' or '.join(kinds)}".rstrip() for head, kinds in grouped.items())
+    return ", or ".join(f"{head} {either(kinds)}".rstrip() for head, kinds in grouped.items())
 
 
 def _unlike_data(experiment: Any, space: Space) -> str | None:

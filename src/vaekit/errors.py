@@ -1,7 +1,7 @@
 """The two errors of vaekit, and what their sentences are made of: the nearest right word, a value, a command."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any
@@ -13,6 +13,16 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """A run that began well and then failed, such as on a loss that is NaN (exit status 1)."""
+
+
+def either(words: Sequence[str]) -> str:
+    """Join words by commas, the last two by 'or'.
+
+    Example:
+        >>> either(["a", "b", "c"]), either(["a"])
+        ('a, b or c', 'a')
+    """
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -180,11 +180,11 @@ class Model:
     network: Network = MLP()
     """the encoder's layers; the decoder mirrors them"""
     prior: Prior = StandardNormal()
-    """p(z)"""
+    """distribution of the latents, p(z)"""
     posterior: Posterior = Gaussian()
-    """q(z | x)"""
+    """distribution of the latents given an example, q(z | x)"""
     likelihood: Likelihood = Bernoulli()
-    """p(x | z)"""
+    """distribution of an example given its latents, p(x | z)"""
 
     def build(self, space: Space | Sequence[int]) -> VAE:
         """Return a VAE with fresh weights for data in a space, or for x of shape (batch, *space)."""

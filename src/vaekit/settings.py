@@ -1,12 +1,15 @@
 """The fields of experiments and their digests, without the time that importing an experiment takes."""
 
+import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vaekit.errors import InputError, nearest, shown
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = Path(__file__).with_name("options.json")
 """written from the specs by docs/generate.py"""
@@ -20,6 +23,48 @@ LATER: Mapping[str, Any] = {
     "shuffle": True,
 }
 """fields that were added when experiments already had digests, with their defaults as JSON writes them"""
+
+
+SHORT: Mapping[str, str] = {
+    "latent_dim": "model.latent_dim",
+    "network": "model.network",
+    "hidden": "model.network.hidden",
+    "prior": "model.prior",
+    "posterior": "model.posterior",
+    "likelihood": "model.likelihood",
+    "objective": "objective",
+    "beta": "objective.beta",
+    "epochs": "epochs",
+    "batch_size": "batch_size",
+    "optimizer": "optimizer",
+    "learning_rate": "optimizer.learning_rate",
+    "seed": "seed",
+    "precision": "precision",
+    "binarize": "data.binarization",
+    "image_size": "data.image_size",
+    "label": "data.label",
+    "ignore": "data.ignore",
+}
+"""the fields that have a short name: arguments of ``choose`` and flags of ``vaekit train``"""
+
+
+def with_short_names(annotations: Mapping[str, Any]) -> Callable[[F], F]:
+    """Decorate a function that takes ``**short``: its signature lists the short names after the first two arguments.
+
+    Args:
+        annotations: of each short name.
+    """
+
+    def decorated(function: F) -> F:
+        signature = inspect.signature(function)
+        first, second, *others = (p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        short = (inspect.Parameter(name, kind, default=None, annotation=annotations[name]) for name in SHORT)
+        listed = signature.replace(parameters=[first, second, *short, *others])
+        function.__signature__ = listed  # type: ignore[attr-defined]
+        return function
+
+    return decorated
 
 
 def digest(experiment: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Verbs that train."""
 
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,9 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
-from vaekit.errors import InputError
+from vaekit.errors import InputError, either
+from vaekit.presets import PRESETS
+from vaekit.settings import SHORT, options, with_short_names
 
 if TYPE_CHECKING:
     from vaekit.progress import Progress
@@ -59,6 +61,29 @@ def _follow(reports: Iterator["Progress"], path: Path, output: Output) -> Iterat
     return display.follow(_stoppable(reports, path), output.silent)
 
 
+def _flag(name: str) -> Any:
+    """Return the type and the help of a flag by the field that it is short for: what it means, and its words."""
+    field = next(option for option in options() if option["path"] == SHORT[name])
+    kind, meaning = field["type"].removesuffix(" | none"), field["description"].rstrip(".")
+    words = [] if kind in FLAGS else kind.split(" | ")
+    if kind == "list of int":
+        meaning += ", such as 300,300"
+    choice = "" if all(word in meaning for word in words) else f": {either(words)}"
+    about = Parameter(help=f"{meaning[0].upper()}{meaning[1:]}{choice}.", negative=())
+    return Annotated[FLAGS.get(kind, str) | None, about]
+
+
+FLAGS: Mapping[str, Any] = {
+    "int": Int,
+    "float": Float,
+    "str": str,
+    "list of str": list[str],
+    "list of int": str,
+    "int | list of int": Int,
+}
+"""types of flags by those of fields; other fields take one of some words"""
+
+
 @app.command(
     synonym=["fit", "run", "continue", "resume"],
     help_epilogue=examples(
@@ -68,26 +93,11 @@ def _follow(reports: Iterator["Progress"], path: Path, output: Output) -> Iterat
         "train --resume --run runs/first --epochs 30",
     ),
 )
+@with_short_names({name: _flag(name) for name in SHORT})
 def train(
     data: str | None = None,
     *,
-    preset: str | None = None,
-    network: str | None = None,
-    latent_dim: Int | None = None,
-    hidden: str | None = None,
-    likelihood: str | None = None,
-    objective: str | None = None,
-    beta: Float | None = None,
-    epochs: Float | None = None,
-    batch_size: Int | None = None,
-    optimizer: str | None = None,
-    learning_rate: Float | None = None,
-    seed: Int | None = None,
-    precision: str | None = None,
-    binarize: str | None = None,
-    image_size: Int | None = None,
-    label: str | None = None,
-    ignore: Annotated[list[str] | None, Parameter(negative=())] = None,
+    preset: Annotated[str | None, Parameter(help=f"Settings of a published experiment: {', '.join(PRESETS)}.")] = None,
     set: Annotated[list[str] | None, Parameter(negative=())] = None,
     config: Path | None = None,
     run: Path | None = None,
@@ -99,31 +109,13 @@ def train(
     tensorboard: Switch = False,
     report: bool = True,
     output: Output = LOUD,
+    **short: Any,
 ) -> None:
     """Train a model on a named data set, an image folder, an array or a table.
 
     Args:
         data: A named set (vaekit data list), or the path of an image folder, .npy, .npz, .csv or .tsv file; with
             --resume, where the run's data are now, if they were moved.
-        preset: Settings of a published experiment: aevb-mnist, aevb-frey, wei, ncsu, aragam, frans.
-        network: Kind of encoder and decoder: mlp or conv.
-        latent_dim: Number of latent dimensions.
-        hidden: Widths of the hidden layers, such as 500 or 300,300.
-        likelihood: Distribution of the data given the latents: bernoulli, continuous_bernoulli, gaussian,
-            discretized_logistic or categorical.
-        objective: What training maximizes or minimizes: elbo, reconstruction, wake_sleep, monte_carlo_em,
-            printed_sampling or printed_kl.
-        beta: Weight of the KL divergence in the ELBO.
-        epochs: Number of passes over the training images.
-        batch_size: Number of images per step.
-        optimizer: Kind of optimizer: adam, adamw, adamax, adagrad, rmsprop or sgd.
-        learning_rate: Step size of the optimizer.
-        seed: Seed of the initial weights, the order of the images and the noise.
-        precision: Precision of the networks' matrix products: fp32 or bf16.
-        binarize: How images are binarized: none, dynamic, static or threshold.
-        image_size: Height and width to which an image folder is cropped and resized.
-        label: Column of a table that holds the labels; "" for none.
-        ignore: Column of a table to leave out; repeat it for more.
         set: Any other field as path=value; repeat it for more (vaekit options lists them all).
         config: Start from the experiment in this experiment.json.
         run: Folder of the run; runs/<data>-<preset or network>-<n> if left out.
@@ -140,24 +132,8 @@ def train(
     from vaekit.tensorboard import record
     from vaekit.verbs import conclude
 
-    short: dict[str, Any] = {
-        "network": network,
-        "latent_dim": latent_dim,
-        "hidden": hidden and choices.widths(hidden),
-        "likelihood": likelihood,
-        "objective": objective,
-        "beta": beta,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "precision": precision,
-        "binarize": binarize,
-        "image_size": image_size,
-        "label": label,
-        "ignore": ignore,
-    }
+    if short.get("hidden"):
+        short["hidden"] = choices.widths(short["hidden"])
     fields, place = choices.fields(set or []), None
     with display.messages(output), ExitStack() as reserved:
         if resume:
