@@ -17,7 +17,7 @@ from torch.func import jacrev, vmap
 
 from vaekit import posteriors, priors
 from vaekit.data import Space
-from vaekit.distributions import flow, rsample_and_log_prob
+from vaekit.distributions import center, flow, rsample_and_log_prob
 from vaekit.flows import Autoregressive, Inverse, MaskedLinear
 from vaekit.footprint import activations
 from vaekit.model import VAE, Model
@@ -104,6 +104,7 @@ def test_a_posterior_that_is_not_bent_is_the_gaussian_one(spec: Any) -> None:
     x, z = torch.rand(20, *EVENT), 2 * torch.randn(5, 20, 3)
     q, p = module(x), gaussian(x)
     assert torch.allclose(q.log_prob(z), p.log_prob(z), atol=1e-4)
+    assert torch.allclose(center(q), p.mean, atol=1e-6)
     torch.manual_seed(1)
     draws = q.rsample(torch.Size((4,)))
     torch.manual_seed(1)
@@ -139,11 +140,15 @@ def test_initialization_of_the_networks_leaves_flows_alone() -> None:
 @pytest.mark.parametrize("transform", KINDS)
 def test_densities_are_not_computed_in_half_precision(transform: Any) -> None:
     model = vae(prior=priors.Flow(transform=transform), posterior=posteriors.Flow(transform=transform))
-    q, p, z = model.posterior(torch.rand(6, *EVENT)), model.prior(), torch.randn(10, 6, 3)
-    exact = q.log_prob(z), p.log_prob(z), q.center
+    x = torch.rand(6, *EVENT)
+    q, p, z = model.posterior(x), model.prior(), torch.randn(10, 6, 3)
+    full = vae(posterior=posteriors.FullGaussian()).posterior(x)
+    torch.manual_seed(1)
+    exact = q.log_prob(z), p.log_prob(z), q.center, *rsample_and_log_prob(full, 4)
+    torch.manual_seed(1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-        found = q.log_prob(z), p.log_prob(z), q.center
+        found = q.log_prob(z), p.log_prob(z), q.center, *rsample_and_log_prob(full, 4)
     assert all(torch.equal(a, b) for a, b in zip(exact, found, strict=True))
 
 

@@ -65,11 +65,6 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Undo ``autocast`` inside the block: for densities that are computed by matrix products, as flows' are."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
-
-
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """Return the state of the generators that a computation on ``device`` draws from."""
     state = {"cpu": torch.get_rng_state()}

@@ -15,8 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaekit import devices
-from vaekit.distributions import at_least_fp32
+from vaekit.distributions import at_least_fp32, full_precision
 from vaekit.specs import Count
 
 Kind = Literal["affine", "spline"]
@@ -43,6 +42,7 @@ Elementwise: TypeAlias = MonotonicAffineTransform | MonotonicRQSTransform
 
 BOUND = 6.0
 """a spline bends [−6, 6], where a standard normal has all but 2e-9 of its probability, and is the identity outside"""
+EVERY = slice(None)
 SMALL = 0.1
 """factor on the weights that a transform's last layer begins with, so that it begins near the identity"""
 
@@ -67,9 +67,10 @@ class MaskedLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs).uniform_(-reach, reach))
         self.bias = nn.Parameter(torch.empty(outputs).uniform_(-reach, reach)) if bias else None
 
-    def forward(self, x: Float[Tensor, "... inputs"]) -> Float[Tensor, "... outputs"]:
-        bias = None if self.bias is None else at_least_fp32(self.bias)
-        return F.linear(x, at_least_fp32(self.weight) * self.mask, bias)
+    def forward(self, x: Float[Tensor, "... inputs"], rows: slice = EVERY) -> Float[Tensor, "... some"]:
+        """Return y, or some of its elements."""
+        bias = None if self.bias is None else at_least_fp32(self.bias[rows])
+        return F.linear(x, at_least_fp32(self.weight[rows]) * self.mask[rows], bias)
 
 
 class Autoregressive(nn.Module):
@@ -97,7 +98,7 @@ class Autoregressive(nn.Module):
         self, dim: int, kind: Kind, hidden: Sequence[int], bins: int, context: int = 0, backward: bool = False
     ) -> None:
         super().__init__()
-        self.dim, self.kind, self.bins = dim, kind, bins
+        self.dim, self.kind, self.bins, self.backward = dim, kind, bins, backward
         self.each = 2 if kind == "affine" else 3 * bins - 1
         rank = torch.arange(dim).flip(0) if backward else torch.arange(dim)
         # A unit of degree m may see the elements whose rank is below m; without a context, at least one.
@@ -115,35 +116,43 @@ class Autoregressive(nn.Module):
         self, u: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None = None
     ) -> tuple[Float[Tensor, "*both event"], Float[Tensor, "*both"]]:
         """Return v and log |det ∂v/∂u|, in one pass of the network."""
-        function, shape = self.function(u, c)
-        v, log_slopes = function.call_and_ladj(u.expand(shape))
+        v, log_slopes = self.function(u, c).call_and_ladj(u.expand(*_both(u, c), -1))
         return v, log_slopes.sum(-1)
 
     def inverse(
         self, v: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None = None
     ) -> tuple[Float[Tensor, "*both event"], Float[Tensor, "*both"]]:
         """Return u and log |det ∂u/∂v|, in d passes of the network."""
-        u = v
-        for _ in range(self.dim):
-            function, shape = self.function(u, c)
-            u = function.inv(v.expand(shape))
-        return u, -function.log_abs_det_jacobian(u, v).sum(-1)
+        known = v.expand(*_both(v, c), -1).unbind(-1)
+        u, log_det = [torch.zeros_like(v_i) for v_i in known], torch.zeros_like(known[0])
+        for i in reversed(range(self.dim)) if self.backward else range(self.dim):
+            function = self.function(torch.stack(u, -1), c, i)
+            u[i] = function.inv(known[i])
+            log_det = log_det - function.log_abs_det_jacobian(u[i], known[i])
+        return torch.stack(u, -1), log_det
 
     def function(
-        self, u: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None = None
-    ) -> tuple[Elementwise, torch.Size]:
-        """Return u_i → v_i for all i, given the elements before each of them, and the shape of u and c together."""
-        with devices.full_precision(u.device):
-            theta = self.layers[0](u)
-            if self.given is not None:  # the context's part does not depend on u: it is computed once for all draws
-                theta = theta + self.given(c)
-            for layer in self.layers[1:]:
-                theta = layer(F.elu(theta))
-        theta = theta.unflatten(-1, (self.dim, self.each))
+        self, u: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None = None, i: int | None = None
+    ) -> Elementwise:
+        """Return u_i → v_i, given the elements before it: for all elements together, or for one of them."""
+        rows = EVERY if i is None else slice(i * self.each, (i + 1) * self.each)
+        *before, last = self.layers
+        with full_precision(u.device):
+            given = None if self.given is None else self.given(c)  # does not depend on u: once for all draws
+            for layer in before:
+                u = layer(u) if given is None else layer(u) + given
+                u, given = F.elu(u), None
+            theta = last(u, rows) if given is None else last(u, rows) + given[..., rows]
+        if i is None:
+            theta = theta.unflatten(-1, (self.dim, self.each))
         if self.kind == "affine":
-            return MonotonicAffineTransform(*theta.unbind(-1)), theta.shape[:-1]
-        spline = theta.split([self.bins, self.bins, self.bins - 1], -1)
-        return MonotonicRQSTransform(*spline, bound=BOUND), theta.shape[:-1]
+            return MonotonicAffineTransform(*theta.unbind(-1))
+        return MonotonicRQSTransform(*theta.split([self.bins, self.bins, self.bins - 1], -1), bound=BOUND)
+
+
+def _both(u: Float[Tensor, "*shape event"], c: Float[Tensor, "*batch context"] | None) -> torch.Size:
+    """Shape of vectors and contexts together, without the last axis."""
+    return u.shape[:-1] if c is None else torch.broadcast_shapes(u.shape[:-1], c.shape[:-1])
 
 
 class Inverse(nn.Module):

@@ -65,7 +65,7 @@ VALUES = {
     distributions.Flow: LINE,
     torch.distributions.Normal: LINE,
     distributions.Mixture: LINE,
-    torch.distributions.MultivariateNormal: LINE,
+    distributions.FullGaussian: LINE,
 }
 
 

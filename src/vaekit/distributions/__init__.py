@@ -3,7 +3,7 @@
 from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
 from vaekit.distributions.delta import Delta
 from vaekit.distributions.flow import Flow, Transform
-from vaekit.distributions.kl import kl_from_factorized
+from vaekit.distributions.full_gaussian import FullGaussian, kl_from_factorized
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
 from vaekit.distributions.mixture import Mixture
 from vaekit.distributions.parts import (
@@ -13,6 +13,7 @@ from vaekit.distributions.parts import (
     at_least_fp32,
     center,
     frozen_log_prob,
+    full_precision,
     independent,
     kl_parts,
     kl_per_unit,
@@ -28,6 +29,7 @@ __all__ = [
     "Delta",
     "DiscretizedLogistic",
     "Flow",
+    "FullGaussian",
     "Head",
     "IndependentBernoulli",
     "Mixture",
@@ -36,6 +38,7 @@ __all__ = [
     "at_least_fp32",
     "center",
     "frozen_log_prob",
+    "full_precision",
     "independent",
     "kl_from_factorized",
     "kl_parts",

@@ -1,5 +1,6 @@
 """What is done with distributions of any kind."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -29,6 +30,11 @@ def log_scale(raw: Float[Tensor, "*shape"], head: Head) -> Float[Tensor, "*shape
 def at_least_fp32(parameters: Tensor) -> Tensor:
     """Convert a network's half-precision outputs to fp32, in which densities are computed; fp64 stays."""
     return parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Undo autocast inside the block: for densities that are computed by matrix products, as flows' are."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def rsample_and_log_prob(q: Distribution, n: int) -> tuple[Float[Tensor, "n *batch latent"], Float[Tensor, "n *batch"]]:

@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.distributions import Distribution, MultivariateNormal
+from torch.distributions import Distribution
 
+from vaekit import distributions
 from vaekit.building import Builder
 from vaekit.compatibility import Latents, Traits
 from vaekit.conditional import Conditional
@@ -38,7 +39,7 @@ class FullGaussianPosterior(Conditional):
         scale = log_scale.exp()
         lower = raw.new_zeros(*raw.shape[:-1], d * d).index_copy(-1, self.below, raw).unflatten(-1, (d, d))
         factor = scale.unsqueeze(-1) * lower + torch.diag_embed(scale)
-        return MultivariateNormal(loc, scale_tril=factor, validate_args=False)
+        return distributions.FullGaussian(loc, factor, validate_args=False)
 
 
 @spec
