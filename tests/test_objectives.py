@@ -14,7 +14,7 @@ from vaekit.distributions import kl_per_unit
 from vaekit.likelihoods import Bernoulli, Categorical, Gaussian
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
-from vaekit.objectives import ELBO, Loss, PrintedKL, PrintedSampling, Reconstruction, WakeSleep
+from vaekit.objectives import ELBO, Loss, Own, Reconstruction, WakeSleep
 from vaekit.posteriors import Delta
 from vaekit.schedules import Constant, Cyclic, WarmUp
 
@@ -250,7 +250,7 @@ def test_printed_sampling_scales_the_noise_by_the_variance(vae: VAE, x: Tensor, 
     z = torch.from_numpy(loc) + torch.from_numpy(scale**2) * noise
     reconstruction = -vae.log_likelihood(x, z).mean().item()
     kl = (0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale))).sum(1).mean()
-    loss = evaluated(PrintedSampling(beta=beta), vae, x)
+    loss = evaluated(Own(path="vaekit.studies.printed:PrintedSampling", settings={"beta": beta}), vae, x)
     assert loss.value.item() == pytest.approx(reconstruction + beta * kl, rel=1e-12)
     assert_same_report(loss, evaluated(ELBO(), vae, x))
 
@@ -258,7 +258,7 @@ def test_printed_sampling_scales_the_noise_by_the_variance(vae: VAE, x: Tensor, 
 @pytest.mark.parametrize("beta", [1.0, 78_400.0])
 def test_printed_kl_has_its_minimum_at_no_noise(vae: VAE, x: Tensor, beta: float) -> None:
     loc, scale, _, _ = drawn(vae, x, 1)
-    loss = evaluated(PrintedKL(beta=beta), vae, x)
+    loss = evaluated(Own(path="vaekit.studies.printed:PrintedKL", settings={"beta": beta}), vae, x)
     assert_same_report(loss, evaluated(ELBO(), vae, x))
     printed = loss.value - loss.terms["reconstruction"]
     assert printed.item() == pytest.approx(beta * 0.5 * (loc**2 + scale**2).sum(1).mean(), rel=1e-9)

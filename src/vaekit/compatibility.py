@@ -105,6 +105,8 @@ def misfit(experiment: Any, space: Space | None = None) -> str | None:
             validation images for early stopping.
     """
     parts = _parts(experiment)
+    if not all(getattr(part, "known", True) for part in parts.values()):
+        return None  # what an own part has and needs is known when its module is imported, before it is built
     if clash := next(_clashes(parts), None):
         return _refusal(clash, parts, experiment)
     if experiment.early_stopping and (reason := unmet({"objective": {"judged"}}, experiment)):

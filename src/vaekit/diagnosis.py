@@ -1,11 +1,14 @@
 """Why a loss is NaN or infinite: which term, which layer, on which batch."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vaekit.data import Batch
+from vaekit.errors import InputError
+from vaekit.model import VAE, Draws
 from vaekit.objectives import Loss
 
 REMEDY = (
@@ -26,6 +29,45 @@ class Cause(NamedTuple):
 def non_finite_weight(module: nn.Module) -> str | None:
     """Return the name of the first weight that is NaN or infinite, or None."""
     return next((name for name, p in module.named_parameters() if not torch.isfinite(p).all()), None)
+
+
+def try_out(vae: VAE, x: Tensor, draws: int = 1, own: Sequence[str] = ()) -> Draws:
+    """Draw from the posterior and take all densities, which a part from outside may give in another shape.
+
+    Args:
+        vae: the model.
+        x: examples (batch, *event).
+        draws: n, for each.
+        own: names of the parts from outside, which are blamed if anything fails.
+
+    Raises:
+        InputError: if a shape is not (n, batch), or a part from outside fails.
+    """
+    try:
+        found = vae.draw(x, draws)
+    except InputError:
+        raise
+    except Exception as error:
+        if not own:
+            raise
+        where = ", on torch's meta device, where only shapes are known," if x.is_meta else ""
+        reason = f"{type(error).__name__}: {error}"
+        remedy = "check the shapes, and use torch's operations, no values of tensors" if where else "mend it"
+        parts = " and ".join(own)
+        raise InputError(f"the model with {parts} fails{where} on {len(x)} examples ({reason}): {remedy}") from error
+    shapes = {
+        "a draw of the posterior": (found.z, (draws, len(x), vae.latent_dim)),
+        "log_prob of the posterior": (found.log_posterior, (draws, len(x))),
+        "log_prob of the prior": (found.log_prior, (draws, len(x))),
+        "log_prob of the likelihood": (found.log_likelihood, (draws, len(x))),
+    }
+    for what, (number, shape) in shapes.items():
+        if number.shape != shape:
+            raise InputError(
+                f"{what} has shape {tuple(number.shape)} for {draws} draws for each of {len(x)} examples, and not "
+                f"{shape}: return distributions whose event is a whole example, by torch.distributions.Independent"
+            )
+    return found
 
 
 @torch.no_grad()

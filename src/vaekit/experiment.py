@@ -103,7 +103,7 @@ class Experiment:
         """Return a copy of the experiment with the field at a dotted path changed.
 
         A part that has several kinds is chosen by name, ``replace("model.likelihood", "gaussian")``; its other
-        fields then take their defaults.
+        fields then take their defaults. A class of yours is chosen by its path, ``replace("objective", "losses:Tilted")``.
 
         Raises:
             InputError: if there is no such field, or the value does not fit.
@@ -136,13 +136,20 @@ def unlike(one: Experiment, other: Experiment) -> str | None:
     return None
 
 
+def _kind(word: str) -> dict[str, Any]:
+    """Return a part by the name of its kind, or by the path of a class of the user's."""
+    return {"kind": "own", "path": word} if ":" in word else {"kind": word}
+
+
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
     if not isinstance(path, str):
         raise InputError(f"{shown(path)} is not a field: give its dotted path, such as 'model.latent_dim'")
     *parents, last = path.split(".")
     node: Any = tree
     for i, name in enumerate([*parents, last]):
-        if not isinstance(node, dict) or (name not in node and not (i and "kind" in node)):
+        if not isinstance(node, dict) or (
+            name not in node and not (i and ("kind" in node or parents[i - 1] == "settings"))
+        ):
             known = list(node) if isinstance(node, dict) else []
             inside = ".".join(path.split(".")[:i]) or "experiment"
             raise InputError(f"{path!r}: {inside} has no field {name!r}; {nearest(name, known)}")
@@ -153,6 +160,6 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
         node.clear()
         node["kind"] = value
     elif isinstance(old, dict) and "kind" in old and isinstance(value, str):
-        node[last] = old if value == old["kind"] else {"kind": value}
+        node[last] = old if value == old["kind"] else _kind(value)
     else:
         node[last] = value

@@ -1,6 +1,6 @@
 """The memory that a training takes, known before it is taken."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple
@@ -10,11 +10,13 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.data import Space
+from vaekit.diagnosis import try_out
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import ELBO
 from vaekit.optimizers import moments
+from vaekit.own import own_parts
 from vaekit.run import weight_shapes
 
 BYTES = 4
@@ -102,17 +104,18 @@ def activations(experiment: Experiment, space: Space) -> Activations:
 
     def measure() -> list[list[int]]:
         vae = experiment.model.build(space)
-        return [_kept(vae, torch.zeros(n, *space.event_shape), draws) for n in (EXAMPLES, EXAMPLES + 1)]
+        own = own_parts(experiment.model)
+        return [_kept(vae, torch.zeros(n, *space.event_shape), draws, own) for n in (EXAMPLES, EXAMPLES + 1)]
 
     few, more = devices.without_memory(measure)
     each = [b - a for a, b in zip(few, more, strict=True)]
     return Activations(sum(each), max(each, default=0), sum(few) - EXAMPLES * sum(each))
 
 
-def _kept(vae: VAE, x: Tensor, draws: int) -> list[int]:
+def _kept(vae: VAE, x: Tensor, draws: int, own: Sequence[str]) -> list[int]:
     """Return the bytes of each tensor that draws keep for the gradient."""
     with recorded(vae) as sizes:
-        vae.draw(x, draws)
+        try_out(vae, x, draws, own)
     return sizes
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from vaekit import distributions
+from vaekit import distributions, own
 from vaekit.building import Builder
+from vaekit.compatibility import Role
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import (
@@ -23,6 +24,7 @@ from vaekit.distributions import (
     independent,
     log_scale,
 )
+from vaekit.errors import InputError, shown
 from vaekit.specs import spec
 
 GREY_LEVEL = 1 / LEVELS
@@ -223,11 +225,45 @@ class Categorical:
         return CategoricalLikelihood(builder.decoder(LEVELS), len(builder.event_shape))
 
 
+@spec
+class Own(own.Own):
+    """p(x | z) by a class of yours: a ``Conditional`` that is built from a ``Builder`` and called with z.
+
+    The class states the values that it ``supports``, of binary, byte, unit and real, and, where it is a density or
+    probability on some of them only, those as ``normalized_on``.
+    """
+
+    role: ClassVar[Role] = "likelihood"
+    base: ClassVar[type] = Conditional
+
+    @property
+    def supports(self) -> tuple[Support, ...]:
+        """Values that it accepts."""
+        stated: tuple[Support, ...] | None = self._stated("supports", None)
+        if self.known and not (isinstance(stated, tuple) and stated and {*stated} <= {*get_args(Support)}):
+            known = ", ".join(get_args(Support))
+            raise InputError(
+                f"likelihood {self.path} states supports {shown(stated)}: give a tuple of some of {known} as the class's "
+                "attribute supports"
+            )
+        return stated or ()
+
+    @property
+    def normalized_on(self) -> tuple[Support, ...]:
+        """Values on which it sums or integrates to 1."""
+        return self._stated("normalized_on", self.supports)
+
+    def build(self, builder: Builder) -> Conditional:
+        """Return the module."""
+        made: Conditional = self.make(builder)
+        return made
+
+
 Likelihood = Annotated[
-    Bernoulli | ContinuousBernoulli | Gaussian | DiscretizedLogistic | Categorical, Field(discriminator="kind")
+    Bernoulli | ContinuousBernoulli | Gaussian | DiscretizedLogistic | Categorical | Own, Field(discriminator="kind")
 ]
 
 SUPPORTS: dict[str, tuple[Support, ...]] = {
-    likelihood.kind: likelihood.supports for likelihood in get_args(get_args(Likelihood)[0])
+    likelihood.kind: likelihood.supports for likelihood in get_args(get_args(Likelihood)[0]) if likelihood is not Own
 }
-"""the values that each likelihood accepts, by its kind"""
+"""the values that each likelihood of vaekit accepts, by its kind"""

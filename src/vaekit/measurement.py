@@ -34,6 +34,7 @@ NO_DENSITY = {
     "log-evidence of the image binarized at random",
     "gaussian": "a Gaussian on bits is a density on discrete data: its log-evidence is not a log-probability, and "
     "grows without bound as the scale shrinks",
+    "own": "the class of the likelihood does not say that it sums or integrates to 1 on such data",
 }
 """what to know about a likelihood on data on which it does not sum or integrate to 1"""
 

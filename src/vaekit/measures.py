@@ -77,9 +77,6 @@ def _evidence(subject: Subject) -> dict[str, Any]:
     values = _importance(subject, subject.images)
     growth = {name: values.pop(name) for name in list(values) if name.startswith(evidence.AT)}
     found: dict[str, Any] = {name: _estimate(value, subject.samples) for name, value in values.items()}
-    if subject.run.experiment.model.likelihood.kind == "bernoulli":
-        # What a report of 2021 at KTH calls marginal likelihood: without the KL it is neither evidence nor a bound.
-        found["kth_marginal_likelihood"] = _estimate(-values["reconstruction"], subject.samples)
     counts = {int(name.removeprefix(evidence.AT)): value for name, value in growth.items()}
     found["convergence"] = [_estimate(value, k) for k, value in sorted(counts.items())]
     found["per_image"] = subject.file("importance", {"samples": subject.samples})

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from vaekit.errors import InputError, nearest, shown
 
@@ -67,9 +67,45 @@ def with_short_names(annotations: Mapping[str, Any]) -> Callable[[F], F]:
     return decorated
 
 
+class Former(NamedTuple):
+    """A kind of objective that became a class beside the core: where it is, and its settings' defaults."""
+
+    path: str
+    defaults: Mapping[str, Any]
+
+
+FORMER: Mapping[str, Former] = {
+    "printed_sampling": Former("vaekit.studies.printed:PrintedSampling", {"beta": 1.0}),
+    "printed_kl": Former("vaekit.studies.printed:PrintedKL", {"beta": 1.0}),
+}
+"""by kind, as experiments of version 0.1.0 have it; digests are still those of the kinds"""
+
+
+def modern(part: Any) -> Any:
+    """Return a former kind of objective as the own part that it became; whatever else is returned as it is.
+
+    Example:
+        >>> modern({"kind": "printed_kl", "beta": 0.5})
+        {'kind': 'own', 'path': 'vaekit.studies.printed:PrintedKL', 'settings': {'beta': 0.5}}
+    """
+    if not isinstance(part, Mapping) or not isinstance(part.get("kind"), str) or part["kind"] not in FORMER:
+        return part
+    former, settings = FORMER[part["kind"]], {name: value for name, value in part.items() if name != "kind"}
+    return {"kind": "own", "path": former.path, "settings": {**former.defaults, **settings}}
+
+
+def _as_it_was(part: Any) -> Any:
+    """Return an own part that was a kind of objective as that."""
+    for kind, former in FORMER.items():
+        if isinstance(part, Mapping) and part.get("kind") == "own" and part.get("path") == former.path:
+            return {"kind": kind, **former.defaults, **part["settings"]}
+    return part
+
+
 def digest(experiment: Mapping[str, Any]) -> str:
     """Return the SHA-256 of an experiment's canonical JSON, without fields of ``LATER`` at their defaults."""
-    canonical = json.dumps(_without_later(experiment), sort_keys=True, separators=(",", ":"))
+    former = {**experiment, "objective": _as_it_was(experiment["objective"])}
+    canonical = json.dumps(_without_later(former), sort_keys=True, separators=(",", ":"))
     return sha256(canonical.encode()).hexdigest()
 
 

@@ -218,6 +218,8 @@ def type_name(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return type_name(inner[0])
+    if origin is tuple and get_origin(inner[0]) is tuple:
+        return "names and values"
     if origin is tuple:
         return f"list of {type_name(inner[0])}"
     if origin is Literal:

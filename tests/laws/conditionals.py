@@ -59,6 +59,7 @@ GREYS = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
 
 VALUES = {
     distributions.IndependentBernoulli: BITS,
+    torch.distributions.Bernoulli: BITS,
     distributions.DiscretizedLogistic: GREYS,
     distributions.CategoricalLevels: GREYS,
     distributions.ContinuousBernoulli: INTERVAL,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+import own_parts  # noqa: F401 (whose classes are named below)
 from vaekit import likelihoods, networks, objectives, optimizers, posteriors, priors, schedules
 from vaekit.networks import MLP, Conv, Layer
 
@@ -17,6 +18,7 @@ PRIORS = [
     priors.Vamp(pseudo_inputs=4),
     priors.Flow(hidden=(7, 6)),
     priors.Flow(transform="spline", steps=3, hidden=(8,), bins=4),
+    priors.Own(path="own_parts:ShiftedPrior", settings={"scale": 0.8}),
 ]
 POSTERIORS = [
     posteriors.Gaussian(),
@@ -25,6 +27,7 @@ POSTERIORS = [
     posteriors.Flow(transform="spline", steps=3, hidden=(8,), bins=4),
     posteriors.Delta(),
     posteriors.StandardNormal(),
+    posteriors.Own(path="own_parts:ScaledPosterior"),
 ]
 LIKELIHOODS = [
     likelihoods.Bernoulli(),
@@ -35,6 +38,7 @@ LIKELIHOODS = [
     likelihoods.Gaussian(scale="fixed", fixed_scale=0.3),
     likelihoods.DiscretizedLogistic(),
     likelihoods.Categorical(),
+    likelihoods.Own(path="own_parts:NoisyBits", settings={"flipped": 0.02}),
 ]
 NETWORKS = [
     MLP(),
@@ -51,6 +55,7 @@ NETWORKS = [
         batch_norm=True,
         decoder_layers=(Layer(channels=6, stride=4), Layer(channels=7, padding=0), Layer(transposed=False)),
     ),
+    networks.Own(path="own_parts:Shallow", settings={"width": 9}),
 ]
 OBJECTIVES = [
     objectives.ELBO(),
@@ -59,8 +64,9 @@ OBJECTIVES = [
     objectives.Reconstruction(),
     objectives.WakeSleep(),
     objectives.MonteCarloEM(transitions=2, leapfrog=3, acceptance=0.8),
-    objectives.PrintedSampling(beta=0.5),
-    objectives.PrintedKL(),
+    objectives.Own(path="vaekit.studies.printed:PrintedSampling", settings={"beta": 0.5}),
+    objectives.Own(path="vaekit.studies.printed:PrintedKL"),
+    objectives.Own(path="own_parts:Tempered"),
     objectives.PriorFit(weights="0" * 64),
 ]
 OPTIMIZERS = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.cells import cell_len
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaekit import notebook
+from vaekit.modules import bring_in
 from vaekit.text import escaped
 
 
@@ -52,7 +53,7 @@ def say(*lines: object) -> None:
 @Parameter(name="*", negative=())
 @dataclass(frozen=True)
 class Output:
-    """How results are printed."""
+    """How results are printed, and what is imported first."""
 
     json: bool = False
     """Print the result as JSON."""
@@ -60,6 +61,8 @@ class Output:
     """Print nothing but the result's path or value."""
     debug: bool = False
     """Show the traceback of an error."""
+    imports: Annotated[tuple[str, ...], Parameter(name="--import")] = ()
+    """Import this module first, because the run or experiment has parts of its own from it; repeat it for more."""
 
     @property
     def silent(self) -> bool:
@@ -83,12 +86,13 @@ class _Messages(logging.Handler):
 
 @contextmanager
 def messages(output: Output) -> Iterator[None]:
-    """Show what the library has to say, one line each on stderr, unless asked to be silent."""
+    """Show what the library has to say, one line each on stderr, unless asked to be silent; import what is named."""
     logger, handler = logging.getLogger("vaekit"), _Messages()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.ERROR if output.silent else logging.INFO)
     try:
+        bring_in(output.imports)
         yield
     finally:
         logger.removeHandler(handler)

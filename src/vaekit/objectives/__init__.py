@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vaekit.objectives.elbo import ELBO, ELBOObjective
 from vaekit.objectives.monte_carlo_em import Chains, MonteCarloEM, MonteCarloEMObjective
 from vaekit.objectives.objective import Loss, Objective, Weighted, reported
-from vaekit.objectives.printed import PrintedKL, PrintedKLObjective, PrintedSampling, PrintedSamplingObjective
+from vaekit.objectives.own import Own
 from vaekit.objectives.prior import PriorFit, PriorFitObjective
 from vaekit.objectives.reconstruction import Reconstruction, ReconstructionObjective
 from vaekit.objectives.wake_sleep import WakeSleep, WakeSleepObjective
+from vaekit.settings import modern
 
 ObjectiveSpec = Annotated[
-    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PrintedSampling | PrintedKL | PriorFit,
+    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PriorFit | Own,
     Field(discriminator="kind"),
+    BeforeValidator(modern),
 ]
 
 __all__ = [
@@ -26,10 +28,7 @@ __all__ = [
     "MonteCarloEMObjective",
     "Objective",
     "ObjectiveSpec",
-    "PrintedKL",
-    "PrintedKLObjective",
-    "PrintedSampling",
-    "PrintedSamplingObjective",
+    "Own",
     "PriorFit",
     "PriorFitObjective",
     "Reconstruction",

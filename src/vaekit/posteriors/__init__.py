@@ -8,9 +8,10 @@ from vaekit.posteriors.delta import Delta, DeltaPosterior
 from vaekit.posteriors.flow import Flow, FlowPosterior
 from vaekit.posteriors.full_gaussian import FullGaussian, FullGaussianPosterior
 from vaekit.posteriors.gaussian import Gaussian, GaussianPosterior
+from vaekit.posteriors.own import Own
 from vaekit.posteriors.standard_normal import StandardNormal, StandardNormalPosterior
 
-Posterior = Annotated[Gaussian | FullGaussian | Flow | Delta | StandardNormal, Field(discriminator="kind")]
+Posterior = Annotated[Gaussian | FullGaussian | Flow | Delta | StandardNormal | Own, Field(discriminator="kind")]
 
 __all__ = [
     "Delta",
@@ -21,6 +22,7 @@ __all__ = [
     "FullGaussianPosterior",
     "Gaussian",
     "GaussianPosterior",
+    "Own",
     "Posterior",
     "StandardNormal",
     "StandardNormalPosterior",

@@ -1,8 +1,7 @@
-"""Faulty losses, as printed in reports and posts."""
+"""Faulty losses, as printed in reports and posts: objectives of their own, beside those of the core."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -10,24 +9,11 @@ from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
 from vaekit.distributions import independent
 from vaekit.model import VAE
-from vaekit.objectives.objective import ENCODER, Loss, Objective, Weighted, reported
-from vaekit.specs import spec
+from vaekit.objectives import Loss, Weighted, reported
+from vaekit.objectives.objective import ENCODER
 
 
-class PrintedSamplingObjective(Weighted):
-    """The loss whose codes are drawn with σ² in the place of σ."""
-
-    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
-        draws = vae.draw(batch.x)
-        terms = reported(vae, draws)
-        q = draws.posterior
-        printed = independent(Normal(q.mean, q.variance, validate_args=False), 1)
-        reconstruction = -vae.draw(batch.x, 1, printed).log_likelihood.mean()
-        return Loss(reconstruction + self.beta * terms["kl"], terms["elbo"], terms)
-
-
-@spec
-class PrintedSampling:
+class PrintedSampling(Weighted):
     r"""Faulty, as printed in a report and a notebook: z = μ + σ² ε, where a draw from q(z | x) is μ + σ ε.
 
     loss = −E log p(x | μ + σ² ε) + β KL(N(μ, σ²) ‖ p).
@@ -38,32 +24,27 @@ class PrintedSampling:
 
     As printed in: *Re-Auto-Encoding Variational Bayes (KTH, 2021)*, and *Deep learning with Python (Chollet, 2017)*,
     notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
+
+    Args:
+        beta: weight of the KL.
     """
 
     has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
-    kind: Literal["printed_sampling"] = "printed_sampling"
-    beta: Annotated[float, Field(ge=0)] = 1.0
-    """weight of the KL; this objective is faulty, as printed in a report and a notebook: z = μ + σ² ε"""
 
-    def build(self, vae: VAE, space: Space) -> Objective:
-        """Return the objective for a model of data in a space."""
-        return PrintedSamplingObjective(self.beta)
-
-
-class PrintedKLObjective(Weighted):
-    """The loss whose KL lacks its logarithm."""
+    def __init__(self, vae: VAE, space: Space, beta: float = 1.0) -> None:
+        super().__init__(beta)
 
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         draws = vae.draw(batch.x)
         terms = reported(vae, draws)
         q = draws.posterior
-        printed = 0.5 * (q.mean.square() + q.variance).sum(-1).mean()
-        return Loss(terms["reconstruction"] + self.beta * printed, terms["elbo"], terms)
+        printed = independent(Normal(q.mean, q.variance, validate_args=False), 1)
+        reconstruction = -vae.draw(batch.x, 1, printed).log_likelihood.mean()
+        return Loss(reconstruction + self.beta * terms["kl"], terms["elbo"], terms)
 
 
-@spec
-class PrintedKL:
+class PrintedKL(Weighted):
     r"""Faulty, as printed in a post: a KL without its logarithm, ½ Σ_j (μ_j² + σ_j²).
 
     loss = −E_q log p(x | z) + β ½ Σ_j (μ_j² + σ_j²).
@@ -73,14 +54,20 @@ class PrintedKL:
     right; ``loss`` is as printed.
 
     As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
+
+    Args:
+        beta: weight of the KL.
     """
 
     has: ClassVar[Traits] = {"judged", "generative"}
     needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
-    kind: Literal["printed_kl"] = "printed_kl"
-    beta: Annotated[float, Field(ge=0)] = 1.0
-    """weight of the KL; this objective is faulty, as printed in a post: ½ Σ (μ² + σ²) for the KL"""
 
-    def build(self, vae: VAE, space: Space) -> Objective:
-        """Return the objective for a model of data in a space."""
-        return PrintedKLObjective(self.beta)
+    def __init__(self, vae: VAE, space: Space, beta: float = 1.0) -> None:
+        super().__init__(beta)
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        draws = vae.draw(batch.x)
+        terms = reported(vae, draws)
+        q = draws.posterior
+        printed = 0.5 * (q.mean.square() + q.variance).sum(-1).mean()
+        return Loss(terms["reconstruction"] + self.beta * printed, terms["elbo"], terms)
