@@ -174,10 +174,15 @@ def without_memory(compute: Callable[[], T]) -> T:
         with torch.device("meta"), isolated(cpu):
             return compute()
     except (RuntimeError, TypeError) as error:
-        if "meta" not in str(error).lower():
+        if not lacks_meta(error):
             raise
     with cpu, isolated(cpu):
         return compute()
+
+
+def lacks_meta(error: Exception) -> bool:
+    """Say whether an error is that of an operator, or of a value, that torch's meta device does not have."""
+    return isinstance(error, RuntimeError | TypeError) and "meta" in str(error).lower()
 
 
 def memory(device: torch.device) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vaekit import devices
 from vaekit.data import Batch
 from vaekit.errors import InputError
 from vaekit.model import VAE, Draws
@@ -48,13 +49,10 @@ def try_out(vae: VAE, x: Tensor, draws: int = 1, own: Sequence[str] = ()) -> Dra
     except InputError:
         raise
     except Exception as error:
-        if not own:
+        if not own or devices.lacks_meta(error):
             raise
-        where = ", on torch's meta device, where only shapes are known," if x.is_meta else ""
-        reason = f"{type(error).__name__}: {error}"
-        remedy = "check the shapes, and use torch's operations, no values of tensors" if where else "mend it"
-        parts = " and ".join(own)
-        raise InputError(f"the model with {parts} fails{where} on {len(x)} examples ({reason}): {remedy}") from error
+        parts, reason = " and ".join(own), f"{type(error).__name__}: {error}"
+        raise InputError(f"the model with {parts} fails on {len(x)} examples ({reason}): mend it") from error
     shapes = {
         "a draw of the posterior": (found.z, (draws, len(x), vae.latent_dim)),
         "log_prob of the posterior": (found.log_posterior, (draws, len(x))),

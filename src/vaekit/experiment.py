@@ -103,7 +103,7 @@ class Experiment:
         """Return a copy of the experiment with the field at a dotted path changed.
 
         A part that has several kinds is chosen by name, ``replace("model.likelihood", "gaussian")``; its other
-        fields then take their defaults. A class of yours is chosen by its path, ``replace("objective", "losses:Tilted")``.
+        fields then take their defaults. A class of yours is chosen by its path, ``replace("objective", "my:Loss")``.
 
         Raises:
             InputError: if there is no such field, or the value does not fit.

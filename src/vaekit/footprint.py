@@ -16,7 +16,7 @@ from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import ELBO
 from vaekit.optimizers import moments
-from vaekit.own import own_parts
+from vaekit.own import Own, own_parts
 from vaekit.run import weight_shapes
 
 BYTES = 4
@@ -104,6 +104,8 @@ def activations(experiment: Experiment, space: Space) -> Activations:
 
     def measure() -> list[list[int]]:
         vae = experiment.model.build(space)
+        if isinstance(experiment.objective, Own):
+            experiment.objective.build(vae, space)  # before a folder is made
         own = own_parts(experiment.model)
         return [_kept(vae, torch.zeros(n, *space.event_shape), draws, own) for n in (EXAMPLES, EXAMPLES + 1)]
 

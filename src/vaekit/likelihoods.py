@@ -243,8 +243,8 @@ class Own(own.Own):
         if self.known and not (isinstance(stated, tuple) and stated and {*stated} <= {*get_args(Support)}):
             known = ", ".join(get_args(Support))
             raise InputError(
-                f"likelihood {self.path} states supports {shown(stated)}: give a tuple of some of {known} as the class's "
-                "attribute supports"
+                f"likelihood {self.path} states supports {shown(stated)}: give its class a tuple of some of {known}, "
+                "such as supports = ('binary',)"
             )
         return stated or ()
 

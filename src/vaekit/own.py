@@ -7,9 +7,9 @@ from importlib import import_module
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import torch
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from vaekit import devices
 from vaekit.compatibility import Latents, Needs, Role, Traits
 from vaekit.errors import InputError, shown
 from vaekit.modules import find
@@ -116,19 +116,17 @@ class Own:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Say of which part, and on which device, an error is that its class raises while it is built."""
+        """Say of which part an error is that its class raises while it is built, unless memory is only counted."""
         try:
             yield
         except InputError:
             raise
         except Exception as error:
-            meta = torch.get_default_device().type == "meta"
-            where = " on torch's meta device, where its memory is counted before it is taken" if meta else ""
-            remedy = "use torch's operations, and no values of tensors" if meta else "mend the class or its settings"
+            if devices.lacks_meta(error):
+                raise
             reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, TypeError):
-                remedy = f"check the settings {dict(self.settings)}"
-            raise InputError(f"{self.role} {self.path} cannot be built{where} ({reason}): {remedy}") from error
+            remedy = f"mend the class, or its settings {dict(self.settings)}"
+            raise InputError(f"{self.role} {self.path} cannot be built ({reason}): {remedy}") from error
 
     def _stated(self, name: str, otherwise: T) -> T:
         found: T = getattr(self._class(), name, self.usual.get(name, otherwise))

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+import own_parts  # noqa: F401 (whose classes are named below)
 import pytest
 import torch
 
-import own_parts  # noqa: F401 (whose classes are named below)
 from vaekit import likelihoods, networks, objectives, optimizers, posteriors, priors, schedules
 from vaekit.networks import MLP, Conv, Layer
 
