@@ -154,7 +154,8 @@ def test_presets_fit_images_of_any_size(preset: str, event: tuple[int, ...]) -> 
 
 def test_presets_train_as_their_sources_say() -> None:
     sizes = {name: experiment(name).batch_size for name in PRESETS}
-    assert sizes == {"aevb-mnist": 100, "aevb-frey": 100, "wei": 50, "ncsu": 16, "aragam": 256, "frans": 100}
+    papers = {"aevb-mnist": 100, "aevb-frey": 100, "vampprior": 100, "wei": 50, "ncsu": 16, "aragam": 256, "frans": 100}
+    assert sizes == papers
     assert experiment("aragam").optimizer.learning_rate == 5e-4
     assert experiment("ncsu").optimizer.kind == "rmsprop"
     assert {experiment(name).objective.beta for name in PRESETS} == {1.0}

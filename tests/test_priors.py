@@ -9,6 +9,7 @@ import pytest
 import torch
 from small import begun, finished, small
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.profiler import ProfilerActivity, profile
 
 from vaekit import InputError, evaluate, priors
 from vaekit.data import Space
@@ -214,3 +215,18 @@ def test_mixture_stays_finite_where_codes_do_not_vary_or_are_few() -> None:
     prior.begin_at(codes)
     assert all(weight.isfinite().all() for weight in prior.parameters())
     assert prior().log_prob(codes).isfinite().all()
+
+
+def test_memory_of_evaluation_counts_the_components() -> None:
+    """10,000 codes × 5,000 components, each of 8 bytes and several times over, would take more than a gibibyte."""
+    p = Model(latent_dim=4, prior=priors.Mixture(components=5000)).build((1, 2, 2)).prior()
+    z = torch.randn(10_000, 4)
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        p.log_prob(z)
+    most = max(event.cpu_memory_usage for event in recorded.events())
+    assert 2**20 < most < 2**27
+
+
+def test_auto_encoder_is_not_trained_with_a_prior_that_would_not_learn() -> None:
+    with pytest.raises(InputError, match=r"needs a prior that is N\(0, I\).*'standard_normal'"):
+        small(objective="reconstruction", model__posterior="delta", model__prior="mixture")

@@ -21,10 +21,13 @@ class ReconstructionObjective(Objective):
 
 @spec
 class Reconstruction:
-    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no KL, hence no bound on log p(x)."""
+    """The deterministic auto-encoder's loss, −log p(x | z) at the code z = f(x): no KL, hence no bound on log p(x).
+
+    The prior has no part in it, so it is not one that learns: ``refit-prior`` fits one to the codes afterwards.
+    """
 
     has: ClassVar[Traits] = {"judged", "stackable"}
-    needs: ClassVar[Needs] = {"posterior": {"point"}}
+    needs: ClassVar[Needs] = {"posterior": {"point"}, "prior": {"standard"}}
     kind: Literal["reconstruction"] = "reconstruction"
 
     def build(self, vae: VAE, space: Space) -> Objective:
