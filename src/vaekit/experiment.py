@@ -1,7 +1,8 @@
 """An experiment is a value: data, model, objective, optimizer and lengths; written as JSON and read back; a digest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from copy import deepcopy
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -16,7 +17,7 @@ from vaekit.objectives import ELBO, ObjectiveSpec
 from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
 from vaekit.settings import fields
-from vaekit.specs import Count, Whole, described, explain, spec
+from vaekit.specs import Count, Whole, described, explain, options, spec
 
 
 @spec
@@ -146,20 +147,27 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
         raise InputError(f"{shown(path)} is not a field: give its dotted path, such as 'model.latent_dim'")
     *parents, last = path.split(".")
     node: Any = tree
+    chosen = False  # whether a part above has kinds: if its kind is new, its fields are not here yet
     for i, name in enumerate([*parents, last]):
-        if not isinstance(node, dict) or (
-            name not in node and not (i and ("kind" in node or parents[i - 1] == "settings"))
-        ):
+        chosen = chosen or (i > 0 and isinstance(node, dict) and "kind" in node)
+        if not isinstance(node, dict) or (name not in node and not chosen):
             known = list(node) if isinstance(node, dict) else []
             inside = ".".join(path.split(".")[:i]) or "experiment"
             raise InputError(f"{path!r}: {inside} has no field {name!r}; {nearest(name, known)}")
         if i < len(parents):
-            node = node[name]
+            node = node.setdefault(name, {})
     old = node.get(last)
     if last == "kind" and value != old:
         node.clear()
         node["kind"] = value
-    elif isinstance(old, dict) and "kind" in old and isinstance(value, str):
-        node[last] = old if value == old["kind"] else _kind(value)
+    elif isinstance(value, str) and path in _in_kinds():
+        node[last] = old if old and value == old["kind"] else _kind(value)
     else:
         node[last] = value
+
+
+@cache
+def _in_kinds() -> Set[str]:
+    """Return the paths of parts that come in kinds."""
+    paths = {option.path for option in options(Experiment)}
+    return paths & {path.rpartition(".")[0] for path in paths}
