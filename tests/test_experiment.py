@@ -16,6 +16,7 @@ from vaekit import Experiment, InputError, Model, Source, choices, choose
 from vaekit.experiment import ADAPTER
 from vaekit.likelihoods import Gaussian
 from vaekit.networks import MLP
+from vaekit.objectives import BetaTC, Critic, Factor
 from vaekit.optimizers import SGD
 from vaekit.presets import PRESETS
 from vaekit.schedules import Cosine, WarmUp
@@ -400,3 +401,12 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
 def test_numbers_beyond_64_bits_are_refused(path: str) -> None:
     with pytest.raises(InputError, match=rf"{path} is 1\D?0.*: give a number less than \d+"):
         Experiment(data=Source(name="digits")).replace(path, 10**23)
+
+
+def test_a_part_of_a_part_whose_kind_was_just_chosen_can_be_set() -> None:
+    changes = {"objective": "factor", "objective.critic.hidden": [9], "objective.critic.activation": "elu"}
+    assert DIGITS.replace_all(changes).objective == Factor(critic=Critic(hidden=(9,), activation="elu"))
+    changes = {"objective": "beta_tc", "objective.beta_schedule": "warm_up", "objective.beta_schedule.epochs": 3}
+    assert DIGITS.replace_all(changes).objective == BetaTC(beta_schedule=WarmUp(epochs=3))
+    with pytest.raises(InputError, match=r"objective\.critic\.hiden is not a field; did you mean 'hidden'"):
+        DIGITS.replace_all({"objective": "factor", "objective.critic.hiden": [9]})

@@ -14,7 +14,7 @@ from vaekit.diagnosis import try_out
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
-from vaekit.objectives import ELBO
+from vaekit.objectives import ELBO, Critic
 from vaekit.optimizers import moments
 from vaekit.own import Own, own_parts
 from vaekit.run import weight_shapes
@@ -55,7 +55,7 @@ def refuse_too_large(experiment: Experiment, space: Space, device: torch.device)
     """
     batch = min(experiment.batch_size, space.sizes["train"])
     shapes = weight_shapes(experiment.model, space)
-    weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()])
+    weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()]) + critic_bytes(experiment)
     step = batch_bytes(experiment, space, batch)
     there = devices.memory(device)
     if weights + step > there:
@@ -85,6 +85,16 @@ def weight_bytes(experiment: Experiment, sizes: list[int]) -> int:
     kept = 2 + sum(moments(experiment.optimizer).values())
     kept += bool(experiment.ema) + bool(experiment.early_stopping)
     return BYTES * (kept * sum(sizes) + TEMPORARY * max(sizes))
+
+
+def critic_bytes(experiment: Experiment) -> int:
+    """Bytes for the weights of a second player, their gradients and its optimizer's moments."""
+    critic = getattr(experiment.objective, "critic", None)
+    if not isinstance(critic, Critic):
+        return 0
+    with torch.device("meta"), devices.isolated(torch.device("cpu")):
+        sizes = [weight.numel() for weight in critic.build(experiment.model.latent_dim).parameters()]
+    return BYTES * (2 + sum(moments(critic.optimizer).values())) * sum(sizes)
 
 
 def batch_bytes(experiment: Experiment, space: Space, batch: int) -> float:

@@ -68,6 +68,13 @@ TERMS: Mapping[str, str] = {
     "log_joint": "log p(x, z)",
     "reconstruction": "reconstruction",
     "kl": "KL",
+    "mutual_information": "mutual information",
+    "total_correlation": "total correlation",
+    "dimension_kl": "KL by dimension",
+    "critic_kl": "critic's KL of all codes to the prior",
+    "mmd": "MMD² of all codes and the prior",
+    "off_diagonal": "squared covariances",
+    "diagonal": "squared excess of variances",
 }
 """what a training reports, in the order in which it is shown; other terms of objectives keep their own names"""
 GROWING = ("bound", "elbo", "log_joint")

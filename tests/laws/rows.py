@@ -68,6 +68,14 @@ OBJECTIVES = [
     objectives.Own(path="vaekit.studies.printed:PrintedKL"),
     objectives.Own(path="own_parts:Tempered"),
     objectives.PriorFit(weights="0" * 64),
+    objectives.Factor(gamma=2.0, critic=objectives.Critic(hidden=(8, 5), activation="elu")),
+    objectives.Adversarial(weight=0.5, critic=objectives.Critic(hidden=(8,), learning_rate=1e-2)),
+    objectives.Info(),
+    objectives.Info(alpha=0.25, weight=3.0, kernel="gaussian"),
+    objectives.BetaTC(),
+    objectives.BetaTC(alpha=0.5, beta=2.0, gamma=0.0, sampling="stratified", beta_schedule=schedules.WarmUp(epochs=2)),
+    objectives.DIP(),
+    objectives.DIP(covariance="means", off_diagonal=1.0, diagonal=0.0),
 ]
 OPTIMIZERS = [
     optimizers.Adam(),

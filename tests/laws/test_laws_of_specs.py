@@ -7,6 +7,7 @@ from laws.rows import ROLES, SCHEDULES
 from pydantic import TypeAdapter, ValidationError
 
 from vaekit.networks import Layer
+from vaekit.objectives import Critic
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -24,7 +25,7 @@ def test_every_member_of_the_union_has_a_row(role: str) -> None:
 def test_spec_round_trips(union: Any, spec: Any) -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(union)
     assert adapter.validate_json(adapter.dump_json(spec)) == spec
-    names = {t.__name__: t for t in (type(spec), Layer, *(type(s) for s in SCHEDULES))}
+    names = {t.__name__: t for t in (type(spec), Layer, Critic, *(type(s) for s in SCHEDULES))}
     assert eval(repr(spec), names) == spec
     assert hash(spec) == hash(adapter.validate_json(adapter.dump_json(spec)))
     with pytest.raises(AttributeError):

@@ -4,7 +4,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from vaekit.objectives.adversarial import Adversarial, AdversarialObjective
+from vaekit.objectives.beta_tc import BetaTC, BetaTCObjective
+from vaekit.objectives.critic import Critic, CriticNetwork
+from vaekit.objectives.dip import DIP, DIPObjective
 from vaekit.objectives.elbo import ELBO, ELBOObjective
+from vaekit.objectives.factor import Factor, FactorObjective
+from vaekit.objectives.info import Info, InfoObjective
 from vaekit.objectives.monte_carlo_em import Chains, MonteCarloEM, MonteCarloEMObjective
 from vaekit.objectives.objective import Loss, Objective, Weighted, reported
 from vaekit.objectives.own import Own
@@ -14,15 +20,27 @@ from vaekit.objectives.wake_sleep import WakeSleep, WakeSleepObjective
 from vaekit.settings import modern
 
 ObjectiveSpec = Annotated[
-    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PriorFit | Own,
+    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PriorFit | Factor | Adversarial | Info | BetaTC | DIP | Own,
     Field(discriminator="kind"),
     BeforeValidator(modern),
 ]
 
 __all__ = [
+    "DIP",
     "ELBO",
+    "Adversarial",
+    "AdversarialObjective",
+    "BetaTC",
+    "BetaTCObjective",
     "Chains",
+    "Critic",
+    "CriticNetwork",
+    "DIPObjective",
     "ELBOObjective",
+    "Factor",
+    "FactorObjective",
+    "Info",
+    "InfoObjective",
     "Loss",
     "MonteCarloEM",
     "MonteCarloEMObjective",

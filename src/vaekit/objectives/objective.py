@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vaekit.compatibility import Traits
 from vaekit.data import Batch
+from vaekit.distributions import Delta
 from vaekit.model import VAE, Draws
 from vaekit.optimizers import Optimizer
 from vaekit.schedules import Constant, Schedule
@@ -106,3 +107,15 @@ def reported(vae: VAE, draws: Draws, analytic: bool = True) -> dict[str, Float[T
     reconstruction = -draws.log_likelihood.mean()
     kl = vae.kl(draws, analytic).mean()
     return {"elbo": -(reconstruction + kl), "reconstruction": reconstruction, "kl": kl}
+
+
+def known(vae: VAE, draws: Draws) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """Return by what an objective is judged that also takes an encoder without a density, and what it reports.
+
+    That is the ELBO and what ``reported`` returns, or minus the reconstruction and the reconstruction.
+    """
+    if isinstance(draws.posterior, Delta):
+        reconstruction = -draws.log_likelihood.mean()
+        return -reconstruction, {"reconstruction": reconstruction}
+    terms = reported(vae, draws)
+    return terms["elbo"], terms
