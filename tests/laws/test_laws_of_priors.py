@@ -99,7 +99,8 @@ for prior in TypeAdapter(list[priors.Prior]).validate_json(sys.argv[1]):
 
 
 def test_compiled_steps_are_one_graph() -> None:
-    written = TypeAdapter(list[priors.Prior]).dump_json(LEARNED)
+    own = [prior for prior in LEARNED if prior.kind != "own"]  # a class of the tests, which that process does not know
+    written = TypeAdapter(list[priors.Prior]).dump_json(own)
     found = subprocess.run([sys.executable, "-c", SCRIPT, written], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
 
