@@ -37,7 +37,7 @@ def made(prior: Any, posterior: Any, objective: Any, likelihood: Any) -> Experim
 
 
 def combinations() -> Iterator[tuple[str, tuple[Any, ...]]]:
-    likelihoods = cycle(LIKELIHOODS)
+    likelihoods = cycle(spec for spec in LIKELIHOODS if "byte" in spec.supports)
     for (i, prior), (j, posterior), (k, objective) in product(*map(enumerate, (PRIORS, POSTERIORS, OBJECTIVES))):
         name = f"{prior.kind}-{i}-{posterior.kind}-{j}-{objective.kind}-{k}"
         yield name, (prior, posterior, objective, next(likelihoods))

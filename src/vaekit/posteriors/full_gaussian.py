@@ -52,7 +52,7 @@ class FullGaussian:
     """
 
     latents: ClassVar[Latents] = "real"
-    has: ClassVar[Traits] = {"encoder", "density", "pathwise", "apart"}
+    has: ClassVar[Traits] = {"encoder", "density", "pathwise", "closed", "apart"}
     kind: Literal["full_gaussian"] = "full_gaussian"
 
     def build(self, builder: Builder) -> Conditional:
