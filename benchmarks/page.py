@@ -35,7 +35,7 @@ EXTRA = {
     "log_evidence": ("log p(x), nats", ".2f"),
     "standard_error": ("standard error", ".3f"),
 }
-MAP = "memory-map"
+MAP, IMPORTANCE = "memory-map", "importance"
 KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
 """kinds of machine that the page lists even before anything has been run there"""
 
@@ -43,16 +43,17 @@ Result = Mapping[str, Any]
 
 
 def stored() -> dict[str, Result]:
-    """Return all stored results, by the name of their file: kinds of machines, and memory-map."""
+    """Return all stored results, by the name of their file: kinds of machines, memory-map and importance."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def text(results: Mapping[str, Result]) -> str:
     """Write the page."""
     kinds = dict.fromkeys([*KINDS, *results])
-    kinds.pop(MAP, None)
+    for other in (MAP, IMPORTANCE):
+        kinds.pop(other, None)
     sections = [line for kind in kinds for line in section(kind, results.get(kind))]
-    return "\n".join([HEAD, *sections, *memory_map(results.get(MAP))])
+    return "\n".join([HEAD, *sections, *memory_map(results.get(MAP)), *importance(results.get(IMPORTANCE))])
 
 
 def memory_map(result: Result | None) -> Iterator[str]:
@@ -68,6 +69,34 @@ def memory_map(result: Result | None) -> Iterator[str]:
     yield "| images from | images/s | relative to memory |\n|---|--:|--:|"
     for name, speed in numbers["images_per_second"].items():
         yield f"| {name} | {speed:,} | {numbers['speed_beside_memory'][name]:.1%} |"
+    yield ""
+
+
+def importance(result: Result | None) -> Iterator[str]:
+    """Write about importance-weighted bounds: benchmarks/importance.py."""
+    yield "## Importance-weighted bounds\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    numbers = result["numbers"]
+    yield (
+        f"`{result['command']}`: the network of preset `iwae-1l` on `digits28`, batch 20. The variance is that of the "
+        f"encoder's gradient for one batch, summed over weights, relative to `plain`; new and after {result['steps']} "
+        "steps.\n"
+    )
+    yield "| weights | draws K | plain | stl | dreg |\n|---|--:|--:|--:|--:|"
+    for stage, by_draws in numbers["variances"].items():
+        for draws, found in by_draws.items():
+            cells = [f"{f['of_plain']:.2g} ± {f['of_plain_standard_error']:.1g}" for f in found.values()]
+            yield f"| {stage} | {draws} | 1 | {' | '.join(cells[1:])} |"
+    yield (
+        "\nA compiled step of 50 draws, as a multiple of matrix products alone: those of 50 decoders and one encoder "
+        "in a step of one draw, and those of one decoder on all rows at once and one encoder.\n"
+    )
+    yield "| estimator | ms | of the plain step's products | of the same products at once |\n|---|--:|--:|--:|"
+    for name, cost in numbers["costs"].items():
+        each = f"{cost['of_products']:.2f} | {cost['of_products_of_all_rows']:.2f}"
+        yield f"| {name} | {cost['milliseconds']:.1f} | {each} |"
     yield ""
 
 

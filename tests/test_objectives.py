@@ -14,7 +14,7 @@ from vaekit.distributions import kl_per_unit
 from vaekit.likelihoods import Bernoulli, Categorical, Gaussian
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
-from vaekit.objectives import ELBO, Loss, Own, Reconstruction, WakeSleep
+from vaekit.objectives import ELBO, Capacity, Loss, Own, Reconstruction, WakeSleep
 from vaekit.posteriors import Delta
 from vaekit.schedules import Constant, Cyclic, WarmUp
 
@@ -274,3 +274,19 @@ def test_a_mean_over_pixels_hides_a_beta_of_as_many(vae: VAE, x: Tensor, weight:
     assert averaged.item() * pixels == pytest.approx(loss.value.item(), rel=1e-12)
     for mean, total in zip(gradients(averaged, weights), gradients(loss.value, weights), strict=True):
         assert torch.allclose(mean * pixels, total)
+
+
+@pytest.mark.parametrize(("step", "capacity"), [(0, 0.0), (10, 0.15), (40, 0.6), (70, 0.6)])
+def test_the_kl_is_held_at_a_capacity_that_grows(vae: VAE, x: Tensor, step: int, capacity: float) -> None:
+    spec = Capacity(gamma=3.0, nats=0.6, nats_schedule=WarmUp(epochs=4))
+    plain, loss = evaluated(ELBO(), vae, x), evaluated(spec, vae, x, step)
+    kl = plain.terms["kl"].item()
+    assert 0.15 < kl < 0.6  # both sides are tried
+    expected = plain.terms["reconstruction"].item() + 3 * abs(kl - capacity)
+    assert loss.value.item() == pytest.approx(expected, rel=1e-7)
+    assert loss.terms["capacity"].item() == pytest.approx(capacity)
+    assert all(torch.equal(loss.terms[name], plain.terms[name]) for name in plain.terms)
+    assert torch.equal(loss.bound, plain.bound)
+    (gradient,) = torch.autograd.grad(loss.value - loss.terms["reconstruction"], vae.posterior.head.bias)
+    (rising,) = torch.autograd.grad(plain.terms["kl"], vae.posterior.head.bias)
+    torch.testing.assert_close(gradient, 3 * rising if kl > capacity else -3 * rising)

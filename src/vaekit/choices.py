@@ -39,6 +39,7 @@ ALIASES: dict[tuple[str, str], tuple[str, str]] = {
     ("model.likelihood", "bce"): ("bernoulli", "binary cross-entropy"),
     ("objective", "vae"): ("elbo", "the loss of the plain VAE"),
     ("objective", "beta_vae"): ("elbo", "its beta weights the KL: set it with beta"),
+    ("objective", "iwae"): ("importance", "its bound of several draws"),
 }
 """kinds of parts by the words of other tools, and why they are the same"""
 

@@ -14,7 +14,7 @@ from vaekit.diagnosis import try_out
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
-from vaekit.objectives import ELBO, Critic
+from vaekit.objectives import Critic
 from vaekit.optimizers import moments
 from vaekit.own import Own, own_parts
 from vaekit.run import weight_shapes
@@ -110,7 +110,7 @@ def activations(experiment: Experiment, space: Space) -> Activations:
 
     This takes no memory, or that of a few examples if the model cannot be built without.
     """
-    draws = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 1
+    draws = getattr(experiment.objective, "samples", 1)
 
     def measure() -> list[list[int]]:
         vae = experiment.model.build(space)

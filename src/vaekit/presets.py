@@ -32,6 +32,22 @@ PRESETS: dict[str, Preset] = {
         "optimizer": {"kind": "adam", "learning_rate": 5e-4},
         "batch_size": 100,
     },
+    # Importance weighted autoencoders (Burda, Grosse, Salakhutdinov, 2016), arXiv:1509.00519, table 1: one stochastic
+    # layer on MNIST with bits drawn anew, k = 50: −log p(x) = 84.78 nats by 5,000 draws, with 25 active units. The
+    # learning rate is 0.001 · 10^(−i/7) for 3^i passes, i = 0, ..., 7. With k = 5 (objective.samples) it is 85.54 nats,
+    # with k = 1 86.76.
+    "iwae-1l": {
+        "data.binarization": "dynamic",
+        "model.latent_dim": 50,
+        "model.posterior": {"kind": "gaussian", "head": "log_variance"},
+        "model.network": {"kind": "mlp", "hidden": [200, 200], "activation": "tanh", "initialization": "glorot"},
+        "model.likelihood": {"kind": "bernoulli"},
+        "objective": {"kind": "importance", "samples": 50},
+        "optimizer": {"kind": "adam", "learning_rate": 1e-3, "eps": 1e-4},
+        "schedule": {"kind": "milestones", "at": [1, 4, 13, 40, 121, 364, 1093], "decay": 10 ** (-1 / 7)},
+        "batch_size": 20,
+        "epochs": 3280,
+    },
     # A note on variational auto-encoders (Wei), after a well-known Keras example; Keras draws Glorot's weights.
     "wei": {
         "data.binarization": "none",

@@ -18,6 +18,7 @@ LATER: Mapping[str, Any] = {
     "data.label": None,
     "data.ignore": [],
     "model.likelihood.head": "log_scale",
+    "objective.free_bits_per": "unit",
     "objective.updates": 1,
     "optimizer.decayed": "all",
     "shuffle": True,

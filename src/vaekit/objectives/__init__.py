@@ -6,10 +6,12 @@ from pydantic import BeforeValidator, Field
 
 from vaekit.objectives.adversarial import Adversarial, AdversarialObjective
 from vaekit.objectives.beta_tc import BetaTC, BetaTCObjective
+from vaekit.objectives.capacity import Capacity, CapacityObjective
 from vaekit.objectives.critic import Critic, CriticNetwork
 from vaekit.objectives.dip import DIP, DIPObjective
 from vaekit.objectives.elbo import ELBO, ELBOObjective
 from vaekit.objectives.factor import Factor, FactorObjective
+from vaekit.objectives.importance import Importance, ImportanceObjective
 from vaekit.objectives.info import Info, InfoObjective
 from vaekit.objectives.monte_carlo_em import Chains, MonteCarloEM, MonteCarloEMObjective
 from vaekit.objectives.objective import Loss, Objective, Weighted, reported
@@ -20,7 +22,19 @@ from vaekit.objectives.wake_sleep import WakeSleep, WakeSleepObjective
 from vaekit.settings import modern
 
 ObjectiveSpec = Annotated[
-    ELBO | Reconstruction | WakeSleep | MonteCarloEM | PriorFit | Factor | Adversarial | Info | BetaTC | DIP | Own,
+    ELBO
+    | Importance
+    | Capacity
+    | Reconstruction
+    | WakeSleep
+    | MonteCarloEM
+    | PriorFit
+    | Factor
+    | Adversarial
+    | Info
+    | BetaTC
+    | DIP
+    | Own,
     Field(discriminator="kind"),
     BeforeValidator(modern),
 ]
@@ -32,6 +46,8 @@ __all__ = [
     "AdversarialObjective",
     "BetaTC",
     "BetaTCObjective",
+    "Capacity",
+    "CapacityObjective",
     "Chains",
     "Critic",
     "CriticNetwork",
@@ -39,6 +55,8 @@ __all__ = [
     "ELBOObjective",
     "Factor",
     "FactorObjective",
+    "Importance",
+    "ImportanceObjective",
     "Info",
     "InfoObjective",
     "Loss",

@@ -43,8 +43,9 @@ class ELBO:
     A loss that averages over the D elements of x, (1/D) Σ_i −log p(x_i | z) + w KL, is this one divided by D, with
     β = w D: the mean hides that β.
 
-    With free bits λ > 0 the KL becomes Σ_j max(λ, mean over the batch of KL_j), where j are the latent units, or the
-    parts of the KL if it has none by unit.
+    With free bits λ > 0 the KL becomes Σ_j max(λ, mean over the batch of KL_j), where j are the latent units. With
+    ``free_bits_per="part"``, a KL that does not split into units, such as that of a flow, is taken in the parts that it
+    has: levels, or the whole.
 
     Reference: *Auto-encoding variational Bayes (Kingma, Welling, 2013)*, arXiv:1312.6114; β: *beta-VAE
     (Higgins et al., 2017)*; free bits: *Improved variational inference with inverse autoregressive flow
@@ -72,11 +73,13 @@ class ELBO:
     """factor on beta over the course of training"""
     free_bits: Annotated[float, Field(ge=0)] = 0.0
     """nats of KL per latent unit that are free of charge"""
+    free_bits_per: Literal["unit", "part"] = "unit"
+    """part lets free_bits hold for the parts of a KL that does not split into units, such as a flow's"""
 
     @property
     def needs(self) -> Needs:
         """Free bits per unit need a KL of each unit."""
-        if not self.free_bits:
+        if not self.free_bits or self.free_bits_per == "part":
             return {"posterior": ENCODER}
         return {"posterior": ENCODER | {"factorized"}, "prior": {"factorized"}}
 
