@@ -120,10 +120,12 @@ def test_every_verb_takes_another_place(
     assert [progress.epoch for progress in list(resumed)[-1]] == [3, 3]
 
 
-def test_the_place_is_for_resuming_only(home: Path) -> None:
+def test_a_place_in_place_of_the_experiments_names_the_data_of_a_new_run(home: Path) -> None:
+    run = finished(small(epochs=1), Path("new"), data="x.npy")
+    assert run.experiment == small(epochs=1, data__name="x.npy")
     with pytest.raises(InputError, match=r"data is 'x\.npy', which is for resuming"):
-        finished(small(), Path("new"), data="x.npy")
-    assert not Path("new").exists()
+        next(vaekit.train_stack([small()], [Path("stacked")], data="x.npy"))
+    assert not Path("stacked").exists()
 
 
 def test_samples_are_judged_by_the_data_of_another_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

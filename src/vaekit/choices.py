@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from vaekit.arguments import Place, to_path
 from vaekit.data import Source, Space, defaults
 from vaekit.data.decoding import Progress as Track
+from vaekit.data.held import is_held
 from vaekit.data.source import to_name
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment
@@ -102,7 +103,7 @@ def _value(text: str) -> Any:
 
 @with_short_names(dict.fromkeys(SHORT, Any))
 def choose(
-    data: Place | None = None,
+    data: Any = None,
     *,
     preset: str | None = None,
     set: Mapping[str, Any] | None = None,
@@ -116,7 +117,8 @@ def choose(
     Later words win: ``config``, then ``preset``, then the flags, then ``set``.
 
     Args:
-        data: a named set, or the path of an image folder, an array or a table; ``config`` may name it instead.
+        data: a named set, the path of an image folder, an array or a table, or data in memory, which ``train`` is then
+            given as well; ``config`` may name it instead.
         preset: the settings of a published experiment, a key of ``vaekit.presets.PRESETS``.
         set: further fields by dotted path, {"model.likelihood.scale": "pixel"}.
         config: an experiment.json to start from.
@@ -143,7 +145,10 @@ def choose(
         return experiment
     named = {path: value for changes in asked for path, value in changes.items()}
     experiment = _take(experiment, _binarization(experiment, named))
-    return _take(experiment, _of_space(experiment.data.load(data_root, track).space, experiment, named))
+    return _take(
+        experiment,
+        _of_space(experiment.data.load(data_root, track, data if is_held(data) else None).space, experiment, named),
+    )
 
 
 class Choice(NamedTuple):
@@ -184,7 +189,7 @@ def understood(changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _base(data: Place | None, config: Place | None) -> Experiment:
+def _base(data: Any, config: Place | None) -> Experiment:
     if config is None:
         if data is None:
             raise InputError("no data were named: give a set such as mnist, or the path of your own")
@@ -196,7 +201,7 @@ def _base(data: Place | None, config: Place | None) -> Experiment:
         raise InputError(f"config {path} cannot be read ({error.strerror}): name an experiment.json") from None
     except InputError as error:
         raise InputError(f"config {path}: {error}") from None
-    return experiment if data is None else experiment.replace("data.name", data)
+    return experiment if data is None else experiment.replace("data.name", to_name(data))
 
 
 def _preset(name: str | None) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
 from vaekit.compatibility import traits
 from vaekit.compiling import Compiled
+from vaekit.data.held import is_held
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluation.annealing import Annealing
@@ -23,11 +24,14 @@ from vaekit.records import plain
 from vaekit.run import Run
 from vaekit.subject import Subject, Track
 from vaekit.summary import Evaluation
+from vaekit.unsaved import Unsaved
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
 WORTHWHILE = 5_000_000
 """number of decoded draws from which compiled densities save more time than compiling takes"""
 ANNEALING = Annealing()
+UNSAVED = "vaekit.evaluate(module, data)"
+"""what stands for the command where a model in memory was measured"""
 
 NO_DENSITY = {
     "bernoulli": "a Bernoulli on gray values is not a density: its log-evidence is a lower bound on the expected "
@@ -40,7 +44,8 @@ NO_DENSITY = {
 
 
 def evaluate(
-    run: Run | Place,
+    run: Run | Place | nn.Module,
+    data: Any = None,
     *,
     metrics: str | Sequence[str] = ("evidence", "latents"),
     split: str = "test",
@@ -51,7 +56,6 @@ def evaluate(
     precision: Precision = "fp32",
     device: str = "auto",
     data_root: Place | None = None,
-    data: Place | None = None,
     track: Track = iter,
 ) -> dict[str, Any]:
     """Measure a run on a split, and keep the numbers in results.json.
@@ -61,7 +65,10 @@ def evaluate(
     of each image.
 
     Args:
-        run: the run, or the path of its folder.
+        run: the run, or the path of its folder; or any module with the parts prior, posterior and likelihood, of which
+            nothing is kept.
+        data: where the run's data are if they have moved, or the data if they are in memory; those on which a module is
+            measured, all of them, as numbers that it reads: an array, a DataFrame, a torch Dataset, a path, ...
         metrics: one or several groups: evidence, ais (annealed importance sampling, its bracket on simulated
             images, and for up to five latents the AEVB paper's estimator), samples (quality by a classifier), latents.
         split: train, validation or test.
@@ -72,7 +79,6 @@ def evaluate(
         precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; the rest is in fp32.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
-        data: where the run's data are if they have moved.
         track: wraps the batches, to show progress.
 
     Returns:
@@ -93,12 +99,14 @@ def evaluate(
     for name, count in (("images", images), ("samples", draws)):
         if count is not None:
             to_whole(count, name)
-    run, target = Run.of(run), devices.choose(device)
+    target = devices.choose(device)
+    unsaved = Unsaved.of(run, data) if isinstance(run, nn.Module) else None
+    run = cast(Run, unsaved) if unsaved or isinstance(run, nn.Module) else Run.of(run)
     devices.keep_freed_memory()
     loaded = run.data(data_root, data).to(target)
     size = len(loaded.fixed(split))
     count = min(images or (size if full else IMAGES), size)
-    vae, weights = trained(run, target)
+    vae, weights = (unsaved.vae.to(target), "") if unsaved else trained(run, target)
     vae.requires_grad_(False)
     if "matrices" in traits(run.experiment.model.network) and ("ais" in wanted or count * draws >= WORTHWHILE):
         compile_densities(vae)
@@ -107,7 +115,7 @@ def evaluate(
     found = _measured(subject, wanted)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     found["noun"] = run.space.noun
-    found |= {"command": _command(subject, wanted), "weights": weights, "files": subject.files}
+    found |= {"command": UNSAVED if unsaved else _command(subject, wanted), "weights": weights, "files": subject.files}
     likelihood = run.experiment.model.likelihood
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
         found["note"] = NO_DENSITY[likelihood.kind]
@@ -163,7 +171,7 @@ def _command(subject: Subject, wanted: Sequence[str]) -> str:
     if "ais" in wanted:
         for name, value in _changed(subject.annealing).items():
             typed += ["--annealing", f"{name}={value}"]
-    if subject.place is not None:
+    if subject.place is not None and not is_held(subject.place):
         typed += ["--data", subject.place]
     if subject.precision != "fp32":
         typed += ["--precision", subject.precision]

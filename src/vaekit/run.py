@@ -22,6 +22,7 @@ from torch import Tensor
 from vaekit import devices, files, notebook, records, tensorfile
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
+from vaekit.data.held import PREFIX, is_held
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
 from vaekit.diagnosis import non_finite_weight
@@ -168,7 +169,7 @@ class Run:
             )
         return vae.to(device).eval()
 
-    def data(self, root: Place | None = None, place: Place | None = None, *, stored: bool = False) -> Data:
+    def data(self, root: Place | None = None, place: Any = None, *, stored: bool = False) -> Data:
         """Load the data of this run, wherever they are found: the digest decides.
 
         Their name is tried from the current folder first, then the place where they were when training began, relative
@@ -176,7 +177,7 @@ class Run:
 
         Args:
             root: folder of named sets.
-            place: where they are, if they were moved.
+            place: where they are, if they were moved; or the data, if they are in memory.
             stored: give them as they are stored, without the run's binarization.
 
         Raises:
@@ -185,6 +186,19 @@ class Run:
         source = self.experiment.data
         if stored:
             source = replace(source, binarization="none", split=self.space.split)
+        if is_held(place):
+            data = source.load(root, place=place, columns=self.space.columns)
+            if data.space.digest != self.space.digest:
+                raise InputError(
+                    f"the data in memory have the digest {data.space.digest[:12]}, and {self.path} was trained on data "
+                    f"of digest {self.space.digest[:12]}: give those"
+                )
+            return data
+        if place is None and source.name.startswith(PREFIX):
+            raise InputError(
+                f"{self.path} was trained on data in memory, of digest {self.space.digest[:12]}: give them again "
+                "(data=), or save them and name the file (--data PATH)"
+            )
         if place is not None:
             return search(source, [to_name(place)], self.space, root)
         return search(source, chain([source.name], self._places()), self.space, root)

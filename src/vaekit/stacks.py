@@ -36,7 +36,6 @@ from vaekit.training import (
     chosen_device,
     refuse_another,
     refuse_no_experiment,
-    refuse_place,
 )
 
 log = logging.getLogger("vaekit")
@@ -406,3 +405,9 @@ class GivenNoisePosterior(Conditional):
     def forward(self, c: Tensor | None = None) -> Distribution:
         q = cast(Independent, self.posterior(c)).base_dist
         return independent(GivenNoise(q.loc, q.scale, self.noise), 1)
+
+
+def refuse_place(data: Place | None) -> None:
+    """Refuse another place for the data of a new training: its experiment names them."""
+    if data is not None:
+        raise InputError(f"data is {shown(data)}, which is for resuming: name the data of a new run in its experiment")

@@ -18,6 +18,7 @@ from vaekit.arguments import Place, to_path
 from vaekit.compatibility import misfit, traits
 from vaekit.data import Batch, Data, Space, Split
 from vaekit.data.order import Order
+from vaekit.data.source import to_name
 from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import Experiment, unlike
@@ -54,7 +55,7 @@ def train(
     *,
     device: str = "auto",
     data_root: Place | None = None,
-    data: Place | None = None,
+    data: Any = None,
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
@@ -73,7 +74,9 @@ def train(
         run: the folder.
         device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
-        data: with ``resume``, where the run's data are if they have moved.
+        data: what to train on in place of what the experiment names: a named set, a path, or data in memory, such as an
+            array, a DataFrame or a torch Dataset, which the run's experiment names by their digest; with ``resume``,
+            where the run's data are if they have moved, or those in memory again.
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
         compile: auto (if there are enough steps to pay for it), on or off; a resumed run continues as it began.
@@ -92,10 +95,11 @@ def train(
         loaded = folder.data(data_root, data)
         check(experiment, loaded.space, target)
     else:
-        refuse_place(data)
         refuse_begun(experiment)
         refuse_taken(path, overwrite)
-        loaded = experiment.data.load(data_root)
+        if data is not None:
+            experiment = experiment.replace("data.name", to_name(data))
+        loaded = experiment.data.load(data_root, place=data)
         check(experiment, loaded.space, target)
     remedy = f"train again with {smaller_images(loaded.space)}a smaller one or a smaller model"
     with alone(path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
@@ -126,12 +130,6 @@ def refuse_no_experiment(experiment: Any) -> None:
     """Refuse what is not an experiment, such as the name of a data set."""
     if not isinstance(experiment, Experiment):
         raise InputError(f"experiment is {shown(experiment)}: make one with vaekit.choose or vaekit.Experiment")
-
-
-def refuse_place(data: Place | None) -> None:
-    """Refuse another place for the data of a new training: its experiment names them."""
-    if data is not None:
-        raise InputError(f"data is {shown(data)}, which is for resuming: name the data of a new run in its experiment")
 
 
 def refuse_begun(experiment: Experiment) -> None:

@@ -40,7 +40,7 @@ def read_npz(path: Path) -> Raw:
     try:
         _verify_archive(path)
         with np.load(path, allow_pickle=False) as arrays:
-            return _read_arrays(arrays, path)
+            return read_arrays(arrays, str(path))
     except InputError:
         raise
     except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
@@ -191,7 +191,16 @@ def _verify_archive(path: Path) -> None:
         require_memory(sum(member.file_size for member in archive.infolist()), str(path))
 
 
-def _read_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> Raw:
+def read_arrays(arrays: Mapping[str, np.ndarray], path: str) -> Raw:
+    """Read named arrays: `x` and perhaps `labels`; or `train`, `test` and perhaps `validation`; or the only one.
+
+    Args:
+        arrays: By name.
+        path: What they are called in errors.
+
+    Raises:
+        InputError: If the names or shapes do not tell what they are.
+    """
     keys = {part: key for part, names in PARTS.items() if (key := _first(arrays, *names, *(f"x_{n}" for n in names)))}
     if "train" in keys and "test" in keys:
         return _read_parts(arrays, keys, path)
@@ -208,7 +217,7 @@ def _read_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> Raw:
     return Raw(x, None, labels=codes, classes=classes)
 
 
-def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path: Path) -> Raw:
+def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path: str) -> Raw:
     parts = [arrays[key] for key in keys.values()]
     if len({(part.shape[1:], part.dtype) for part in parts}) > 1:
         shapes = ", ".join(f"{key}: {part.shape} {part.dtype}" for key, part in zip(keys.values(), parts, strict=True))
@@ -228,12 +237,12 @@ def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path:
     )
 
 
-def _coded(labels: np.ndarray, x: np.ndarray, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+def _coded(labels: np.ndarray, x: np.ndarray, path: str) -> tuple[np.ndarray, tuple[str, ...]]:
     if not x.ndim or labels.shape[:1] != x.shape[:1]:
         raise InputError(
             f"{path} has examples of shape {x.shape} and labels of shape {labels.shape}: give one label per example"
         )
-    return coded_labels(labels, str(path))
+    return coded_labels(labels, path)
 
 
 def _first(arrays: Mapping[str, np.ndarray], *keys: str) -> str | None:

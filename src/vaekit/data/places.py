@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vaekit.arguments import Place, to_path
 from vaekit.data.data import Data
+from vaekit.data.held import PREFIX
 from vaekit.data.named import NAMED
 from vaekit.data.source import Source
 from vaekit.data.space import Space
@@ -27,8 +28,8 @@ class Places:
 
     @classmethod
     def of(cls, name: str, folder: Path) -> "Places | None":
-        """Return the place of the data called ``name`` by a run in ``folder``; named sets have none."""
-        if name in NAMED:
+        """Return the place of the data called ``name`` by a run in ``folder``; only files and folders have one."""
+        if name in NAMED or name.startswith(PREFIX):
             return None
         absolute = os.path.realpath(to_path(name, "data"))
         try:

@@ -18,6 +18,7 @@ from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
 from vaekit.data.fetching import read_named
 from vaekit.data.folders import read_folder
+from vaekit.data.held import KINDS, PREFIX, is_held, name_of, read_held
 from vaekit.data.images import Size, read_image
 from vaekit.data.named import NAMED
 from vaekit.data.raw import RESIDENT, Raw, content_digest
@@ -49,16 +50,20 @@ TOO_FAR = 1e15
 def to_name(value: Any) -> str:
     """Turn what names data, a word or a path, into the word that is stored; Path("mnist") is a folder of that name.
 
+    Data in memory are named after their content.
+
     Raises:
         InputError: If it is neither, or does not fit into JSON.
     """
+    if is_held(value):
+        return name_of(value)
     name = os.fspath(value) if isinstance(value, Place) else value
     if isinstance(value, os.PathLike) and name in NAMED:
         return f"./{name}"
     if not isinstance(name, str) or not name:
         raise InputError(
-            f"data is {shown(value)}: give the name of a data set, or the path of a file or folder; what is in memory "
-            "is saved first, arrays by numpy.save, tables by DataFrame.to_csv"
+            f"data is {shown(value)}: give the name of a data set, the path of a file or folder, or what is in memory: "
+            f"{KINDS}"
         )
     try:
         name.encode()
@@ -78,7 +83,7 @@ class Source:
     """
 
     name: Annotated[str, BeforeValidator(to_name)]
-    """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file."""
+    """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file; data in memory give their digest."""
     split: str | None = None
     """Such as 50k/10k/10k or 0.8/0.1/0.1; ordered:1565/400 cuts a film into blocks; None takes the set's own."""
     binarization: Binarization = "none"
@@ -96,7 +101,7 @@ class Source:
         self,
         root: Place | None = None,
         progress: Progress = iter,
-        place: Place | None = None,
+        place: Any = None,
         columns: Sequence[str] | None = None,
     ) -> Data:
         """Read, split and binarize the data.
@@ -104,7 +109,7 @@ class Source:
         Args:
             root: A folder that is searched first for the files of a named set.
             progress: Wraps the list of files while an image folder is decoded.
-            place: Where the data are, if not where their name leads.
+            place: Where the data are, if not where their name leads; or the data, if they are in memory.
             columns: The columns that are taken from a table, in their order; None takes all that are data.
 
         Raises:
@@ -116,18 +121,23 @@ class Source:
         self,
         root: Place | None = None,
         progress: Progress = iter,
-        place: Place | None = None,
+        place: Any = None,
         columns: Sequence[str] | None = None,
     ) -> Raw:
         """Read the examples in file order, as the files hold them. Arguments and errors as for `load`."""
-        name = self.name if place is None else to_name(place)
+        held = is_held(place)
+        name = self.name if place is None or held else to_name(place)
+        if name.startswith(PREFIX) and not held:
+            raise InputError(f"the data {name} are in memory, and an experiment has their digest only: give data=")
         if self.image_size and name in NAMED:
             raise InputError(f"image_size (--image-size) is for own data, not for the set {name}: leave it out")
-        if (self.label is not None or self.ignore) and not name.lower().endswith(TABLES):
+        table = hasattr(place, "columns") if held else name.lower().endswith(TABLES)
+        if (self.label is not None or self.ignore) and not table:
             field = "ignore" if self.ignore else "label"
             raise InputError(f"{field} (--{field}) is for tables (.csv, .tsv), which {name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
-        raw = _read(name, root, size, progress=progress, table=Columns(self.label, self.ignore, columns))
+        asked = Columns(self.label, self.ignore, columns)
+        raw = read_held(place, asked) if held else _read(name, root, size, progress=progress, table=asked)
         if size and not to_path(name, "data").is_dir():
             raw = as_images(raw, size, self.name)
         elif side := side_of_images(raw.x):

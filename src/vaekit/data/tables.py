@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,39 @@ def read_table(path: Path, asked: Columns = Columns()) -> Raw:  # noqa: B008 (fr
         raise InputError(
             f"{path} is not a UTF-8 text table ({error}): export it again, with every quotation mark closed"
         ) from error
+
+
+def read_frame(frame: Any, asked: Columns, source: str) -> Raw:
+    """Read a data frame as the file that its `to_csv` writes without its index.
+
+    Args:
+        frame: An object with names in `columns`, such as a DataFrame of pandas or polars.
+        asked: As for `read_table`.
+        source: What it is called in errors.
+
+    Raises:
+        InputError: As for `read_table`.
+    """
+    names = ["" if isinstance(name, int) else str(name) for name in frame.columns]
+    columns = [frame.iloc[:, i] if hasattr(frame, "iloc") else frame[name] for i, name in enumerate(frame.columns)]
+    rows: Iterator[Row] = (
+        (number, list(map(_cell, row)))
+        for number, row in enumerate(zip(*(np.asarray(column).tolist() for column in columns), strict=True), 1)
+    )
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{source} have no rows of numbers: give a row for every example")
+    written = Style(",")
+    table = Table(source, _layout(names, first[1], source, asked, written, any(names)), written)
+    table.read(chain([first], rows))
+    return table.raw(asked)
+
+
+def _cell(value: Any) -> str:
+    """Write a value as a cell: nothing for what is missing, 0 and 1 for booleans."""
+    if value is None or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _rows(stream: IO[str], separator: str, path: Path) -> Iterator[Row]:
@@ -122,7 +155,7 @@ def _read(rows: Iterator[Row], path: Path, asked: Columns, written: Style) -> Ra
 
 
 def _layout(
-    header: Sequence[str], below: Sequence[str], path: Path, asked: Columns, written: Style, named: bool
+    header: Sequence[str], below: Sequence[str], path: Path | str, asked: Columns, written: Style, named: bool
 ) -> Layout:
     """Tell the columns apart by their names and by the first line of values."""
     names = distinct(cell.strip() or generic(i) for i, cell in enumerate(header))
@@ -142,7 +175,9 @@ def _layout(
     return Layout(names, kept, labels, guessed, numbering, left_out)
 
 
-def _label_column(names: Sequence[str], free: Sequence[int], words: set[int], path: Path, asked: Columns) -> int | None:
+def _label_column(
+    names: Sequence[str], free: Sequence[int], words: set[int], path: Path | str, asked: Columns
+) -> int | None:
     """Find the column that is named as the labels, else called like labels, else the only one of words."""
     if asked.label is not None:
         return place(asked.label, names, str(path)) if asked.label else None
@@ -172,12 +207,12 @@ class Table:
     """Cells of a table as they are read, and what is wrong with them.
 
     Args:
-        path: Of the file.
+        path: Of the file, or what the table is called.
         layout: What each column is.
         style: How cells are written.
     """
 
-    def __init__(self, path: Path, layout: Layout, style: Style) -> None:
+    def __init__(self, path: Path | str, layout: Layout, style: Style) -> None:
         self.path, self.layout, self.style = path, layout, style
         self.numbers, self.text, self.rows = array("d"), Text(), 0
         self.problems: list[str] = []

@@ -1,18 +1,19 @@
 """Bits per dimension: the length of a lossless code of the stored values."""
 
 from math import log
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from vaekit.data import Support
-from vaekit.likelihoods import GREY_LEVEL, Gaussian, Likelihood
+from vaekit.likelihoods import GREY_LEVEL, Gaussian
 
 SPACING = 1 / 255
 """distance of neighboring levels as the model sees them, k/255"""
 
 
-def cell(likelihood: Likelihood, support: Support) -> float | None:
+def cell(likelihood: Any, support: Support) -> float | None:
     """Return by what a likelihood is multiplied to give the probability of a stored value; None if nothing does.
 
     A probability of bits or of the 256 levels is one already. A Gaussian density of k/255 becomes one by the spacing of
