@@ -56,6 +56,8 @@ def test_settings_reach_the_class_and_are_part_of_the_experiment() -> None:
     assert Experiment.from_json(experiment.to_json()) == experiment
     assert hash(experiment) == hash(Experiment.from_json(experiment.to_json()))
     assert experiment.digest != own("model.prior").digest
+    at_once = {"model.prior": "own_parts:ShiftedPrior", "model.prior.settings.scale": 0.5}
+    assert own().replace_all(at_once) == experiment
     listed = experiment.replace("model.prior.settings", {"b": [1, [True, None]], "a": "word"})
     assert listed.model.prior.settings == (("a", "word"), ("b", (1, (True, None))))
     assert Experiment.from_json(listed.to_json()) == listed

@@ -139,7 +139,7 @@ def unlike(one: Experiment, other: Experiment) -> str | None:
 
 def _kind(word: str) -> dict[str, Any]:
     """Return a part by the name of its kind, or by the path of a class of the user's."""
-    return {"kind": "own", "path": word} if ":" in word else {"kind": word}
+    return {"kind": "own", "path": word, "settings": {}} if ":" in word else {"kind": word}
 
 
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:

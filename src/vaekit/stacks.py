@@ -23,7 +23,7 @@ from vaekit.compiling import Compiled
 from vaekit.conditional import Conditional
 from vaekit.data import Batch, Data
 from vaekit.distributions import independent
-from vaekit.errors import InputError, RunError
+from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
 from vaekit.objectives import ELBO, Loss

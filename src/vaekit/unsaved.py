@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit import devices, likelihoods
-from vaekit.compatibility import Trait
+from vaekit.compatibility import Trait, Traits
+from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
 from vaekit.data.raw import content_digest
 from vaekit.diagnosis import try_out
@@ -38,7 +39,8 @@ def as_vae(module: nn.Module, event_shape: tuple[int, ...]) -> VAE:
         )
     if isinstance(module, VAE):
         return module
-    return VAE(module.prior, module.posterior, module.likelihood, event_shape)
+    prior, posterior, likelihood = (cast(Conditional, getattr(module, part)) for part in PARTS)
+    return VAE(prior, posterior, likelihood, event_shape)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def seen(p: Distribution) -> set[Trait]:
 
 
 def _part(role: str, module: nn.Module, has: set[Trait]) -> Any:
-    stated = getattr(module, "has", frozenset())
+    stated = cast(Traits, getattr(module, "has", frozenset()))
     return SimpleNamespace(kind="own", latents=getattr(module, "latents", "real"), has=has | set(stated))
 
 
