@@ -124,7 +124,7 @@ def test_a_place_in_place_of_the_experiments_names_the_data_of_a_new_run(home: P
     run = finished(small(epochs=1), Path("new"), data="x.npy")
     assert run.experiment == small(epochs=1, data__name="x.npy")
     with pytest.raises(InputError, match=r"data is 'x\.npy', which is for resuming"):
-        next(vaekit.train_stack([small()], [Path("stacked")], data="x.npy"))
+        next(vaekit.train_stack([small(), small(seed=1)], [Path("stacked"), Path("other")], data="x.npy"))
     assert not Path("stacked").exists()
 
 
