@@ -1,6 +1,8 @@
 """Data in memory: arrays, data frames, data sets of torch; checked and read as files of the same content are."""
 
 from collections.abc import Mapping
+from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch.utils.data import Dataset
 from vaekit.data.arrays import read_arrays
 from vaekit.data.columns import Columns
 from vaekit.data.raw import Raw, coded_labels, content_digest
-from vaekit.data.tables import read_frame
+from vaekit.data.tables import cells, read_frame
 from vaekit.errors import InputError, shown
 
 PREFIX = "memory:"
@@ -41,8 +43,13 @@ def name_of(value: Any) -> str:
         >>> name_of(np.zeros((2, 3)))
         'memory:4c564769e8be802d'
     """
-    raw = read_held(value)
-    return f"{PREFIX}{content_digest(raw.x, raw.labels)[:16]}"
+    if hasattr(value, "columns"):  # what is read of it depends on what is asked
+        rows = chain([list(map(str, value.columns))], cells(value))
+        digest = sha256("\n".join(map(repr, rows)).encode()).hexdigest()
+    else:
+        raw = read_held(value)
+        digest = content_digest(raw.x, raw.labels)
+    return f"{PREFIX}{digest[:16]}"
 
 
 def read_held(value: Any, asked: Columns = Columns()) -> Raw:  # noqa: B008 (frozen)

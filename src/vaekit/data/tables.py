@@ -77,11 +77,7 @@ def read_frame(frame: Any, asked: Columns, source: str) -> Raw:
         InputError: As for `read_table`.
     """
     names = ["" if isinstance(name, int) else str(name) for name in frame.columns]
-    columns = [frame.iloc[:, i] if hasattr(frame, "iloc") else frame[name] for i, name in enumerate(frame.columns)]
-    rows: Iterator[Row] = (
-        (number, list(map(_cell, row)))
-        for number, row in enumerate(zip(*(np.asarray(column).tolist() for column in columns), strict=True), 1)
-    )
+    rows: Iterator[Row] = enumerate(cells(frame), 1)
     first = next(rows, None)
     if first is None:
         raise InputError(f"{source} have no rows of numbers: give a row for every example")
@@ -91,11 +87,24 @@ def read_frame(frame: Any, asked: Columns, source: str) -> Raw:
     return table.raw(asked)
 
 
+def cells(frame: Any) -> Iterator[list[str]]:
+    """Give the cells of each row of a data frame."""
+    columns = [frame.iloc[:, i] if hasattr(frame, "iloc") else frame[name] for i, name in enumerate(frame.columns)]
+    return (list(map(_cell, row)) for row in zip(*map(_values, columns), strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column of a data frame, with times as words."""
+    values = np.asarray(column)
+    return (values.astype(str) if values.dtype.kind in "mM" else values).tolist()
+
+
 def _cell(value: Any) -> str:
     """Write a value as a cell: nothing for what is missing, 0 and 1 for booleans."""
-    if value is None or value != value:
-        return ""
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(int(value))
+    text = "" if value is None else str(value)
+    return "" if text in ("nan", "<NA>", "NaT") else text
 
 
 def _rows(stream: IO[str], separator: str, path: Path) -> Iterator[Row]:
