@@ -8,6 +8,7 @@ import pytest
 
 from vaekit import Experiment, InputError, Source
 from vaekit.compatibility import MEANING, kinds, lacking, misfit, traits
+from vaekit.measures import GROUPS
 from vaekit.objectives import ELBO
 from vaekit.posteriors import Gaussian
 from vaekit.priors import StandardNormal
@@ -99,3 +100,13 @@ def test_parts_state_traits_that_have_a_meaning(role: str) -> None:
         assert traits(part), part
         assert traits(part) <= set(MEANING), part
         assert role == "objective" or part.latents in traits(part)
+
+
+def test_what_moves_along_gradients_of_z_is_not_taken_of_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandardNormal, "latents", "one_hot")
+    monkeypatch.setattr(Gaussian, "latents", "one_hot")
+    left_out = {name for group in GROUPS.values() for name, measure in group.items() if lacking(measure.needs, DIGITS)}
+    assert left_out == {"least_likely", "ais", "simulated_gap", "harmonic", "amortization_gap"}
+    assert "over real vectors" in str(lacking(GROUPS["ais"]["ais"].needs, DIGITS))
+    with pytest.raises(InputError, match="'monte_carlo_em' needs a prior that is over real vectors"):
+        DIGITS.replace_all({"model.posterior": "standard_normal", "objective": "monte_carlo_em"})
