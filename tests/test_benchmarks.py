@@ -25,6 +25,18 @@ def test_page_is_what_the_stored_results_say(benchmarks):
     assert page.PAGE.read_text() == page.text(page.stored())
 
 
+def test_guide_quotes_the_stored_variances_which_estimators_lower():
+    numbers = json.loads((ROOT / "benchmarks/results/importance.json").read_text())["numbers"]
+    guide = (ROOT / "docs/guides/objectives.md").read_text()
+    for stage in ("new", "trained"):
+        for estimator in ("stl", "dreg"):
+            found = numbers["variances"][stage]["50"][estimator]
+            ratio, error = found["of_plain"], found["of_plain_standard_error"]
+            assert ratio + 3 * error < 1
+            assert stage == "new" or f"{ratio:.2g} ± {error:.1g}" in guide
+    assert all(cost["of_products"] < 1.3 for cost in numbers["costs"].values())
+
+
 def test_stored_results_are_complete():
     for path in (ROOT / "benchmarks/results").glob("c*-*.json"):
         result = json.loads(path.read_text())
