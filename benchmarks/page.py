@@ -91,8 +91,8 @@ def importance(result: Result | None) -> Iterator[str]:
             yield f"| {stage} | {draws} | 1 | {' | '.join(cells[1:])} |"
     yield (
         "\nA compiled step of 50 draws, as a multiple of matrix products alone: those of 50 decoders and one encoder "
-        "in a step of one draw, and those of one decoder on all rows at once and one encoder. They are timed by `torch.mm`; "
-        "a step takes the faster of two libraries.\n"
+        "in a step of one draw, and those of one decoder on all rows at once and one encoder. They are timed by "
+        "`torch.mm`, and a step takes the faster of two libraries.\n"
     )
     yield "| estimator | ms | of the plain step's products | of the same products at once |\n|---|--:|--:|--:|"
     for name, cost in numbers["costs"].items():
