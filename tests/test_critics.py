@@ -1,5 +1,8 @@
 """Objectives with a critic, against exact density ratios of Gaussian codes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from math import log
 from pathlib import Path
@@ -207,3 +210,33 @@ def test_critics_learn_what_the_exact_one_knows() -> None:
         exact = torch.stack([take() for _ in range(100)])
     assert learned.mean() - exact.mean() > -RARE_Z * (learned - exact).std() / 10  # none is better
     assert learned.mean() < (log(2) + exact.mean()) / 2
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_one_graph_and_the_eager_ones() -> None:
+    """Of every objective with a critic or a penalty on the codes of a batch."""
+    script = """
+import torch
+from laws.test_laws_of_objectives import parts
+from vaekit.objectives import DIP, Adversarial, BetaTC, Critic, Factor, Info
+from vaekit.steps import Descent, Step
+
+def after(spec, compiled):
+    torch.manual_seed(0)
+    vae, objective, batch = parts(spec, "cpu")
+    first = torch.optim.SGD(vae.parameters(), 0.01)
+    second = objective.second and torch.optim.SGD(objective.parameters(), 0.01)
+    descent = Descent(Step(vae, objective), first, "fp32", None, second)
+    if compiled:
+        descent.compile(batch, asked=True)  # an error unless it is one graph
+    for seed in range(2):
+        torch.manual_seed(seed)
+        descent(batch, *objective.prepare(vae, batch))
+    return torch.cat([weight.detach().flatten() for weight in descent.step.parameters()])
+
+critic = Critic(hidden=(8,))
+for spec in (Factor(critic=critic), Adversarial(critic=critic), Info(), BetaTC(), DIP()):
+    assert torch.allclose(after(spec, True), after(spec, False), rtol=1e-4, atol=1e-5), spec
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)

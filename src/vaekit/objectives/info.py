@@ -93,14 +93,19 @@ class Info:
 def discrepancy(z: Float[Tensor, "n latent"], p: Float[Tensor, "n latent"], kernel: Kernel) -> Float[Tensor, ""]:
     """Estimate MMD² between the distributions of two samples without bias; a sample of one has no pairs of its own."""
     n, latents = z.shape
-    with full_precision(z.device):
-        points = torch.cat([z, p])
-        products = points @ points.T
-    norms = products.diagonal()
-    squared = (norms[:, None] + norms - 2 * products).clamp(min=0)
-    similar = similarity(squared, latents, kernel)
-    within = similar[:n, :n].sum() + similar[n:, n:].sum() - similar.diagonal().sum()
-    return within / (n * max(n - 1, 1)) - 2 * similar[:n, n:].mean()
+    others = 1 - torch.eye(n, device=z.device, dtype=z.dtype)  # torch's compiler has wrong gradients for diagonal()
+    within = [(similarity(squared_distances(each, each), latents, kernel) * others).sum() for each in (z, p)]
+    return (
+        torch.stack(within).sum() / (n * max(n - 1, 1))
+        - 2 * similarity(squared_distances(z, p), latents, kernel).mean()
+    )
+
+
+def squared_distances(a: Float[Tensor, "n latent"], b: Float[Tensor, "m latent"]) -> Float[Tensor, "n m"]:
+    """Return |a_i − b_j|², by a matrix product."""
+    with full_precision(a.device):
+        products = a @ b.T
+    return (a.square().sum(-1)[:, None] + b.square().sum(-1) - 2 * products).clamp(min=0)
 
 
 def similarity(squared: Float[Tensor, "..."], latents: int, kernel: Kernel) -> Float[Tensor, "..."]:
