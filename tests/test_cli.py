@@ -443,7 +443,7 @@ class TestOptions:
         paths = capsys.readouterr().out.split()
         assert paths[:2] == ["objective", "objective.samples"]
         assert all(path.startswith("objective") for path in paths)
-        assert {option["path"] for option in vaekit.options("learning-rate")} == {"optimizer.learning_rate"}
+        assert {option["path"] for option in vaekit.options("optimizer.learning-rate")} == {"optimizer.learning_rate"}
         assert len(vaekit.options()) > len(vaekit.options("objective"))
 
     def test_one_word_for_none(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ def find(path: str) -> Any:
 
     Example:
         >>> find("collections:OrderedDict.fromkeys")
-        <method 'fromkeys' of 'dict' objects>
+        <method 'fromkeys' of 'collections.OrderedDict' objects>
         >>> find("a.module.that.nothing:Imports")
     """
     module, _, names = path.partition(":")
