@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from vaekit.conditional import Conditional
-from vaekit.data import Batch, Space
+from vaekit.data import Batch, Source, Space
 from vaekit.distributions import independent
+from vaekit.errors import InputError
+from vaekit.experiment import Experiment
+from vaekit.footprint import activations
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Importance, Loss
-from vaekit.priors import StandardNormalPrior
+from vaekit.priors import Mixture, StandardNormalPrior
 
 SPACE = Space.of((PIXELS,))
 
@@ -223,3 +226,22 @@ def test_compiled_steps_are_one_graph_whatever_is_scheduled_and_the_eager_ones()
     command, environment = [sys.executable, "-W", "error", "-c", SCRIPT], os.environ | {"PYTHONPATH": path}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_the_memory_of_a_step_counts_the_draws() -> None:
+    experiment = Experiment(data=Source(name="digits"), objective=Importance(samples=1))
+    space = Space.of((1, 28, 28))
+    one, many = (activations(experiment.replace("objective.samples", k), space) for k in (1, 50))
+    assert many.largest == 50 * one.largest
+    assert 20 * one.kept < many.kept < 50 * one.kept  # the encoder runs once
+
+
+def test_free_bits_of_a_kl_without_units_are_a_floor_under_the_whole() -> None:
+    vae = Model(latent_dim=3, network=MLP(hidden=(6,)), prior=Mixture(components=4)).build((1, 4, 4))
+    x = torch.rand(20, 1, 4, 4).round()
+    kl = evaluated(ELBO(), vae, x).terms["kl"]
+    for floor, charged in ((kl.item() / 2, kl), (kl.item() * 2, 2 * kl)):
+        loss = evaluated(ELBO(free_bits=floor, free_bits_per="part"), vae, x)
+        torch.testing.assert_close(loss.value, loss.terms["reconstruction"] + charged)
+    with pytest.raises(InputError, match="needs a prior that is independent over the latent units"):
+        Experiment(data=Source(name="digits"), model=Model(prior=Mixture()), objective=ELBO(free_bits=0.1))
