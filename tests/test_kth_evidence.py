@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reproduced import result_of
 from small import finished, small
-from test_studies import result_of
 
 from vaekit.studies import kth_evidence as evidence
 from vaekit.studies import kth_gaps as gaps

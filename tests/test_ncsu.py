@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from test_studies import result_of
+from reproduced import result_of
 
 from vaekit.evaluation.sharpness import sharpness
 from vaekit.studies import ncsu_codes, ncsu_labels, ncsu_losses, ncsu_network, ncsu_samples, ncsu_uses, planes

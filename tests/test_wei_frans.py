@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from reproduced import find, result_of
 from small import finished, small
-from test_studies import find, result_of
 
 from vaekit import Experiment
 from vaekit.estimates import Estimate

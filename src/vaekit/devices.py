@@ -210,6 +210,8 @@ MEMORY_ERRORS = ("allocate memory", "verflow", "could not create a memory object
 
 def is_memory_error(error: Exception) -> bool:
     """Whether an error, of whichever library, means too little memory."""
+    if isinstance(error, RunError):  # whose sentence may hold any words, such as those of a path
+        return False
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return known or any(words in str(error) for words in MEMORY_ERRORS)
 

@@ -19,10 +19,7 @@ from vaekit.errors import InputError, shown
 PREFIX = "memory:"
 """what the names of data in memory begin with; the beginning of their digest follows"""
 SOURCE = "the data in memory"
-KINDS = (
-    "a NumPy array, a torch tensor or a list of them, a dictionary of arrays (x and labels; or train, validation and "
-    "test), a data frame, or a torch Dataset"
-)
+KINDS = "a NumPy array, a tensor, a list of them, a dictionary of arrays, a data frame or a torch Dataset"
 
 
 def is_held(value: Any) -> bool:
