@@ -92,8 +92,9 @@ def test_stored_run_evaluates_to_the_same_numbers(golden: Path, tmp_path: Path) 
     kept = {name: before[name] for name in KEPT if name in before}
     assert "reconstruction" in kept
     if facts(golden)["machine"] == machine():
-        found = dict(fields(after))
-        assert {path: found.get(path) for path, _ in fields(kept)} == dict(fields(kept))
+        found = dict(fields(after))  # a point needs one draw, whatever number is asked for, and says so now
+        numbers = {path: value for path, value in fields(kept) if not path.endswith(".samples")}
+        assert {path: found.get(path) for path in numbers} == numbers
     else:
         assert_close({name: after[name] for name in kept}, kept)
 

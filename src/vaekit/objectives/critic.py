@@ -78,7 +78,7 @@ def regrouped(z: Float[Tensor, "n latent"]) -> Float[Tensor, "n latent"]:
     Example:
         >>> torch.manual_seed(0)
         <torch._C.Generator object at ...>
-        >>> rows = regrouped(torch.arange(4)[:, None].expand(4, 3)).tolist()  # each element names its row
+        >>> rows = regrouped(torch.arange(4.0)[:, None].expand(4, 3)).int().tolist()  # each element names its row
         >>> [len(set(row)) for row in rows], sorted(row[0] for row in rows)
         ([3, 3, 3, 3], [0, 1, 2, 3])
     """

@@ -189,7 +189,7 @@ def outside(points: np.ndarray, point: np.ndarray) -> float:
 
     Example:
         >>> outside(np.array([[-1.0], [0.0], [1.0], [5.0]]), np.array([3.0]))
-        0.25
+        0.5
     """
     center, inverse = points.mean(0), np.linalg.pinv(np.atleast_2d(np.cov(points.T)))
 
