@@ -38,13 +38,24 @@ def each_artefact(function):
     return pytest.mark.parametrize(("study", "artefact"), ALL, ids=names)(function)
 
 
+QUICK = ("K4", "N5", "A2", "A8", "W1", "W7", "F3")
+"""the artefacts that are run at smoke whenever tests are; the others are slow"""
+slow = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that all smoke runs share, so that what has one digest is trained once."""
     return tmp_path_factory.mktemp("reproduced")
 
 
-@each_artefact
+@pytest.mark.parametrize(
+    ("study", "artefact"),
+    [
+        pytest.param(study, artefact, id=f"{study.name}-{artefact.name}", marks=() if artefact.name in QUICK else slow)
+        for study, artefact in ALL
+    ],
+)
 def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> None:
     (result,) = reproduce(study.name, only=[artefact.name], scale="smoke", out=out)
     assert all(math.isfinite(row.value) for row in result.rows)
