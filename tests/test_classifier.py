@@ -35,7 +35,7 @@ def recognizer(digits):
 
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
-    """Ten steps, where it does not matter what is learnt, and a cache of the test's own."""
+    """Ten steps, where it does not matter what is learned, and a cache of the test's own."""
     recipe = replace(recognition.RECIPE, steps=10, epochs=1, batch_size=8, outliers=3)
     monkeypatch.setattr(recognition, "RECIPE", recipe)
     monkeypatch.setattr(classifier, "RECIPE", recipe)
@@ -50,7 +50,7 @@ def images(path, shape, classes, n=24):
     return Source(name=str(path), split="0.5/0.5").load()
 
 
-def test_digits_are_recognised(recognizer, digits):
+def test_digits_are_recognized(recognizer, digits):
     assert recognizer.accuracy.value > 0.97
     assert recognizer.accuracy.samples == len(digits.test)
     p = recognizer.probabilities(digits.test.batch(torch.arange(len(digits.test))).x)
@@ -71,7 +71,7 @@ def test_it_is_trained_once_and_says_what_it_is(recognizer, digits):
     assert sorted(path.name for path in recognizer.path.iterdir()) == ["facts.json", "weights.safetensors"]
 
 
-def test_every_binarisation_is_measured_with_the_same_classifier(recognizer):
+def test_every_binarization_is_measured_with_the_same_classifier(recognizer):
     for binarization in ("dynamic", "static", "threshold"):
         source = Source(name="digits", binarization=binarization)
         assert classifier_for(replace(source, binarization="none").load(), track=untrained).digest == recognizer.digest
@@ -92,7 +92,7 @@ def test_it_is_unsure_of_images_of_nothing(recognizer, digits):
     assert legible(recognizer, test) > 0.9
 
 
-def test_smooth_images_are_recognised_as_what_a_model_decodes_is_smooth(recognizer, digits):
+def test_smooth_images_are_recognized_as_what_a_model_decodes_is_smooth(recognizer, digits):
     train = digits.train.batch(torch.arange(len(digits.train))).x
     means = torch.stack([train[digits.train.labels == k].mean(0) for k in range(10)])
     assert recognizer.probabilities(means).argmax(1).tolist() == list(range(10))

@@ -230,7 +230,7 @@ def test_a_second_ctrl_c_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
 def own_data(folder: Path) -> None:
     """Pictures, arrays and tables of a user's own."""
     random = np.random.default_rng(0)
-    for kind, shape in (("grey", (8, 6)), ("colours", (9, 7, 3))):
+    for kind, shape in (("gray", (8, 6)), ("colors", (9, 7, 3))):
         for i in range(20):
             path = folder / kind / str(i % 2) / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def own_data(folder: Path) -> None:
 
 @pytest.mark.usefixtures("own_data")
 @pytest.mark.parametrize(
-    "data", ["grey", "colours", "images.npy", "rows.npy", "labelled.npz", "parts.npz", "table.csv", "table.tsv"]
+    "data", ["gray", "colors", "images.npy", "rows.npy", "labelled.npz", "parts.npz", "table.csv", "table.tsv"]
 )
 def test_own_data_need_one_command(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", data, "--epochs", "1", "--hidden", "9", "--no-report"]) == 0

@@ -107,7 +107,7 @@ def test_continuous_bernoulli_is_the_exponential_family_on_the_unit_interval(log
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_continuous_bernoulli_is_smooth_through_one_half(dtype: torch.dtype) -> None:
-    """λ = ½ is where the normaliser is 0/0, and ±0.1 where the series hands over to the closed form."""
+    """λ = ½ is where the normalizer is 0/0, and ±0.1 where the series hands over to the closed form."""
     logits = torch.cat([torch.linspace(-0.2, 0.2, 401), torch.tensor([0.0, 1e-30, -1e-7])]).to(dtype).requires_grad_()
     p = ContinuousBernoulli(logits)
     x = torch.tensor(0.3, dtype=dtype)

@@ -219,12 +219,12 @@ def test_likelihoods_that_are_no_density_of_the_data_say_so(run: Run, tmp_path: 
     bits = choose(
         "digits", latent_dim=2, hidden=[8], epochs=1, likelihood="bernoulli", set={"data.binarization": "none"}
     )
-    for _ in train(bits, tmp_path / "grey"):
+    for _ in train(bits, tmp_path / "gray"):
         pass
-    grey = load(tmp_path / "grey")
-    found = evaluate(grey, metrics=["evidence"], samples=2, images=20)
+    gray = load(tmp_path / "gray")
+    found = evaluate(gray, metrics=["evidence"], samples=2, images=20)
     assert "Bernoulli on gray values is not a density" in found["note"]
-    rows = compare([run, grey])["rows"]
+    rows = compare([run, gray])["rows"]
     assert [row.get("note") for row in rows] == [None, found["note"]]
     assert rows[1]["difference"]["verdict"] == "not comparable, see the notes"
 
@@ -236,7 +236,7 @@ def test_every_such_likelihood_has_its_note() -> None:
     assert noted | {"own"} == NO_DENSITY.keys()
 
 
-def test_bernoulli_on_grey_values_bounds_the_expected_evidence_of_bits_from_below() -> None:
+def test_bernoulli_on_gray_values_bounds_the_expected_evidence_of_bits_from_below() -> None:
     torch.manual_seed(0)
     vae = Model(latent_dim=1).build((1, 1, 3))
     z, x = torch.linspace(-6, 6, 400)[:, None], torch.tensor([0.2, 0.5, 0.9])

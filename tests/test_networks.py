@@ -162,7 +162,7 @@ def test_presets_train_as_their_sources_say() -> None:
     assert {experiment(name).objective.beta for name in reports} == {1.0}
 
 
-# --- initialisation ---
+# --- initialization ---
 
 
 @pytest.mark.parametrize("network", [MLP(hidden=(300,), gated=True), Conv(channels=(16, 32))], ids=["mlp", "conv"])

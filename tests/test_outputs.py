@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from small import finished, small
-from test_verbs import grey
+from test_verbs import gray
 
 from vaekit import InputError, Run, decode, encode, evaluate, interpolate, reconstruct, sample
 from vaekit.outputs import pairs, picture
@@ -46,7 +46,7 @@ class TestCodes:
         assert np.array_equal(numbers(tmp_path / "z.csv", 1, 3).astype(np.float32), codes)
 
     def test_of_a_folder_begin_with_the_file(self, tmp_path: Path) -> None:
-        run = grey(tmp_path)
+        run = gray(tmp_path)
         for folder in ("cat", "dog"):
             (tmp_path / "new" / folder).mkdir(parents=True)
             for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (2, 6, 5), np.uint8)):
@@ -161,7 +161,7 @@ class TestInterpolate:
         assert np.array_equal(strip[:, 8:16], np.rint(found[0, 0].clip(0, 1) * 255))
 
     def test_ends_are_pictures_rows_or_arrays(self, tmp_path: Path) -> None:
-        run, x = grey(tmp_path), np.random.default_rng(1).integers(0, 256, (2, 6, 5), np.uint8)
+        run, x = gray(tmp_path), np.random.default_rng(1).integers(0, 256, (2, 6, 5), np.uint8)
         for i, pixels in enumerate(x):
             Image.fromarray(pixels).save(tmp_path / f"{i}#{i}.png")
         np.save(tmp_path / "new.npy", x)

@@ -214,7 +214,7 @@ def test_a_table_has_its_own_figures(tmp_path):
     assert "table.csv" in page.text
 
 
-@pytest.mark.parametrize("shape", [(20, 28, 20), (20, 30, 40, 3), (10, 8, 8)], ids=["odd", "colour", "few"])
+@pytest.mark.parametrize("shape", [(20, 28, 20), (20, 30, 40, 3), (10, 8, 8)], ids=["odd", "color", "few"])
 def test_own_images_without_labels_are_drawn(tmp_path, shape):
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     source = Source(name=str(tmp_path / "images.npy"))
@@ -385,8 +385,8 @@ def test_the_versions_that_trained_and_wrote_are_in_the_page(digits):
 
 def test_a_note_on_the_likelihood_is_in_the_page(digits):
     digits.add_evaluation({"split": "test", "binarization": "none", "images": 1, "command": "vaekit evaluate run",
-                           "elbo": estimate(1.0, 0.1), "note": "a Bernoulli on grey values is no density"})  # fmt: skip
-    assert "A Bernoulli on grey values is no density." in Page(report(digits)).text
+                           "elbo": estimate(1.0, 0.1), "note": "a Bernoulli on gray values is no density"})  # fmt: skip
+    assert "A Bernoulli on gray values is no density." in Page(report(digits)).text
 
 
 @pytest.mark.parametrize(

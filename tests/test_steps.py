@@ -132,7 +132,7 @@ def test_the_number_of_steps_decides(caplog: pytest.LogCaptureFixture) -> None:
         {"kind": "adamw", "weight_decay": 0.5, "decayed": "matrices"},
     ],
 )
-def test_a_whole_step_is_the_optimisers_own_and_changes_nothing_where_the_loss_is_no_number(changes: dict) -> None:
+def test_a_whole_step_is_the_optimizers_own_and_changes_nothing_where_the_loss_is_no_number(changes: dict) -> None:
     x, space = torch.rand(20, 1, 8, 8).round(), Space.of((1, 8, 8))
     optimizer = TypeAdapter(Optimizer).validate_python({"kind": "adam", **changes})
 

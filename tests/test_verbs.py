@@ -24,10 +24,10 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).random((30, 1, 8, 8), np.float32)
 
 
-def grey(tmp_path: Path, shape: tuple[int, ...] = (40, 6, 5)) -> Run:
+def gray(tmp_path: Path, shape: tuple[int, ...] = (40, 6, 5)) -> Run:
     """A run on 8-bit images of a user's own."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    return finished(small(data__name=str(tmp_path / "x.npy")), tmp_path / "grey")
+    return finished(small(data__name=str(tmp_path / "x.npy")), tmp_path / "gray")
 
 
 def table(tmp_path: Path) -> Run:
@@ -57,7 +57,7 @@ class TestEncode:
         np.testing.assert_allclose(encode(run, images), mean.numpy(), atol=1e-6)
 
     def test_rows_of_codes_are_named_by_their_files(self, tmp_path: Path) -> None:
-        run, folder = grey(tmp_path), tmp_path / "new"
+        run, folder = gray(tmp_path), tmp_path / "new"
         folder.mkdir()
         for i, pixels in enumerate(np.random.default_rng(1).integers(0, 256, (4, 6, 5), np.uint8)):
             Image.fromarray(pixels).save(folder / f"a, {i}.png")
@@ -138,7 +138,7 @@ class TestDecode:
         x = decode(run, np.zeros((5, 3)))
         assert x.shape == (5, 1, 8, 8)
         assert x.dtype == np.float32
-        levels = decode(grey(tmp_path), np.zeros((5, 2)))
+        levels = decode(gray(tmp_path), np.zeros((5, 2)))
         assert levels.shape == (5, 1, 6, 5)
         assert levels.dtype == np.uint8
         rows = decode(table(tmp_path), np.zeros((5, 2)))

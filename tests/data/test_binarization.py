@@ -22,10 +22,10 @@ def test_dynamic_training_bits_are_drawn_anew_from_the_global_state():
     assert torch.equal(first, data.train.batch(ROWS).x)
     assert not torch.equal(first, second)
     assert set(first.unique().tolist()) == {0.0, 1.0}
-    grey = Source(name="digits").load().train.batch(ROWS).x
+    gray = Source(name="digits").load().train.batch(ROWS).x
     mean = torch.stack([data.train.batch(ROWS).x for _ in range(400)]).mean(0)
     # Six standard errors of a mean of 400 bits.
-    assert (mean - grey).abs().max() < 6 * 0.5 / 20
+    assert (mean - gray).abs().max() < 6 * 0.5 / 20
 
 
 def test_held_out_bits_are_fixed_by_the_seed_of_the_data():
@@ -58,9 +58,9 @@ def test_static_is_one_draw_and_equals_the_fixed_draw_of_dynamic():
 
 
 def test_threshold_cuts_at_one_half():
-    grey = Source(name="digits").load().train.batch(ROWS).x
+    gray = Source(name="digits").load().train.batch(ROWS).x
     cut = Source(name="digits", binarization="threshold").load().train.batch(ROWS).x
-    assert torch.equal(cut, (grey >= 0.5).float())
+    assert torch.equal(cut, (gray >= 0.5).float())
 
 
 def test_bits_of_bytes_follow_their_level():
@@ -78,9 +78,9 @@ def test_bits_of_bytes_follow_their_level():
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_bits_of_a_batch_follow_their_level(kind, device):
     levels, draws = torch.arange(256, dtype=torch.uint8, device=device), 40_000
-    grey = levels if kind == torch.uint8 else levels / 255
+    gray = levels if kind == torch.uint8 else levels / 255
     torch.manual_seed(0)
-    share = draw_batch(grey.expand(draws, 256)).double().mean(0).cpu()
+    share = draw_batch(gray.expand(draws, 256)).double().mean(0).cpu()
     p = torch.arange(256).double() / 255
     assert share[0] == 0
     assert share[255] == 1

@@ -80,7 +80,7 @@ def test_a_folder(tmp_path):
     assert fits(found) == set(LIKELIHOODS)
 
 
-def test_grey_reals_and_bits():
+def test_gray_reals_and_bits():
     found = check("digits", likelihoods=LIKELIHOODS)
     assert fits(found) == {"bernoulli", "continuous_bernoulli", "gaussian"}
     assert found["range"] == [0, 1]

@@ -38,15 +38,15 @@ def test_whole_numbers_of_any_type_are_levels_to_a_model_of_levels():
         space(support="unit").encode_input(np.full((5, 4, 3), 16.0))
 
 
-def test_grey_images_may_lack_their_channel_and_colour_may_come_last():
+def test_gray_images_may_lack_their_channel_and_colour_may_come_last():
     assert torch.equal(space().encode_input(LEVELS[:, 0]), space().encode_input(LEVELS))
-    colour = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), dtype=np.uint8)
+    color = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 3), dtype=np.uint8)
     rgb = space(event_shape=(3, 4, 3))
-    assert torch.equal(rgb.encode_input(colour), rgb.encode_input(np.moveaxis(colour, -1, 1)))
+    assert torch.equal(rgb.encode_input(color), rgb.encode_input(np.moveaxis(color, -1, 1)))
     assert torch.equal(space().encode_input(torch.from_numpy(LEVELS)), space().encode_input(LEVELS))
 
 
-def test_binary_spaces_cut_grey_levels_and_keep_bits():
+def test_binary_spaces_cut_gray_levels_and_keep_bits():
     binary = space(support="binary", binarization="dynamic")
     assert torch.equal(binary.encode_input(LEVELS), torch.from_numpy(LEVELS >= 128).float())
     bits = (LEVELS >= 128).astype(np.uint8)

@@ -18,7 +18,7 @@ from vaekit.training import check
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
 
-def grey(seed: int, high: int = 256) -> np.ndarray:
+def gray(seed: int, high: int = 256) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, high, (8, 8)).astype(np.uint8 if high <= 256 else np.uint16)
 
 
@@ -26,7 +26,7 @@ def fill(folder, n, seed=0, high=256):
     """Save n images; the one of number i and seed s is known by its pixels."""
     folder.mkdir(parents=True)
     for i in range(n):
-        Image.fromarray(grey(1000 * seed + i, high)).save(folder / f"{i:02}.png")
+        Image.fromarray(gray(1000 * seed + i, high)).save(folder / f"{i:02}.png")
     return folder
 
 
@@ -39,7 +39,7 @@ def part(split) -> set[bytes]:
 
 
 def expected(seed: int, n: int) -> set[bytes]:
-    return {grey(1000 * seed + i).tobytes() for i in range(n)}
+    return {gray(1000 * seed + i).tobytes() for i in range(n)}
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_images_beside_the_parts_are_left_out_aloud(tmp_path, said):
     fill(tmp_path / "train", 6)
     fill(tmp_path / "test", 3, seed=1)
     fill(tmp_path / "masks", 4, seed=2)
-    Image.fromarray(grey(5)).save(tmp_path / "preview.png")
+    Image.fromarray(gray(5)).save(tmp_path / "preview.png")
     assert load(tmp_path).space.sizes == {"train": 6, "test": 3}
     assert "left out 5 images that are in none of the folders of the split" in said.text
 
@@ -160,30 +160,30 @@ def test_a_folder_that_cannot_be_read_is_not_left_out_in_silence(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
 def test_every_frame_is_an_image(tmp_path, suffix, said):
-    frames = [Image.fromarray(grey(i)).convert("RGB") for i in range(70)]
+    frames = [Image.fromarray(gray(i)).convert("RGB") for i in range(70)]
     options = {"lossless": True} if suffix == "webp" else {"compression": "tiff_deflate"} if suffix == "tif" else {}
     (tmp_path / "p").mkdir()
     frames[0].save(tmp_path / "p" / f"b.{suffix}", save_all=True, append_images=frames[1:], **options)
-    Image.fromarray(grey(99)).convert("RGB").save(tmp_path / "p" / f"a.{suffix}", **options)
+    Image.fromarray(gray(99)).convert("RGB").save(tmp_path / "p" / f"a.{suffix}", **options)
     raw = read_examples(str(tmp_path / "p"))
-    assert np.array_equal(raw.x[0, 0], grey(99))
-    assert all(np.array_equal(image[0], grey(i)) for i, image in enumerate(raw.x[1:]))
+    assert np.array_equal(raw.x[0, 0], gray(99))
+    assert all(np.array_equal(image[0], gray(i)) for i, image in enumerate(raw.x[1:]))
     assert raw.names == (f"a.{suffix}", *(f"b.{suffix}#{i}" for i in range(70)))
     assert "files with several pages or frames: 1; each frame is an image (71 in all)" in said.text
     assert np.array_equal(read_examples(str(tmp_path / "p" / f"b.{suffix}")).x, raw.x[1:])
 
 
 def test_smaller_copies_and_masks_in_a_tiff_file_are_no_pages(tmp_path):
-    small = Image.fromarray(grey(1)[:4, :4])
+    small = Image.fromarray(gray(1)[:4, :4])
     small.encoderinfo = {"tiffinfo": {254: 1}}
-    page = Image.fromarray(grey(2))
-    Image.fromarray(grey(0)).save(tmp_path / "a.tif", save_all=True, append_images=[small, page])
+    page = Image.fromarray(gray(2))
+    Image.fromarray(gray(0)).save(tmp_path / "a.tif", save_all=True, append_images=[small, page])
     x = read_input(str(tmp_path))[0]
-    assert np.array_equal(x[:, 0], [grey(0), grey(2)])
+    assert np.array_equal(x[:, 0], [gray(0), gray(2)])
 
 
 def test_a_broken_page_is_skipped_alone(tmp_path, said):
-    pages = [Image.fromarray(grey(i)) for i in range(5)]
+    pages = [Image.fromarray(gray(i)) for i in range(5)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
     with Image.open(tmp_path / "a.tif") as image:
         image.seek(2)
@@ -193,14 +193,14 @@ def test_a_broken_page_is_skipped_alone(tmp_path, said):
     (tmp_path / "a.tif").write_bytes(content)
     raw = read_examples(str(tmp_path))
     assert raw.names == ("a.tif#0", "a.tif#1", "a.tif#3", "a.tif#4")
-    assert np.array_equal(raw.x[:, 0], [grey(i) for i in (0, 1, 3, 4)])
+    assert np.array_equal(raw.x[:, 0], [gray(i) for i in (0, 1, 3, 4)])
     assert "skipped 1 of 5 files: a.tif#2 (" in said.text
 
 
 @pytest.mark.parametrize(("high", "depth"), [(200, 8), (4096, 12), (1000, 10), (16000, 14), (65536, 16)])
 def test_sixteen_bit_levels_are_scaled_by_the_bits_in_use_in_the_whole_folder(tmp_path, high, depth, said):
     fill(tmp_path / "p", 12, high=max(high, 257))
-    levels = np.stack([grey(i, max(high, 257)) for i in range(12)])
+    levels = np.stack([gray(i, max(high, 257)) for i in range(12)])
     for i in range(12):
         levels[i] = np.minimum(levels[i], high - 1 if i else high // 2)
         Image.fromarray(levels[i]).save(tmp_path / "p" / f"{i:02}.png")
@@ -257,7 +257,7 @@ def test_odd_names_of_folders_are_classes_that_can_be_shown_and_stored(tmp_path,
 
 def test_large_images_come_with_a_hint(tmp_path, said):
     for i in range(8):
-        Image.fromarray(np.tile(grey(i), (50, 50))).save(tmp_path / f"{i}.png")
+        Image.fromarray(np.tile(gray(i), (50, 50))).save(tmp_path / f"{i}.png")
     assert load(tmp_path).space.event_shape == (1, 400, 400)
     assert "are 400×400, which takes much time and memory: image_size (--image-size) 64 resizes them" in said.text
 

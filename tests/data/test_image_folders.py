@@ -35,7 +35,7 @@ def pixels(folder, **options) -> np.ndarray:
     return read_input(str(folder), **options)[0]
 
 
-def test_grey_images_have_one_channel(photos):
+def test_gray_images_have_one_channel(photos):
     data = load(photos)
     assert (data.space.event_shape, data.space.support) == ((1, 8, 10), "byte")
     assert data.space.sizes == {"train": 10, "validation": 1, "test": 1}
@@ -91,7 +91,7 @@ def test_transparency_becomes_white(photos):
     assert np.array_equal(read[..., 5:], COLOUR[0].transpose(2, 0, 1)[..., 5:])
 
 
-def test_grey_with_transparency_stays_grey(photos):
+def test_gray_with_transparency_stays_grey(photos):
     read = one(photos, Image.fromarray(np.dstack([GREY[0], np.zeros_like(GREY[0])])))
     assert read.shape == (1, 8, 10)
     assert (read == 255).all()

@@ -126,7 +126,7 @@ def test_the_first_fixed_bits_do_not_depend_on_how_many_are_drawn(tmp_path, mode
     assert mode == "none" or len(data.fixed("train", 33)) == 33
 
 
-def test_the_first_fixed_bits_of_grey_reals_do_not_depend_on_how_many_are_drawn():
+def test_the_first_fixed_bits_of_gray_reals_do_not_depend_on_how_many_are_drawn():
     split = Split(torch.rand(2100, 3), labels=torch.arange(2100), dynamic=True)
     some, every = split.fixed((0, 1), 1500), split.fixed((0, 1))
     assert torch.equal(some.x, every.x[:1500])

@@ -28,7 +28,7 @@ VALUES = [
     *(("levels", LEVELS, kind) for kind in NUMBERS),
     *(("dark", DARK, kind) for kind in NUMBERS),
     *(("bits", BITS, kind) for kind in ("?", *NUMBERS)),
-    *(("grey", GREY, kind) for kind in REALS),
+    *(("gray", GREY, kind) for kind in REALS),
     *(("overshot", OVERSHOT, kind) for kind in REALS),
     *(("signed", SIGNED, kind) for kind in REALS),
     ("negative", LEVELS - 100, "<i4"),
@@ -96,7 +96,7 @@ def test_any_model_reads_files_and_arrays_alike(tmp_path, support, name, values,
             assert found == expected if isinstance(expected, str) else torch.equal(found, expected)
 
 
-def test_bits_of_a_named_set_are_bits_to_a_model_of_grey_levels(monkeypatch):
+def test_bits_of_a_named_set_are_bits_to_a_model_of_gray_levels(monkeypatch):
     bits = BITS.astype(np.uint8)
     monkeypatch.setattr("vaekit.data.source.read_named", lambda name, root: Raw(bits, "binary"))
     x, _ = read_input("binarized_mnist")

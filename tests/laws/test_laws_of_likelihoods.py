@@ -38,8 +38,8 @@ def test_axes_of_a_likelihood(spec: Any, event: tuple[int, ...], dtype: torch.dt
 def test_normalised_supports_are_those_where_the_total_is_one(spec: Any) -> None:
     p = one_dimensional(likelihood, spec)
     for support in spec.supports:
-        grey = INTERVAL if spec.kind == "bernoulli" else values(p)  # where its cross-entropy is no density
-        x = BITS if support == "binary" else grey
+        gray = INTERVAL if spec.kind == "bernoulli" else values(p)  # where its cross-entropy is no density
+        x = BITS if support == "binary" else gray
         sums = total(densities(p, x), x)
         assert torch.allclose(sums, torch.ones_like(sums), atol=1e-8) == (support in spec.normalized_on)
     assert set(spec.normalized_on) <= set(spec.supports)

@@ -79,7 +79,7 @@ class Quality(NamedTuple):
 def measure(
     vae: VAE,
     classifier: Classifier,
-    grey: Data,
+    gray: Data,
     seen: Split,
     *,
     split: str = "test",
@@ -91,8 +91,8 @@ def measure(
 
     Args:
         vae: the model, in evaluation mode.
-        classifier: that of ``grey``.
-        grey: the data as they are stored, with binarization none.
+        classifier: that of ``gray``.
+        gray: the data as they are stored, with binarization none.
         seen: the held-out images as the model reads them.
         split: which images are held out, test or validation.
         images: how many of each kind, at most; the smallest kind decides.
@@ -104,7 +104,7 @@ def measure(
     """
     if split == "train":
         raise InputError("split 'train' is what the classifier learned from: choose test or validation")
-    held_out, train = grey.fixed(split), grey.train
+    held_out, train = gray.fixed(split), gray.train
     most = min(len(held_out), len(train))
     n = min(images, most)
 

@@ -17,10 +17,10 @@ class WakeSleepObjective(Objective):
 
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         with torch.no_grad():
-            recognised = vae.posterior(batch.x)
+            recognized = vae.posterior(batch.x)
             dreamt_z = vae.prior().sample(torch.Size((len(batch.x),)))
             dreamt_x = vae.likelihood(dreamt_z).sample()
-        draws = vae.draw(batch.x, 1, recognised)
+        draws = vae.draw(batch.x, 1, recognized)
         wake = -(draws.log_likelihood + draws.log_prior).mean()
         sleep = -vae.posterior(dreamt_x).log_prob(dreamt_z).mean()
         terms = reported(vae, draws)

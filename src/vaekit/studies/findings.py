@@ -30,7 +30,7 @@ def findings(results: Path) -> Findings:
 def verdict(artefact: Artefact, result: Result | None) -> Verdict:
     """Return the verdict on a stored result, unless there is none, or it is of older code."""
     if result is None:
-        return Verdict(NOT_RUN, "there is no result.")
+        return Verdict(NOT_RUN, f"`--only {artefact.name}` trains and measures it.")
     if set(result.digests) != set(digests(artefact, result.size)):
         return Verdict(OUTDATED, OLDER)
     try:

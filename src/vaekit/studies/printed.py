@@ -13,7 +13,21 @@ from vaekit.objectives import Loss, Weighted, reported
 from vaekit.objectives.objective import ENCODER
 
 
-class PrintedSampling(Weighted):
+class Printed(Weighted):
+    """A loss as printed, with the weight β on its KL.
+
+    Args:
+        beta: weight of the KL.
+    """
+
+    has: ClassVar[Traits] = {"judged", "generative"}
+    needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
+
+    def __init__(self, vae: VAE, space: Space, beta: float = 1.0) -> None:
+        super().__init__(beta)
+
+
+class PrintedSampling(Printed):
     r"""Faulty, as printed in a report and a notebook: z = μ + σ² ε, where a draw from q(z | x) is μ + σ ε.
 
     loss = −E log p(x | μ + σ² ε) + β KL(N(μ, σ²) ‖ p).
@@ -24,16 +38,7 @@ class PrintedSampling(Weighted):
 
     As printed in: *Re-Auto-Encoding Variational Bayes (KTH, 2021)*, and *Deep learning with Python (Chollet, 2017)*,
     notebook 8.4, which *ECE 542 report (NCSU, 2018)* follows with β = 0.784/d.
-
-    Args:
-        beta: weight of the KL.
     """
-
-    has: ClassVar[Traits] = {"judged", "generative"}
-    needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
-
-    def __init__(self, vae: VAE, space: Space, beta: float = 1.0) -> None:
-        super().__init__(beta)
 
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         draws = vae.draw(batch.x)
@@ -44,7 +49,7 @@ class PrintedSampling(Weighted):
         return Loss(reconstruction + self.beta * terms["kl"], terms["elbo"], terms)
 
 
-class PrintedKL(Weighted):
+class PrintedKL(Printed):
     r"""Faulty, as printed in a post: a KL without its logarithm, ½ Σ_j (μ_j² + σ_j²).
 
     loss = −E_q log p(x | z) + β ½ Σ_j (μ_j² + σ_j²).
@@ -54,16 +59,7 @@ class PrintedKL(Weighted):
     right; ``loss`` is as printed.
 
     As printed in: *Variational autoencoders explained (Frans, 2016)*; the accompanying code has the logarithm.
-
-    Args:
-        beta: weight of the KL.
     """
-
-    has: ClassVar[Traits] = {"judged", "generative"}
-    needs: ClassVar[Needs] = {"posterior": ENCODER | {"gaussian"}}
-
-    def __init__(self, vae: VAE, space: Space, beta: float = 1.0) -> None:
-        super().__init__(beta)
 
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         draws = vae.draw(batch.x)
