@@ -22,7 +22,7 @@ from vaekit.experiment import Experiment
 from vaekit.model import VAE, Model
 from vaekit.objectives import ELBO, Importance
 from vaekit.presets import PRESETS
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 BATCH, SAMPLES = 20, 50
 ESTIMATORS = ("plain", "stl", "dreg")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MATHEMATICS = (
     "vaekit.conditional",
     "vaekit.data.order",
-    "vaekit.diagnosis",
+    "vaekit.training.diagnosis",
     "vaekit.distributions",
     "vaekit.estimates",
     "vaekit.evaluation",
@@ -89,4 +89,4 @@ def run(trained: Path, tmp_path: Path) -> "Run":
 @pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make trainings report after every step."""
-    monkeypatch.setattr("vaekit.training.SECONDS_BETWEEN_REPORTS", -1.0)
+    monkeypatch.setattr("vaekit.training.loop.SECONDS_BETWEEN_REPORTS", -1.0)

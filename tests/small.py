@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from vaekit import Experiment, Run, Source, train
-from vaekit.training import Training
+from vaekit.training.loop import Training
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaekit import Run
 from vaekit.cli import main
-from vaekit.training import Training
+from vaekit.training.loop import Training
 
 TRAIN = ["train", "digits", "--latent-dim", "2", "--hidden", "12", "--no-report"]
 

@@ -219,7 +219,7 @@ def test_compiled_steps_are_one_graph_and_the_eager_ones() -> None:
 import torch
 from laws.test_laws_of_objectives import parts
 from vaekit.objectives import DIP, Adversarial, BetaTC, Critic, Factor, Info
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 def after(spec, compiled):
     torch.manual_seed(0)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.data import Batch, Space
-from vaekit.diagnosis import DATA_REMEDY, first_non_finite, non_finite_weight
 from vaekit.likelihoods import Gaussian
 from vaekit.model import Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Reconstruction
 from vaekit.posteriors import Delta
-from vaekit.steps import Step
+from vaekit.training.diagnosis import DATA_REMEDY, first_non_finite, non_finite_weight
+from vaekit.training.steps import Step
 
 EVENT = (1, 4, 4)
 

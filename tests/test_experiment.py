@@ -17,10 +17,10 @@ from vaekit.experiment import ADAPTER
 from vaekit.likelihoods import Gaussian
 from vaekit.networks import MLP
 from vaekit.objectives import BetaTC, Critic, Factor
-from vaekit.optimizers import SGD
 from vaekit.presets import PRESETS
 from vaekit.schedules import Cosine, WarmUp
 from vaekit.specs import options
+from vaekit.training.optimizers import SGD
 
 DIGITS = Experiment(data=Source(name="digits"))
 RICH = Experiment(

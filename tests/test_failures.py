@@ -12,7 +12,8 @@ import pytest
 import torch
 from small import begun, finished, good, same, small
 
-from vaekit import InputError, Run, RunError, train, training
+from vaekit import InputError, Run, RunError, train
+from vaekit.training import loop
 
 
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
@@ -91,14 +92,14 @@ def test_too_large_sizes_are_refused_before_memory_is_taken(
     ids=["numpy", "cuda", "cpu"],
 )
 def test_running_out_of_memory_is_a_sentence(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward, calls = training.Step.forward, itertools.count()
+    forward, calls = loop.Step.forward, itertools.count()
 
     def fail(*arguments: Any) -> Any:
         if next(calls) == 5:
             raise error
         return forward(*arguments)
 
-    monkeypatch.setattr(training.Step, "forward", fail)
+    monkeypatch.setattr(loop.Step, "forward", fail)
     with pytest.raises(RunError, match="memory ran out with batch_size 90: train again with a smaller"):
         finished(small(), tmp_path / "run")
     monkeypatch.undo()
@@ -109,7 +110,7 @@ def test_running_out_of_memory_is_a_sentence(error: Exception, tmp_path: Path, m
 def test_a_full_disk_leaves_the_last_checkpoint_whole(
     writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     calls = itertools.count()
 
     def sync(file: int) -> None:

@@ -214,10 +214,10 @@ from vaekit.data import Batch, Space
 from vaekit.model import Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO
-from vaekit.optimizers import Adam
+from vaekit.training.optimizers import Adam
 from vaekit.posteriors import Flow, FullGaussian
 from vaekit.priors import Flow as Prior
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 torch.set_num_threads(1)
 space = Space.of((1, 4, 4))

@@ -76,7 +76,7 @@ class TestBirth:
     ) -> None:
         reports = train(small(), tmp_path / "run")
         with monkeypatch.context() as patch:
-            patch.setattr("vaekit.training.refuse_taken", lambda *_: None)
+            patch.setattr("vaekit.training.loop.refuse_taken", lambda *_: None)
             next(reports)
             with pytest.raises(InputError, match="is being trained already"):
                 next(train(small(seed=1), tmp_path / "run"))

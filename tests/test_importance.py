@@ -189,7 +189,7 @@ from vaekit.model import Model
 from vaekit.networks import MLP
 from vaekit.objectives import Capacity, Importance
 from vaekit.schedules import WarmUp
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 space = Space.of((1, 4, 4))
 

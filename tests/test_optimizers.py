@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaekit.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, RMSprop
+from vaekit.training.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, RMSprop
 
 MOMENTS: Any = {"learning_rate": 0.1, "betas": (0.2, 0.3), "eps": 0.4, "weight_decay": 0.5}
 

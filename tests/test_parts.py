@@ -149,7 +149,7 @@ import torch
 from test_parts import BATCH, EVENT, Batch, built, lazy
 from vaekit.distributions import frozen_log_prob
 from vaekit.objectives import Loss, Objective
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 class Landed(Objective):
     def forward(self, vae, batch, *prepared):

@@ -20,8 +20,8 @@ from vaekit.drawings import curves
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Loss, Objective, reported
-from vaekit.optimizers import SGD, Adam
-from vaekit.steps import Descent, Step
+from vaekit.training.optimizers import SGD, Adam
+from vaekit.training.steps import Descent, Step
 
 EVENT = (1, 4, 4)
 

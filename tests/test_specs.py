@@ -11,7 +11,7 @@ import pytest
 from vaekit import Annealing, Experiment, InputError, Model, Source
 from vaekit.data import Space
 from vaekit.networks import MLP
-from vaekit.optimizers import Adam
+from vaekit.training.optimizers import Adam
 
 
 @pytest.mark.parametrize(

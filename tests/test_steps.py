@@ -12,19 +12,19 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from vaekit import steps
 from vaekit.data import Batch, Space
 from vaekit.errors import InputError
 from vaekit.model import Model
 from vaekit.networks import Conv
 from vaekit.objectives import ELBO
-from vaekit.optimizers import Optimizer
-from vaekit.steps import Descent, Step, wants_compiling
+from vaekit.training import steps
+from vaekit.training.optimizers import Optimizer
+from vaekit.training.steps import Descent, Step, wants_compiling
 
 # In a process of its own: in this one every function checks its arguments, which cannot be compiled.
 SCRIPT = """
 import json, logging, sys, vaekit
-from vaekit import steps
+from vaekit.training import steps
 from vaekit.choices import choose
 
 steps.WORTHWHILE = 10

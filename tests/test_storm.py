@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from small import finished, same, small
 
-from vaekit import InputError, Run, RunError, compare, encode, evaluate, runs, sample, show, train, training
+from vaekit import InputError, Run, RunError, compare, encode, evaluate, runs, sample, show, train
+from vaekit.training import loop
 
 FIRST, COUNT = int(os.environ.get("STORM_FIRST", "0")), int(os.environ.get("STORM_ROUNDS", "3"))
 ROUNDS = range(FIRST, FIRST + COUNT)
@@ -48,7 +49,7 @@ def killed(action: Callable[[], Any], folder: Path, dice: random.Random) -> None
 
         sys.addaudithook(hook)
         with suppress(BaseException):
-            training.SECONDS_BETWEEN_CHECKPOINTS = dice.choice((0.0, 30.0))
+            loop.SECONDS_BETWEEN_CHECKPOINTS = dice.choice((0.0, 30.0))
             action()
         os._exit(0)
     end = time.monotonic() + (60 if event else dice.uniform(0, 0.5))

@@ -19,7 +19,7 @@ from small import CPU, begun, finished, same, small, stopped
 
 from vaekit import InputError, Run, decode, encode, evaluate, reconstruct, sample, train
 from vaekit.devices import seeded
-from vaekit.training import EVALUATION_SEED, Progress
+from vaekit.training.loop import EVALUATION_SEED, Progress
 
 KINDS: dict[str, dict[str, Any]] = {
     "adam": {},
@@ -107,10 +107,11 @@ def test_resuming_what_has_no_checkpoint_begins_anew(tmp_path: Path) -> None:
 CHILD = """
 import sys
 import torch
-from vaekit import cli, training
+from vaekit import cli
+from vaekit.training import loop
 
 torch.set_num_threads(1)
-training.SECONDS_BETWEEN_CHECKPOINTS = 0.02
+loop.SECONDS_BETWEEN_CHECKPOINTS = 0.02
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -8,8 +8,8 @@ import torch
 import vaekit
 from benchmarks import nets
 from benchmarks.protocol import Job, serve
-from vaekit import training
 from vaekit.presets import PRESETS
+from vaekit.training import loop
 
 
 def experiment(job: Job) -> vaekit.Experiment:
@@ -40,16 +40,16 @@ class Train:
     """Rounds end at the first report after their steps; reports come ten times a second."""
 
     def __init__(self, job: Job) -> None:
-        begun: list[training.Training] = []
+        begun: list[loop.Training] = []
 
-        class Watched(training.Training):
+        class Watched(loop.Training):
             """The training itself, for its weights: ``train`` yields progress only."""
 
             def __init__(self, *args, **options) -> None:
                 super().__init__(*args, **options)
                 begun.append(self)
 
-        training.Training = Watched
+        loop.Training = Watched
         self.job = job
         self.reports = begin(job, Path(tempfile.mkdtemp(dir=job.folder)) / "run")
         self.progress = next(self.reports)

@@ -26,14 +26,14 @@ _NAMES = {
         "Objective",
         "Loss",
     ),
-    "optimizers": ("Adam", "AdamW", "Adamax", "Adagrad", "RMSprop", "SGD"),
+    "training.optimizers": ("Adam", "AdamW", "Adamax", "Adagrad", "RMSprop", "SGD"),
     "experiment": ("Experiment",),
     "run": ("Run",),
     "settings": ("options",),
     "choices": ("choose",),
-    "training": ("train",),
+    "training.loop": ("train",),
     "display.training": ("fit",),
-    "stacks": ("train_stack",),
+    "training.stacks": ("train_stack",),
     "verbs": ("demo", "load", "encode", "decode", "reconstruct", "interpolate", "sample", "doctor"),
     "listing": ("show", "runs"),
     "refitting": ("refit_prior",),
@@ -45,7 +45,9 @@ _NAMES = {
     "reports": ("figures", "report"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
-_MODULES = ("data", "networks", "priors", "posteriors", "likelihoods", "objectives", "optimizers", "schedules")
+_MODULES = {
+    name: name for name in ("data", "networks", "priors", "posteriors", "likelihoods", "objectives", "schedules")
+} | {"optimizers": "training.optimizers"}
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 
@@ -54,7 +56,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("vaekit")
     if name in _MODULES:
-        return import_module(f"vaekit.{name}")
+        return import_module(f"vaekit.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'vaekit' has no attribute {name!r}")
     return getattr(import_module(f"vaekit.{_HOMES[name]}"), name)

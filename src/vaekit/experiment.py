@@ -14,10 +14,10 @@ from vaekit.devices import Precision
 from vaekit.errors import InputError, nearest, shown
 from vaekit.model import Model
 from vaekit.objectives import ELBO, ObjectiveSpec
-from vaekit.optimizers import Adam, Optimizer
 from vaekit.schedules import Constant, Schedule
 from vaekit.settings import fields
 from vaekit.specs import Count, Whole, described, explain, options, spec
+from vaekit.training.optimizers import Adam, Optimizer
 
 
 @spec

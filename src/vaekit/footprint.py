@@ -10,14 +10,14 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.data import Space
-from vaekit.diagnosis import try_out
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
 from vaekit.objectives import Critic
-from vaekit.optimizers import moments
 from vaekit.own import Own, own_parts
 from vaekit.run import weight_shapes
+from vaekit.training.diagnosis import try_out
+from vaekit.training.optimizers import moments
 
 BYTES = 4
 EXAMPLES = 2

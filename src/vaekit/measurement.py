@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
 from vaekit.compatibility import traits
-from vaekit.compiling import Compiled
 from vaekit.data.held import is_held
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
@@ -24,6 +23,7 @@ from vaekit.records import plain
 from vaekit.run import Run
 from vaekit.subject import Subject, Track
 from vaekit.summary import Evaluation
+from vaekit.training.compiling import Compiled
 from vaekit.unsaved import Unsaved
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000

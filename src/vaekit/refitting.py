@@ -25,7 +25,7 @@ from vaekit.progress import Progress
 from vaekit.records import plain
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.subject import CODES_BATCH
-from vaekit.training import Training, check, train
+from vaekit.training.loop import Training, check, train
 from vaekit.verbs import Doing, unseen
 
 BATCH = 500

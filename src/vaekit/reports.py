@@ -20,9 +20,9 @@ from vaekit.pages import embedded, render
 from vaekit.plots import ALWAYS, FORMATS, save
 from vaekit.run import REPORT, Run
 from vaekit.specs import described
-from vaekit.state import trained_by
 from vaekit.subject import Track
 from vaekit.summary import novelty, uncorrected
+from vaekit.training.state import trained_by
 
 log = logging.getLogger("vaekit")
 

@@ -25,7 +25,6 @@ from vaekit.data import Data, Space
 from vaekit.data.held import PREFIX, is_held
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
-from vaekit.diagnosis import non_finite_weight
 from vaekit.errors import InputError
 from vaekit.experiment import Experiment, fields
 from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, replacing, status, write
@@ -44,6 +43,7 @@ from vaekit.folders import (
 from vaekit.model import VAE, Model
 from vaekit.specs import explain
 from vaekit.summary import Evaluation
+from vaekit.training.diagnosis import non_finite_weight
 
 log = logging.getLogger("vaekit")
 

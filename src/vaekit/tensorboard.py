@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from vaekit.errors import InputError
-from vaekit.training import Progress
+from vaekit.training.loop import Progress
 
 
 def record(reports: Generator[Progress, None, None], folder: Path) -> Generator[Progress, None, None]:

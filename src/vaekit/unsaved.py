@@ -17,10 +17,10 @@ from vaekit.compatibility import Trait, Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
 from vaekit.data.raw import content_digest
-from vaekit.diagnosis import try_out
 from vaekit.distributions import Delta
 from vaekit.errors import InputError
 from vaekit.model import VAE
+from vaekit.training.diagnosis import try_out
 
 PARTS = ("prior", "posterior", "likelihood")
 

@@ -36,7 +36,7 @@ from vaekit.progress import Progress
 from vaekit.reports import report
 from vaekit.run import EXPERIMENT, Run
 from vaekit.subject import Track
-from vaekit.training import train
+from vaekit.training.loop import train
 
 log = logging.getLogger("vaekit")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-import vaekit.training
+import vaekit.training.loop
 from vaekit import Experiment, Source, evaluate, train
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def store(folder: Path, changes: dict[str, Any]) -> str:
 def main() -> None:
     """Store all experiments, trained on one thread."""
     torch.set_num_threads(1)
-    vaekit.training.SECONDS_BETWEEN_REPORTS = -1.0  # report every step
+    vaekit.training.loop.SECONDS_BETWEEN_REPORTS = -1.0  # report every step
     folder = HERE / version("vaekit")
     if folder.exists():
         sys.exit(f"{folder} is stored already")

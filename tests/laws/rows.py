@@ -6,8 +6,9 @@ import own_parts  # noqa: F401 (whose classes are named below)
 import pytest
 import torch
 
-from vaekit import likelihoods, networks, objectives, optimizers, posteriors, priors, schedules
+from vaekit import likelihoods, networks, objectives, posteriors, priors, schedules
 from vaekit.networks import MLP, Conv, Layer
+from vaekit.training import optimizers
 
 RARE = 1e-4
 """share of seeds on which a right sampler would be called wrong; the seed is fixed"""

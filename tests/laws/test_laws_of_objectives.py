@@ -11,7 +11,7 @@ from vaekit import posteriors, priors
 from vaekit.data import Batch, Space
 from vaekit.model import VAE, Model
 from vaekit.objectives import Objective
-from vaekit.steps import Descent, Step
+from vaekit.training.steps import Descent, Step
 
 
 @pytest.fixture(autouse=True)

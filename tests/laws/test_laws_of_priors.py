@@ -82,7 +82,7 @@ from vaekit import objectives, priors
 from vaekit.data import Batch, Space
 from vaekit.model import Model
 from vaekit.networks import MLP
-from vaekit.steps import Step
+from vaekit.training.steps import Step
 
 space = Space.of((1, 2, 2), train=50)
 for prior in TypeAdapter(list[priors.Prior]).validate_json(sys.argv[1]):

@@ -7,7 +7,7 @@ from vaekit.display.messages import Output, messages
 from vaekit.display.progress import follow
 from vaekit.experiment import Experiment
 from vaekit.run import Run
-from vaekit.training import train
+from vaekit.training.loop import train
 
 
 def fit(experiment: Experiment, run: Run | Place, *, quiet: bool = False, **options: Any) -> Run:

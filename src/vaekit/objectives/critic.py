@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from vaekit.distributions import full_precision
 from vaekit.linear import Linear
 from vaekit.networks.layers import Activation, Widths, dense
-from vaekit.optimizers import Adam, Momentum, Rate
 from vaekit.specs import spec
+from vaekit.training.optimizers import Adam, Momentum, Rate
 
 Weight = Annotated[float, Field(ge=0)]
 

@@ -12,8 +12,8 @@ from vaekit.compatibility import Traits
 from vaekit.data import Batch
 from vaekit.distributions import Delta
 from vaekit.model import VAE, Draws
-from vaekit.optimizers import Optimizer
 from vaekit.schedules import Constant, Schedule
+from vaekit.training.optimizers import Optimizer
 
 CONSTANT = Constant()
 

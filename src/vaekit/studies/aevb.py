@@ -14,7 +14,7 @@ from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
 from vaekit.run import Run
 from vaekit.studies.scale import Scale
-from vaekit.training import Training
+from vaekit.training.loop import Training
 
 MNIST, FREY = 60_000, 1565
 """training images"""

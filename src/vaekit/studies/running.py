@@ -37,7 +37,7 @@ from vaekit.studies.planning import OUT, Planned, plan, sizes
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import RESULT, Artefact, Key, Result, Row, counted
 from vaekit.subject import Track
-from vaekit.training import Progress, train
+from vaekit.training.loop import Progress, train
 
 log = logging.getLogger("vaekit")
 

@@ -16,10 +16,9 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.func import functional_call, grad, vmap
 from torch.types import _size
 
-from vaekit import devices, training
+from vaekit import devices
 from vaekit.arguments import Place, to_path
 from vaekit.compatibility import Needs, traits, unmet
-from vaekit.compiling import Compiled
 from vaekit.conditional import Conditional
 from vaekit.data import Batch, Data
 from vaekit.distributions import independent
@@ -28,8 +27,9 @@ from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
 from vaekit.objectives import ELBO, Loss
 from vaekit.run import Run, alone, refuse_taken
-from vaekit.steps import Step, refuse_unknown, wants_compiling
-from vaekit.training import (
+from vaekit.training import loop
+from vaekit.training.compiling import Compiled
+from vaekit.training.loop import (
     Progress,
     Training,
     check,
@@ -37,6 +37,7 @@ from vaekit.training import (
     refuse_another,
     refuse_no_experiment,
 )
+from vaekit.training.steps import Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -219,7 +220,7 @@ def reports(
             now = time.perf_counter()
             for member in stack.members:
                 member.seconds = now - member.began
-            if any(rows.values()) or now - reported > training.SECONDS_BETWEEN_REPORTS:
+            if any(rows.values()) or now - reported > loop.SECONDS_BETWEEN_REPORTS:
                 reported = now
                 try:
                     yield [member.report(rows.get(member)) for member in members]
@@ -237,7 +238,7 @@ def reports(
             if stacked != stack.members:
                 stack.batches.close()
                 stack = Stack(stacked, compile)
-            if now - saved > training.SECONDS_BETWEEN_CHECKPOINTS:
+            if now - saved > loop.SECONDS_BETWEEN_CHECKPOINTS:
                 stack.save()
                 saved = now
             stack.take_step()

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from vaekit import devices
-from vaekit.compiling import Compiled
 from vaekit.data import Batch
 from vaekit.devices import Precision
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.objectives import Loss, Objective
+from vaekit.training.compiling import Compiled
 
 log = logging.getLogger("vaekit")
 

@@ -19,16 +19,16 @@ from vaekit.compatibility import misfit, traits
 from vaekit.data import Batch, Data, Space, Split
 from vaekit.data.order import Order
 from vaekit.data.source import to_name
-from vaekit.diagnosis import REMEDY, first_non_finite, non_finite_weight
 from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import Experiment, unlike
 from vaekit.footprint import activations, refuse_too_large, smaller_images
 from vaekit.model import VAE
 from vaekit.objectives import Loss
-from vaekit.optimizers import moments
 from vaekit.progress import Progress
 from vaekit.run import WEIGHTS, Run, alone, refuse_taken
-from vaekit.state import (
+from vaekit.training.diagnosis import REMEDY, first_non_finite, non_finite_weight
+from vaekit.training.optimizers import moments
+from vaekit.training.state import (
     Facts,
     State,
     optimizer_tensors,
@@ -38,7 +38,7 @@ from vaekit.state import (
     unresumable,
     write_state,
 )
-from vaekit.steps import Descent, Step, refuse_unknown, wants_compiling
+from vaekit.training.steps import Descent, Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
