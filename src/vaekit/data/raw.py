@@ -1,7 +1,7 @@
-"""What every reader returns: examples as the files hold them, before splits and binarization."""
+"""What readers return: columns of a table as they are, or examples as the files hold them, before splits."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,30 @@ if TYPE_CHECKING:
 
 # Arrays of more bytes stay in their files or on the CPU; smaller ones are read and live on the device.
 RESIDENT = 2**30
+
+
+def _numbered(row: int) -> str:
+    """Name a row of data in memory by its number, counted from 1."""
+    return f"row {row + 1}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of a table as a file or an object holds them, before it is known what they are for.
+
+    Args:
+        source: What the table is called in messages: the path of a file, or data in memory.
+        names: Distinct names of the columns; "column 1", "column 2", ... where there are none.
+        columns: An array (N,) per column. Numbers are float64 with NaN for missing cells (infinite ones are kept).
+            Booleans are bool, or objects of bool and None if some are missing. Words are objects of str and None,
+            without blanks around them; so are whole numbers that a float64 would round.
+        where: Tells where in the source a row stands that is counted from 0, such as "line 3".
+    """
+
+    source: str
+    names: tuple[str, ...]
+    columns: tuple[np.ndarray, ...]
+    where: Callable[[int], str] = _numbered
 
 
 @dataclass(frozen=True)
