@@ -20,7 +20,7 @@ from vaekit.distributions import (
     IndependentBernoulli,
     independent,
 )
-from vaekit.likelihoods import GREY_LEVEL, bounded_log_scale
+from vaekit.likelihoods.pixels import GREY_LEVEL, bounded_log_scale
 
 GREYS = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
 SINGLE = torch.finfo(torch.float32).eps

@@ -7,7 +7,8 @@ import torch
 from built import Decoded
 from torch import Tensor, nn
 
-from vaekit.likelihoods import GREY_LEVEL, DiscretizedLogistic, Gaussian
+from vaekit.likelihoods import DiscretizedLogistic, Gaussian
+from vaekit.likelihoods.pixels import GREY_LEVEL
 from vaekit.networks import MLP
 
 EVENT = (1, 3, 4)

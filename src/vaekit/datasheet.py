@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from vaekit.arguments import Place, to_path
 from vaekit.choices import suggested
-from vaekit.data import Data, Source
+from vaekit.data import Data, Source, Support
 from vaekit.data.checking import facts
 from vaekit.data.decoding import Progress
 from vaekit.data.source import assemble, to_name
 from vaekit.errors import InputError, command
 from vaekit.files import write
-from vaekit.likelihoods import SUPPORTS
+from vaekit.likelihoods import Likelihood, Own
 from vaekit.pages import embedded, render
 from vaekit.plots import Figure, histograms, levels, samples, save
 
@@ -25,6 +25,10 @@ LOOKED_AT = 1000
 """examples whose values are drawn as a histogram"""
 CELLS = 8
 """columns of a table whose first rows are shown"""
+SUPPORTS: dict[str, tuple[Support, ...]] = {
+    likelihood.kind: likelihood.supports for likelihood in get_args(get_args(Likelihood)[0]) if likelihood is not Own
+}
+"""the values that each likelihood of vaekit accepts, by its kind"""
 
 
 def datasheet(

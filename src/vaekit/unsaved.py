@@ -149,8 +149,8 @@ def _part(role: str, module: nn.Module, has: set[Trait]) -> Any:
 
 def _likelihood(module: nn.Module) -> Any:
     """Return the spec of a likelihood of vaekit, or what a class of the user's states of itself."""
-    spec = getattr(likelihoods, type(module).__name__.removesuffix("Likelihood"), None)
-    if type(module).__module__ == likelihoods.__name__ and spec is not None:
-        return getattr(module, "spec", spec())
+    name = type(module).__name__
+    if type(module) is getattr(likelihoods, name, None):
+        return getattr(module, "spec", getattr(likelihoods, name.removesuffix("Likelihood"))())
     supports = getattr(module, "supports", ())
     return SimpleNamespace(kind="own", supports=supports, normalized_on=getattr(module, "normalized_on", supports))

@@ -7,7 +7,7 @@ import torch
 from laws.conditionals import BITS, INTERVAL, densities, likelihood, one_dimensional, some, total, values
 from laws.rows import DEVICES, LIKELIHOODS, rows
 
-from vaekit import likelihoods
+from vaekit.datasheet import SUPPORTS
 
 
 @pytest.fixture(autouse=True)
@@ -43,4 +43,4 @@ def test_normalised_supports_are_those_where_the_total_is_one(spec: Any) -> None
         sums = total(densities(p, x), x)
         assert torch.allclose(sums, torch.ones_like(sums), atol=1e-8) == (support in spec.normalized_on)
     assert set(spec.normalized_on) <= set(spec.supports)
-    assert spec.kind == "own" or likelihoods.SUPPORTS[spec.kind] == spec.supports
+    assert spec.kind == "own" or SUPPORTS[spec.kind] == spec.supports

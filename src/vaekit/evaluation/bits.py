@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaekit.data import Support
-from vaekit.likelihoods import GREY_LEVEL, Gaussian
+from vaekit.likelihoods import Gaussian
+from vaekit.likelihoods.pixels import GREY_LEVEL
 
 SPACING = 1 / 255
 """distance of neighboring levels as the model sees them, k/255"""

@@ -1,0 +1,31 @@
+"""Likelihoods p(x | z): what the decoder's outputs mean."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from vaekit.likelihoods.bernoulli import Bernoulli, BernoulliLikelihood
+from vaekit.likelihoods.categorical import Categorical, CategoricalLikelihood
+from vaekit.likelihoods.continuous_bernoulli import ContinuousBernoulli, ContinuousBernoulliLikelihood
+from vaekit.likelihoods.discretized_logistic import DiscretizedLogistic, DiscretizedLogisticLikelihood
+from vaekit.likelihoods.gaussian import Gaussian, GaussianLikelihood
+from vaekit.likelihoods.own import Own
+
+Likelihood = Annotated[
+    Bernoulli | ContinuousBernoulli | Gaussian | DiscretizedLogistic | Categorical | Own, Field(discriminator="kind")
+]
+
+__all__ = [
+    "Bernoulli",
+    "BernoulliLikelihood",
+    "Categorical",
+    "CategoricalLikelihood",
+    "ContinuousBernoulli",
+    "ContinuousBernoulliLikelihood",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticLikelihood",
+    "Gaussian",
+    "GaussianLikelihood",
+    "Likelihood",
+    "Own",
+]
