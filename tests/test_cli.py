@@ -64,7 +64,7 @@ class TestHelp:
     def test_examples_run(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("vaekit.measurement.SAMPLES", 20)
+        monkeypatch.setattr("vaekit.reporting.measurement.SAMPLES", 20)
         verbs = sorted((name for name in app if not name.startswith("-")), key=lambda verb: verb != "train")
         sub_verbs = [["data", name] for name in app["data"] if not name.startswith("-")]
         texts = [EXAMPLES]

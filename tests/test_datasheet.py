@@ -10,7 +10,7 @@ import pytest
 
 from vaekit.__main__ import main
 from vaekit.choices import choose
-from vaekit.datasheet import datasheet
+from vaekit.reporting.datasheet import datasheet
 
 RANDOM = np.random.default_rng(0)
 

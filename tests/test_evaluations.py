@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 
 from vaekit import Run, choose, compare, encode, evaluate, load, report, runs, show, train
 from vaekit.cli import main
-from vaekit.comparison import ANOTHER_SEED
 from vaekit.errors import InputError
 from vaekit.evaluation import verdict
 from vaekit.evaluations import FORMER, UNKNOWN, current, evaluations, weights_digest
 from vaekit.measures import GROUPS
+from vaekit.reporting.comparison import ANOTHER_SEED
 from vaekit.run import RESULTS, WEIGHTS
 
 

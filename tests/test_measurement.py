@@ -15,7 +15,6 @@ import torch
 from sklearn.datasets import load_digits
 
 from vaekit import Run, choose, compare, evaluate, load, train
-from vaekit.comparison import _names, curves_of, plane_of
 from vaekit.errors import InputError
 from vaekit.estimates import mean_over_images
 from vaekit.evaluation import verdict
@@ -24,8 +23,9 @@ from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.evidence import evidence
 from vaekit.evaluation.information import information
 from vaekit.likelihoods import Likelihood, Own
-from vaekit.measurement import NO_DENSITY
 from vaekit.model import Model
+from vaekit.reporting.comparison import _names, curves_of, plane_of
+from vaekit.reporting.measurement import NO_DENSITY
 
 QUICK = Annealing(temperatures=4, chains=2, leapfrog=2)
 

@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from vaekit import plots
-from vaekit.pages import COLORS
-from vaekit.plots.images import _grid, _pixels
-from vaekit.plots.style import CLASSES, SERIES
+from vaekit.reporting import plots
+from vaekit.reporting.pages import COLORS
+from vaekit.reporting.plots.images import _grid, _pixels
+from vaekit.reporting.plots.style import CLASSES, SERIES
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_settings_of_the_user_change_nothing_and_stay(tmp_path, random):
 
 
 def test_pyplot_is_never_imported():
-    code = "import vaekit.plots, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import vaekit.reporting.plots, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,12 +12,12 @@ import torch
 
 from vaekit import choose, evaluate, train
 from vaekit.data import Source, Space
-from vaekit.drawings import Subject, curves, drawings, pictures, traversals
-from vaekit.drawings.codes import components
 from vaekit.errors import InputError, RunError
 from vaekit.evaluations import weights_digest
 from vaekit.experiment import Experiment
-from vaekit.reports import _duration, _estimate, figures, report
+from vaekit.reporting.drawings import Subject, curves, drawings, pictures, traversals
+from vaekit.reporting.drawings.codes import components
+from vaekit.reporting.reports import _duration, _estimate, figures, report
 from vaekit.run import WEIGHTS, Run
 
 IMAGES = ["losses", "latents-2d", "manifold", "reconstructions", "interpolations", "samples"]

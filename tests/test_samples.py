@@ -11,7 +11,6 @@ import torch
 from scipy.linalg import sqrtm
 from torch import nn
 
-from vaekit import plots
 from vaekit.data import Source, Split
 from vaekit.errors import InputError
 from vaekit.evaluation.classifier import classifier_for
@@ -26,6 +25,7 @@ from vaekit.evaluation.samples import (
     legibility,
 )
 from vaekit.model import VAE
+from vaekit.reporting import plots
 
 CACHE = pooch.os_cache  # the user's, before tests are kept from it: a classifier that is there is read, never written
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from vaekit import Run, RunError, train
 from vaekit.data import Batch, Space
 from vaekit.display import progress
-from vaekit.drawings import curves
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
 from vaekit.objectives import ELBO, Loss, Objective, reported
+from vaekit.reporting.drawings import curves
 from vaekit.training.optimizers import SGD, Adam
 from vaekit.training.steps import Descent, Step
 

@@ -38,11 +38,11 @@ _NAMES = {
     "listing": ("show", "runs"),
     "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),
-    "measurement": ("evaluate",),
+    "reporting.measurement": ("evaluate",),
     "evaluations": ("per_image",),
-    "comparison": ("compare",),
+    "reporting.comparison": ("compare",),
     "studies.running": ("reproduce",),
-    "reports": ("figures", "report"),
+    "reporting.reports": ("figures", "report"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 _MODULES = {

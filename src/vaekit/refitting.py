@@ -10,7 +10,6 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.arguments import Place, to_path
 from vaekit.choices import EVALUATIONS, PATIENCE, STEPS
-from vaekit.comparison import difference
 from vaekit.compatibility import kinds, traits
 from vaekit.data import Data
 from vaekit.errors import InputError, nearest, shown
@@ -18,11 +17,12 @@ from vaekit.estimates import exact, mean_over_images
 from vaekit.evaluations import SEED, per_image, trained
 from vaekit.experiment import Experiment
 from vaekit.labels import label
-from vaekit.measurement import IMAGES, evaluate
 from vaekit.model import VAE
 from vaekit.objectives.prior import codes
 from vaekit.progress import Progress
 from vaekit.records import plain
+from vaekit.reporting.comparison import difference
+from vaekit.reporting.measurement import IMAGES, evaluate
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.subject import CODES_BATCH
 from vaekit.training.loop import Training, check, train

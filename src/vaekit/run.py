@@ -41,8 +41,8 @@ from vaekit.folders import (
     located,
 )
 from vaekit.model import VAE, Model
+from vaekit.reporting.summary import Evaluation
 from vaekit.specs import explain
-from vaekit.summary import Evaluation
 from vaekit.training.diagnosis import non_finite_weight
 
 log = logging.getLogger("vaekit")

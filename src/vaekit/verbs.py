@@ -28,12 +28,12 @@ from vaekit.data.fetching import data_roots
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, command
 from vaekit.evaluations import current
-from vaekit.measurement import IMAGES, evaluate
 from vaekit.measures import FACTORIZED
 from vaekit.model import VAE
 from vaekit.outputs import PAIRS, Origin, kind_of, pairs, what_of, write_codes, write_examples, write_strip
 from vaekit.progress import Progress
-from vaekit.reports import report
+from vaekit.reporting.measurement import IMAGES, evaluate
+from vaekit.reporting.reports import report
 from vaekit.run import EXPERIMENT, Run
 from vaekit.subject import Track
 from vaekit.training.loop import train

@@ -12,7 +12,7 @@ from PIL import Image
 from vaekit.choices import choose
 from vaekit.data import Source, read_examples, read_input
 from vaekit.errors import InputError
-from vaekit.plots.style import save, sheet
+from vaekit.reporting.plots.style import save, sheet
 from vaekit.training.loop import check
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

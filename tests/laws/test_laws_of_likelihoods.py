@@ -7,7 +7,7 @@ import torch
 from laws.conditionals import BITS, INTERVAL, densities, likelihood, one_dimensional, some, total, values
 from laws.rows import DEVICES, LIKELIHOODS, rows
 
-from vaekit.datasheet import SUPPORTS
+from vaekit.reporting.datasheet import SUPPORTS
 
 
 @pytest.fixture(autouse=True)

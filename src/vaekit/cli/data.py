@@ -60,7 +60,7 @@ def data_check(
         ignore: Column of a table that is left out; repeat it for more.
         out: An .html file for a page with examples and histograms, or a folder for the page and its pictures.
     """
-    from vaekit.datasheet import datasheet, summary
+    from vaekit.reporting.datasheet import datasheet, summary
 
     with display.messages(output):
         found = datasheet(

@@ -15,7 +15,7 @@ from vaekit.display.messages import (
 from vaekit.display.numbers import comparison, evaluation, quality, refit, run, seeds
 from vaekit.display.progress import doing, follow, terms, tracked
 from vaekit.display.runs import runs
-from vaekit.summary import headline
+from vaekit.reporting.summary import headline
 
 __all__ = [
     "Output",

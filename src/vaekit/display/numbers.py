@@ -6,7 +6,7 @@ from typing import Any
 from vaekit.display.messages import listing, say, table
 from vaekit.display.progress import terms, whole
 from vaekit.labels import label
-from vaekit.summary import novelty, number, remarks, tables, uncorrected
+from vaekit.reporting.summary import novelty, number, remarks, tables, uncorrected
 
 
 def evaluation(found: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from vaekit.display.messages import say, table
 from vaekit.display.progress import whole
-from vaekit.summary import number
+from vaekit.reporting.summary import number
 
 SHARED = (
     *("data", "split", "binarization", "model.network", "model.latent_dim", "model.likelihood", "objective"),

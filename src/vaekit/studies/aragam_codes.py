@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vaekit import plots
-from vaekit.drawings import Drawing, latents, pictures
 from vaekit.estimates import Estimate
 from vaekit.evaluation.samples import LEGIBLE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, latents, pictures
 from vaekit.studies.aragam_experiments import AUTO_ENCODER, FACTORS, HALF, LINES, VARIATIONAL
 from vaekit.studies.lab import Lab, exact, labelled, share
 from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict, number

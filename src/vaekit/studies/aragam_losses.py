@@ -8,10 +8,11 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from vaekit import devices, plots
+from vaekit import devices
 from vaekit.data import Batch
-from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate, mean_over_images
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns, named
 from vaekit.run import Run
 from vaekit.studies.aragam_experiments import EPOCHS, TABLE, label, longer
 from vaekit.studies.lab import DRAWS, Lab, exact, held_out

@@ -8,10 +8,11 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from vaekit import devices, plots
-from vaekit.drawings import Drawing, confusion, latents, samples
+from vaekit import devices
 from vaekit.estimates import Estimate
 from vaekit.evaluation.samples import LEGIBLE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, confusion, latents, samples
 from vaekit.studies.aragam_experiments import TABLE, label
 from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labelled, share
 from vaekit.studies.scale import Scale

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from vaekit.drawings import Drawing, confusion, pictures, samples
 from vaekit.estimates import Estimate
 from vaekit.evaluation.quality import Measured
+from vaekit.reporting.drawings import Drawing, confusion, pictures, samples
 from vaekit.studies.aragam_experiments import OTHER, TABLE, label
 from vaekit.studies.aragam_losses import DISTANCE
 from vaekit.studies.aragam_pictures import ERRORS, SAMPLES_SHOWN, error_of_difference, prior_samples

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaekit import devices, plots
+from vaekit import devices
 from vaekit.data.order import Order
-from vaekit.drawings import Drawing
 from vaekit.estimates import Estimate
 from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing
 from vaekit.run import Run
 from vaekit.studies.frans_losses import SPREAD, deterministic, experiment
 from vaekit.studies.lab import Lab, exact, share, squared

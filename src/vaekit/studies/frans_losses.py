@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from vaekit.drawings import Drawing, pictures, samples
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.sharpness import sharpness
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
+from vaekit.reporting.drawings import Drawing, pictures, samples
 from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labelled, share
 from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import (

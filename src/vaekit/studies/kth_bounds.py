@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from vaekit import plots
-from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns, named
 from vaekit.studies.aevb import DEVIATION, KERAS, SIZES, VARIANCE, as_printed, experiment
 from vaekit.studies.curves import printed
 from vaekit.studies.lab import Lab, exact, held_out

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit import devices, plots
-from vaekit.drawings import Drawing, columns
+from vaekit import devices
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.annealing import Annealing, annealed
 from vaekit.evaluation.evidence import evidence
@@ -20,6 +19,8 @@ from vaekit.evaluation.harmonic import harmonic
 from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns
 from vaekit.run import Run
 from vaekit.studies.aevb import as_printed
 from vaekit.studies.curves import printed

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vaekit import plots
-from vaekit.drawings import Drawing, columns
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns
 from vaekit.studies.aevb import SIZES
 from vaekit.studies.curves import printed
 from vaekit.studies.kth_bounds import ADAM, BOUND, trained

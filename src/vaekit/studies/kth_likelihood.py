@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from vaekit import plots
 from vaekit.data import Source
-from vaekit.drawings import Drawing, columns
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns
 from vaekit.run import Run
 from vaekit.studies.aevb import KERAS
 from vaekit.studies.lab import Lab, exact, held_out

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from vaekit.drawings import Drawing, latents, manifold, pictures, samples
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
+from vaekit.reporting.drawings import Drawing, latents, manifold, pictures, samples
 from vaekit.studies import planes
 from vaekit.studies.aevb import MNIST, SIZES
 from vaekit.studies.kth_bounds import ADAM, BOUND, trained

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.data import Data, Source, Split
-from vaekit.drawings import Drawing, Subject
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.classifier import Classifier, classifier_for
 from vaekit.evaluation.information import Information, information
@@ -20,8 +19,9 @@ from vaekit.evaluation.latents import Usage, usage
 from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluation.samples import judge
 from vaekit.evaluations import SEED, current
-from vaekit.measurement import evaluate
 from vaekit.model import VAE
+from vaekit.reporting.drawings import Drawing, Subject
+from vaekit.reporting.measurement import evaluate
 from vaekit.run import Run
 from vaekit.studies.scale import Scale
 from vaekit.subject import Track

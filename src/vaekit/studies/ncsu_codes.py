@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from vaekit.drawings import Drawing, latents, manifold
 from vaekit.estimates import Estimate
+from vaekit.reporting.drawings import Drawing, latents, manifold
 from vaekit.studies import planes
 from vaekit.studies.lab import Lab, labelled
 from vaekit.studies.ncsu_verdicts import labels, where

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from vaekit.drawings import Drawing, latents, samples
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
+from vaekit.reporting.drawings import Drawing, latents, samples
 from vaekit.studies import planes
 from vaekit.studies.lab import Lab, exact, labelled, share
 from vaekit.studies.ncsu_network import experiment

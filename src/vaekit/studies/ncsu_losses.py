@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 import torch
 
-from vaekit import plots
-from vaekit.drawings import Drawing, columns, named
 from vaekit.estimates import Estimate, mean_over_images
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, columns, named
 from vaekit.studies.lab import Lab, exact, held_out
 from vaekit.studies.ncsu_network import NOTEBOOK
 from vaekit.studies.ncsu_verdicts import error_of

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from vaekit import devices
-from vaekit.drawings import Drawing, samples
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.sharpness import sharpness
 from vaekit.evaluations import SEED
+from vaekit.reporting.drawings import Drawing, samples
 from vaekit.studies.lab import BATCH, Lab, labelled
 from vaekit.studies.ncsu_network import BETAS, LATENTS, one
 from vaekit.studies.ncsu_verdicts import where

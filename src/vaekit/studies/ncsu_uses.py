@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from vaekit import devices, plots
-from vaekit.drawings import Drawing, pictures
+from vaekit import devices
 from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluations import SEED
 from vaekit.model import VAE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing, pictures
 from vaekit.studies.lab import BATCH, Lab, labelled
 from vaekit.studies.ncsu_verdicts import labels, where
 from vaekit.studies.study import Key, Numbers, Result, Verdict, number

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.estimates import Estimate
 from vaekit.evaluation.probes import nearest_classes
-from vaekit.plots import gaussian_quantiles
+from vaekit.reporting.plots import gaussian_quantiles
 from vaekit.studies.lab import Lab, exact
 from vaekit.studies.study import Key, Result
 

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 
 from vaekit import devices
-from vaekit.drawings import named
 from vaekit.errors import InputError, RunError
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.files import write
-from vaekit.plots import save
 from vaekit.records import plain
+from vaekit.reporting.drawings import named
+from vaekit.reporting.plots import save
 from vaekit.run import EXPERIMENT, Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 from scipy.stats import t as student_t
 
-from vaekit.drawings import Drawing
 from vaekit.errors import InputError
 from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
+from vaekit.reporting.drawings import Drawing
 from vaekit.studies.lab import Lab
 from vaekit.studies.scale import Scale
 

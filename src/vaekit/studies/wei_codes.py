@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from vaekit import devices
-from vaekit.drawings import Drawing, confusion, curves, latents, pictures, samples
 from vaekit.estimates import Estimate
 from vaekit.evaluation.probes import nearest_classes
 from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
+from vaekit.reporting.drawings import Drawing, confusion, curves, latents, pictures, samples
 from vaekit.studies.lab import Lab, exact, labelled, share
 from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number

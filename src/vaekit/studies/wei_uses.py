@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaekit import devices, plots
+from vaekit import devices
 from vaekit.data.order import Order
-from vaekit.drawings import Drawing
 from vaekit.estimates import Estimate
 from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings import Drawing
 from vaekit.studies.lab import Lab, exact, squared
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, clear, number

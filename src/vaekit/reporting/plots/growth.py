@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vaekit.plots.style import SERIES, WIDTH, Array, Figure, drawn, number, place, sheet
+from vaekit.reporting.plots.style import SERIES, WIDTH, Array, Figure, drawn, number, place, sheet
 
 
 @drawn

@@ -4,15 +4,24 @@ Every figure carries a sentence on what it shows as its label, ``figure.get_labe
 Nothing here touches pyplot or leaves a trace in matplotlib's settings, so a notebook's own style stays as it was.
 """
 
-from vaekit.plots.classes import class_counts
-from vaekit.plots.codes import kl_per_unit, scatter
-from vaekit.plots.confusion import confusion
-from vaekit.plots.curves import curves
-from vaekit.plots.growth import growth
-from vaekit.plots.images import gaussian_quantiles, interpolations, levels, manifold, pairs, samples, strips, traversals
-from vaekit.plots.plane import rate_distortion
-from vaekit.plots.style import ALWAYS, FORMATS, INK, MUTED, PAPER, RULE, Figure, ramp, save, short
-from vaekit.plots.tables import agreement, histograms, marginals, responses
+from vaekit.reporting.plots.classes import class_counts
+from vaekit.reporting.plots.codes import kl_per_unit, scatter
+from vaekit.reporting.plots.confusion import confusion
+from vaekit.reporting.plots.curves import curves
+from vaekit.reporting.plots.growth import growth
+from vaekit.reporting.plots.images import (
+    gaussian_quantiles,
+    interpolations,
+    levels,
+    manifold,
+    pairs,
+    samples,
+    strips,
+    traversals,
+)
+from vaekit.reporting.plots.plane import rate_distortion
+from vaekit.reporting.plots.style import ALWAYS, FORMATS, INK, MUTED, PAPER, RULE, Figure, ramp, save, short
+from vaekit.reporting.plots.tables import agreement, histograms, marginals, responses
 
 __all__ = [
     "ALWAYS",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vaekit import plots
-from vaekit.drawings.subject import Drawing, Subject, example, of_images
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, Subject, example, of_images
 
 UNITS, STEPS, REACH = 10, 13, 3.0
 """units at most, steps of each, and how far they go in standard deviations"""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit import devices, plots
+from vaekit import devices
 from vaekit.compatibility import lacking
 from vaekit.data import Space, Split
 from vaekit.distributions import center, kl_parts
@@ -19,6 +19,7 @@ from vaekit.evaluation import verdict
 from vaekit.evaluations import current
 from vaekit.measures import FACTORIZED, GENERATIVE
 from vaekit.model import VAE
+from vaekit.reporting import plots
 from vaekit.run import Run
 
 CODES = 10_000

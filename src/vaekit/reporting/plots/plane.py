@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from vaekit.plots.style import MUTED, RULE, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
+from vaekit.reporting.plots.style import MUTED, RULE, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 
 @drawn

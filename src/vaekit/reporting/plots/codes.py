@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
-from vaekit.plots.fonts import legible, letters
-from vaekit.plots.style import (
+from vaekit.reporting.plots.fonts import legible, letters
+from vaekit.reporting.plots.style import (
     CLASSES,
     MUTED,
     PAPER,

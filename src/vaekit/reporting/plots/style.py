@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vaekit.files import replacing
-from vaekit.plots.fonts import FAMILY, in_their_fonts, legible, letters
+from vaekit.reporting.plots.fonts import FAMILY, in_their_fonts, legible, letters
 from vaekit.text import escaped
 
 Array = NDArray[Any]

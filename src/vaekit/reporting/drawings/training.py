@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from vaekit import plots
 from vaekit.data import Space
-from vaekit.drawings.subject import Drawing, columns, example, named
 from vaekit.labels import GROWING, in_order, term
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, columns, example, named
 
 
 def curves(rows: list[dict[str, Any]], space: Space) -> Drawing:

@@ -6,8 +6,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from vaekit.plots.fonts import legible, letters
-from vaekit.plots.style import DPI, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
+from vaekit.reporting.plots.fonts import legible, letters
+from vaekit.reporting.plots.style import DPI, SERIES, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 LETTER = 0.053  # inches that a letter of a row's or column's label takes
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import MUTED, WIDTH, Array, Figure, drawn, number, palette, place, ramp, sheet, short
+from vaekit.reporting.plots.style import MUTED, WIDTH, Array, Figure, drawn, number, palette, place, ramp, sheet, short
 
 PANEL, GAP = 1.25, 0.32  # inches
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vaekit import plots
-from vaekit.drawings.subject import Drawing, Subject, example
 from vaekit.evaluation import verdict
 from vaekit.evaluation.latents import ACTIVE
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, Subject, example
 
 
 def latents(subject: Subject) -> Iterator[Drawing]:

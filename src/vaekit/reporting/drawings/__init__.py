@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 from vaekit.arguments import Place
 from vaekit.compatibility import NOTHING, Needs, lacking
-from vaekit.drawings.codes import latents, units
-from vaekit.drawings.outcomes import classes, confusion, outcomes
-from vaekit.drawings.pictures import interpolations, manifold, pictures, reconstructions, samples
-from vaekit.drawings.subject import Drawing, Subject, binarized, columns, example, named, of_images
-from vaekit.drawings.tables import agreement, marginals
-from vaekit.drawings.training import curves
-from vaekit.drawings.traversals import traversals
 from vaekit.errors import InputError
 from vaekit.measures import FACTORIZED, GENERATIVE, REAL
+from vaekit.reporting.drawings.codes import latents, units
+from vaekit.reporting.drawings.outcomes import classes, confusion, outcomes
+from vaekit.reporting.drawings.pictures import interpolations, manifold, pictures, reconstructions, samples
+from vaekit.reporting.drawings.subject import Drawing, Subject, binarized, columns, example, named, of_images
+from vaekit.reporting.drawings.tables import agreement, marginals
+from vaekit.reporting.drawings.training import curves
+from vaekit.reporting.drawings.traversals import traversals
 from vaekit.run import Run
 
 __all__ = [

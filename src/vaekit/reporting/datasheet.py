@@ -17,8 +17,8 @@ from vaekit.data.source import assemble, to_name
 from vaekit.errors import InputError, command
 from vaekit.files import write
 from vaekit.likelihoods import Likelihood, Own
-from vaekit.pages import embedded, render
-from vaekit.plots import Figure, histograms, levels, samples, save
+from vaekit.reporting.pages import embedded, render
+from vaekit.reporting.plots import Figure, histograms, levels, samples, save
 
 EXAMPLES = 16
 LOOKED_AT = 1000

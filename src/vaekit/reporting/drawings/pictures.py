@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from vaekit import plots
-from vaekit.drawings.subject import Drawing, Subject, named
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, Subject, named
 
 
 def pictures(subject: Subject) -> Iterator[Drawing]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from vaekit.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, drawn, place, sheet, short
+from vaekit.reporting.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, drawn, place, sheet, short
 
 PANELS, SIDE = 12, 1.25  # inches
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaekit import plots
 from vaekit.data import Space
-from vaekit.drawings.subject import Drawing, example, named
 from vaekit.errors import command
 from vaekit.estimates import mean_over_images
 from vaekit.evaluation.evidence import AT
 from vaekit.evaluations import current
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, example, named
 from vaekit.run import Run
 
 

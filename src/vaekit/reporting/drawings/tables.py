@@ -1,7 +1,7 @@
 """Figures that only tables have, column by column: reconstructions, and samples beside the data."""
 
-from vaekit import plots
-from vaekit.drawings.subject import Drawing, Subject
+from vaekit.reporting import plots
+from vaekit.reporting.drawings.subject import Drawing, Subject
 
 
 def agreement(subject: Subject) -> Drawing:

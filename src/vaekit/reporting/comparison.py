@@ -8,12 +8,12 @@ from scipy.stats import t as student_t
 from torch import Tensor
 
 from vaekit.arguments import Place, to_path
-from vaekit.drawings import example, named
 from vaekit.errors import InputError, command, shown
 from vaekit.estimates import mean_over_images
 from vaekit.evaluations import evaluations, numbers
-from vaekit.plots import Figure, curves, rate_distortion, save
 from vaekit.records import plain
+from vaekit.reporting.drawings import example, named
+from vaekit.reporting.plots import Figure, curves, rate_distortion, save
 from vaekit.run import Run
 
 PANELS = {"loss": "Held-out loss", "reconstruction": "Held-out reconstruction", "kl": "Held-out KL"}

@@ -11,17 +11,17 @@ from typing import Any
 from vaekit import devices
 from vaekit.arguments import Place
 from vaekit.data import Space
-from vaekit.drawings import Drawing, binarized, drawings, example, named, of_images
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluations import evaluations
 from vaekit.labels import LABELS, label
 from vaekit.notebook import Pictures
-from vaekit.pages import embedded, render
-from vaekit.plots import ALWAYS, FORMATS, save
+from vaekit.reporting.drawings import Drawing, binarized, drawings, example, named, of_images
+from vaekit.reporting.pages import embedded, render
+from vaekit.reporting.plots import ALWAYS, FORMATS, save
+from vaekit.reporting.summary import novelty, uncorrected
 from vaekit.run import REPORT, Run
 from vaekit.specs import described
 from vaekit.subject import Track
-from vaekit.summary import novelty, uncorrected
 from vaekit.training.state import trained_by
 
 log = logging.getLogger("vaekit")

@@ -20,9 +20,9 @@ from vaekit.evaluations import SEED, trained
 from vaekit.measures import DENSITIES, GROUPS
 from vaekit.model import VAE
 from vaekit.records import plain
+from vaekit.reporting.summary import Evaluation
 from vaekit.run import Run
 from vaekit.subject import Subject, Track
-from vaekit.summary import Evaluation
 from vaekit.training.compiling import Compiled
 from vaekit.unsaved import Unsaved
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
-from vaekit.plots.fonts import letters
-from vaekit.plots.style import INK, PAPER, WIDTH, Array, Figure, drawn, number, place, sheet, short
+from vaekit.reporting.plots.fonts import letters
+from vaekit.reporting.plots.style import INK, PAPER, WIDTH, Array, Figure, drawn, number, place, sheet, short
 
 # One hue that only darkens, so that every eye reads it alike, and a root scale, on which one percent is not white.
 SHADES = LinearSegmentedColormap.from_list("shades", [PAPER, "#9cc6e8", "#2f7ec0", "#0f2f52"])

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vaekit.plots.fonts import letters
-from vaekit.plots.style import WIDTH, Array, Figure, drawn, number, palette, place, sheet, short
+from vaekit.reporting.plots.fonts import letters
+from vaekit.reporting.plots.style import WIDTH, Array, Figure, drawn, number, palette, place, sheet, short
 
 LETTER = 0.056  # inches that a letter of a class's name takes
 

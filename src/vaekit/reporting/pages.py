@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vaekit.plots import INK, MUTED, PAPER, RULE
+from vaekit.reporting.plots import INK, MUTED, PAPER, RULE
 from vaekit.text import escaped
 
 COLORS = {
@@ -25,7 +25,7 @@ THEME = f"@media (prefers-color-scheme: dark) {{ :root {{ {_dark} }} }}"
 def render(kind: str, **values: Any) -> bytes:
     """Fill the template of a kind of page; names in the values are escaped where they cannot be shown."""
     environment = Environment(
-        loader=PackageLoader("vaekit", ""),
+        loader=PackageLoader("vaekit.reporting"),
         autoescape=True, finalize=_shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     light = {name: light for name, (light, _) in COLORS.items()}

@@ -1,0 +1,1 @@
+"""Reporting: what is measured, drawn and written of runs and data; runs know their evaluations, so nothing is here."""
