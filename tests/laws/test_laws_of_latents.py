@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 import torch
 from laws.conditionals import Make, bent, one_dimensional, posterior, prior, with_borrowed
-from laws.rows import DEVICES, POSTERIORS, PRIORS
+from laws.rows import DEVICES, POSTERIORS, PRIORS, rows
 
 from vaekit import posteriors
-from vaekit.distributions import center, rsample_and_log_prob
+from vaekit.distributions import center, rsample_and_log_prob, transported, transported_and_log_prob
+from vaekit.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,29 @@ def test_draws_at_one_stroke_have_the_density_of_the_draws(make: Make, spec: Any
     z, log_prob = rsample_and_log_prob(q, 50)
     assert torch.allclose(log_prob, q.log_prob(z), atol=1e-9)
     assert (log_prob.mean() - q.log_prob(z.flip(0) + 1).mean()).abs() > 0.1
+
+
+@pytest.mark.parametrize("spec", rows(POSTERIORS))
+def test_noise_that_rows_share_is_carried_to_draws(spec: Any) -> None:
+    module, c = posterior(spec, 3)
+    assert c is not None
+    q = bent(module)(c)
+    noise = torch.randn(50, 1, 3)
+    z, log_prob = transported_and_log_prob(q, noise)
+    assert torch.equal(z, transported(q, noise))
+    assert torch.allclose(log_prob, q.log_prob(z), atol=1e-4)
+    alone = transported(module(c[2:3]), noise)
+    assert torch.allclose(alone, z[:, 2:3], atol=1e-5)
+    torch.manual_seed(5)
+    drawn = q.rsample(torch.Size((50,)))
+    torch.manual_seed(5)
+    assert torch.allclose(transported(q, torch.randn(50, 6, 3)), drawn, atol=1e-5)
+
+
+def test_draws_that_are_not_a_function_of_noise_are_refused_by_a_sentence() -> None:
+    q = torch.distributions.Independent(torch.distributions.Laplace(torch.zeros(2, 3), torch.ones(2, 3)), 1)
+    with pytest.raises(InputError, match="not known as a function of standard normal noise: choose posterior gaussian"):
+        transported(q, torch.randn(5, 1, 3))
 
 
 def test_point_mass_is_where_it_is() -> None:

@@ -4,9 +4,21 @@ from typing import Any
 
 import pytest
 import torch
-from laws.conditionals import BITS, INTERVAL, densities, likelihood, one_dimensional, some, total, values
+from laws.conditionals import (
+    AT_ONCE,
+    BITS,
+    INTERVAL,
+    assert_gradients,
+    densities,
+    likelihood,
+    one_dimensional,
+    some,
+    total,
+    values,
+)
 from laws.rows import DEVICES, LIKELIHOODS, rows
 
+from vaekit.distributions import Observed
 from vaekit.reporting.datasheet import SUPPORTS
 
 
@@ -44,3 +56,33 @@ def test_normalised_supports_are_those_where_the_total_is_one(spec: Any) -> None
         assert torch.allclose(sums, torch.ones_like(sums), atol=1e-8) == (support in spec.normalized_on)
     assert set(spec.normalized_on) <= set(spec.supports)
     assert spec.kind == "own" or SUPPORTS[spec.kind] == spec.supports
+
+
+@pytest.mark.parametrize("event", [(5,), (1, 3, 4)], ids=str)
+@pytest.mark.parametrize("spec", rows(LIKELIHOODS))
+def test_holes_are_left_out_of_the_density_and_their_gradients_are_finite(spec: Any, event: tuple[int, ...]) -> None:
+    module, z = likelihood(spec, *event, batch=(4, 6))
+    p, x = module(z), some(spec, (6, *event))
+    observed = Observed(p)
+    with torch.enable_grad():
+        assert torch.equal(observed.log_prob(x), p.log_prob(x))
+    x.view(6, -1)[:, ::2] = torch.nan
+    x[0] = torch.nan
+    log_prob = observed.log_prob(x)
+    assert (log_prob[:, 0] == 0).all()
+    assert torch.allclose(log_prob, observed.element_log_prob(x).flatten(2).sum(-1))
+    log_prob.mean().backward()
+    assert_gradients(module)
+
+
+@pytest.mark.parametrize("spec", rows(LIKELIHOODS))
+def test_density_of_what_is_observed_is_the_marginal(spec: Any) -> None:
+    module, z = likelihood(spec, 3, batch=())
+    p = module.double().requires_grad_(False)(z.double())
+    x = some(spec, (3,)).double()
+    every = values(p)
+    joint = x.repeat(len(every), 1)
+    joint[:, 1] = every
+    summed = total(torch.cat([p.log_prob(part).exp() for part in joint.split(AT_ONCE)])[:, None], every)
+    x[1] = torch.nan
+    assert torch.allclose(Observed(p).log_prob(x).exp(), summed[0], rtol=1e-6)

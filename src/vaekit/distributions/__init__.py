@@ -6,12 +6,14 @@ from vaekit.distributions.flow import Flow, Transform
 from vaekit.distributions.full_gaussian import FullGaussian, kl_from_factorized
 from vaekit.distributions.levels import LEVELS, CategoricalLevels, DiscretizedLogistic
 from vaekit.distributions.mixture import Mixture
+from vaekit.distributions.observed import Observed
 from vaekit.distributions.parts import (
     LEAST_SCALE,
     Head,
     analytic_kl,
     at_least_fp32,
     center,
+    element_log_prob,
     frozen_log_prob,
     full_precision,
     independent,
@@ -19,6 +21,8 @@ from vaekit.distributions.parts import (
     kl_per_unit,
     log_scale,
     rsample_and_log_prob,
+    transported,
+    transported_and_log_prob,
 )
 
 __all__ = [
@@ -33,10 +37,12 @@ __all__ = [
     "Head",
     "IndependentBernoulli",
     "Mixture",
+    "Observed",
     "Transform",
     "analytic_kl",
     "at_least_fp32",
     "center",
+    "element_log_prob",
     "frozen_log_prob",
     "full_precision",
     "independent",
@@ -45,4 +51,6 @@ __all__ = [
     "kl_per_unit",
     "log_scale",
     "rsample_and_log_prob",
+    "transported",
+    "transported_and_log_prob",
 ]

@@ -96,6 +96,11 @@ class IndependentBernoulli(Distribution):
         products = factors.unflatten(-1, (FACTORS, -1)).prod(-2)
         return (x * logits).sub_(logits.relu()).sum(-1) - products.log_().sum(-1)
 
+    def element_log_prob(self, value: Float[Tensor, "*value_shape"]) -> Float[Tensor, "*shape"]:
+        """log p(x_i) of each element, (*batch, *event)."""
+        logits, x = torch.broadcast_tensors(self.logits, value)
+        return -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+
     def sample(self, sample_shape: _size = ()) -> Float[Tensor, "..."]:
         with torch.no_grad():
             return torch.bernoulli(self.mean.expand(self._extended_shape(sample_shape)))

@@ -28,6 +28,13 @@ class Delta(Distribution):
         equal = (value == self.loc).all(-1)
         return torch.where(equal, 0.0, -torch.inf).to(value.dtype)
 
+    def transported_and_log_prob(
+        self, noise: Float[Tensor, "... event"]
+    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Return the point, whatever the noise, with its log-probability 0."""
+        z = self.loc.expand(torch.broadcast_shapes(noise.shape, self.loc.shape))
+        return z, z.new_zeros(z.shape[:-1])
+
     @property
     def mean(self) -> Float[Tensor, "*batch event"]:
         return self.loc

@@ -73,8 +73,13 @@ class Flow(Distribution):
     def rsample_and_log_prob(self, sample_shape: _size = ()) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
         """Draw z, and return it with log p(z), which is known from the way there: no transform is inverted."""
         shape = self._extended_shape(sample_shape)
-        u = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self._in_pieces(self._pushed, u)
+        return self.transported_and_log_prob(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    def transported_and_log_prob(
+        self, noise: Float[Tensor, "... event"]
+    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Carry ε to z, and return it with log p(z)."""
+        return self._in_pieces(self._pushed, noise.expand(torch.broadcast_shapes(noise.shape, self.loc.shape)))
 
     def rsample(self, sample_shape: _size = ()) -> Float[Tensor, "... event"]:
         return self.rsample_and_log_prob(sample_shape)[0]

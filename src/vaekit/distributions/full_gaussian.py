@@ -32,8 +32,14 @@ class FullGaussian(MultivariateNormal):
     def rsample_and_log_prob(self, sample_shape: _size = ()) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
         """Draw z, and return it with log p(z)."""
         shape = self._extended_shape(sample_shape)
-        noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
-        factor, draws = self._unbroadcasted_scale_tril, noise.reshape(-1, *self.loc.shape)
+        return self.transported_and_log_prob(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))
+
+    def transported_and_log_prob(
+        self, noise: Float[Tensor, "... event"]
+    ) -> tuple[Float[Tensor, "... event"], Float[Tensor, "..."]]:
+        """Return z = μ + L ε, given ε, with log p(z)."""
+        shape = torch.broadcast_shapes(noise.shape, self.loc.shape)
+        factor, draws = self._unbroadcasted_scale_tril, noise.expand(shape).reshape(-1, *self.loc.shape)
         with full_precision(noise.device):
             moved = torch.einsum("...ij,n...j->n...i", factor, draws).reshape(shape)
         log_scales = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from vaekit.errors import InputError
 
@@ -46,6 +46,53 @@ def rsample_and_log_prob(q: Distribution, n: int) -> tuple[Float[Tensor, "n *bat
         return q.rsample_and_log_prob(torch.Size((n,)))
     z = q.rsample(torch.Size((n,)))
     return z, q.log_prob(z)
+
+
+def transported_and_log_prob(
+    q: Distribution, noise: Float[Tensor, "n _ latent"]
+) -> tuple[Float[Tensor, "n *batch latent"], Float[Tensor, "n *batch"]]:
+    """Return z as a function of standard normal noise, with log q(z): draws that all rows of a batch may share.
+
+    With the same noise (n, 1, d) for every row, what is computed of a row does not depend on the other rows. A
+    distribution that is neither a diagonal Gaussian nor a point has a method of the same name.
+
+    Raises:
+        InputError: if z is not known as a function of such noise.
+    """
+    if hasattr(q, "transported_and_log_prob"):
+        return q.transported_and_log_prob(noise)
+    normal = q.base_dist if isinstance(q, Independent) else None
+    if not isinstance(normal, Normal):
+        raise InputError(
+            f"draws from {type(q).__name__} are not known as a function of standard normal noise: "
+            "choose posterior gaussian, full_gaussian or flow, or define its method transported_and_log_prob(noise)"
+        )
+    z = normal.loc + normal.scale * noise
+    return z, q.log_prob(z)
+
+
+def transported(q: Distribution, noise: Float[Tensor, "n _ latent"]) -> Float[Tensor, "n *batch latent"]:
+    """Return z as a function of standard normal noise, (n, 1, d) if all rows share it."""
+    return transported_and_log_prob(q, noise)[0]
+
+
+def element_log_prob(p: Distribution, x: Float[Tensor, "*value_shape"]) -> Float[Tensor, "*batch_and_event"]:
+    """Return log p(x_i) of each element of x, for a p that is independent over them: (*batch, *event) nats.
+
+    A distribution that is not torch's ``Independent`` has a method of the same name.
+
+    Raises:
+        InputError: if p is not known to be independent over the elements.
+    """
+    if hasattr(p, "element_log_prob"):
+        return p.element_log_prob(x)
+    if not (isinstance(p, Independent) and not p.base_dist.event_shape):
+        raise InputError(
+            f"{type(p).__name__} is not independent over the elements of x, so it has no log-probability of each: "
+            "choose another likelihood, or define its method element_log_prob(x)"
+        )
+    found: Tensor = p.base_dist.log_prob(x)
+    return found
 
 
 def center(p: Distribution) -> Float[Tensor, "*batch latent"]:
