@@ -246,7 +246,9 @@ def _likelihood(space: Space) -> Choice:
     if space.support == "binary":
         return Choice("model.likelihood", "bernoulli", "the data are binary")
     levels = "gray levels" if space.event_shape[0] == 1 or len(space.event_shape) == 1 else "color levels"
-    kind = {"byte": levels, "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
+    kind = {"byte": levels, "unit": "reals in [0, 1]", "real": "real numbers", "mixed": "columns of several kinds"}[
+        space.support
+    ]
     return Choice("model.likelihood", "gaussian", f"the data are {kind}; its scale is learned")
 
 

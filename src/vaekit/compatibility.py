@@ -228,5 +228,6 @@ def _remedy(space: Space) -> str:
         "real": "scale the values to [0, 1] (pixels of 0..255: save them as uint8), or choose likelihood gaussian",
         "unit": "save the images as uint8, or choose likelihood gaussian",
         "byte": "choose likelihood gaussian",
+        "mixed": "choose likelihood columns",
         "binary": "choose likelihood bernoulli, or binarization none",
     }[space.support]

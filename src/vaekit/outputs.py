@@ -96,7 +96,7 @@ def write_examples(
         _write_array(values, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), names or None)
     elif kind == "table":
-        _write_table(zip(*_cells(values), strict=True), space.columns or (), out)
+        _write_table(zip(*_cells(values), strict=True), space.names or (), out)
     elif kind == "picture":
         _write_picture(picture(values) if sheet is None else picture(sheet), out)
 

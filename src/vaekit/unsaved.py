@@ -16,6 +16,7 @@ from vaekit import devices, likelihoods
 from vaekit.compatibility import Trait, Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
+from vaekit.data.columns import Column
 from vaekit.data.raw import content_digest
 from vaekit.distributions import Delta
 from vaekit.errors import InputError
@@ -73,8 +74,8 @@ class Unsaved:
         size = len(raw.x)
         space = Space(
             source=source.name, event_shape=raw.x.shape[1:], support=raw.support, binarization="none", split=f"{size}",
-            sizes={"test": size}, digest=raw.digest or content_digest(raw.x, raw.labels), columns=raw.columns,
-            classes=raw.classes,
+            sizes={"test": size}, digest=raw.digest or content_digest(raw.x, raw.labels), classes=raw.classes,
+            columns=None if raw.columns is None else tuple(Column(name=name) for name in raw.columns),
         )  # fmt: skip
         x = torch.from_numpy(raw.x if raw.x.dtype.kind != "f" else raw.x.astype("float32"))
         vae = deepcopy(as_vae(module, space.event_shape)).cpu().eval()

@@ -6,6 +6,7 @@ import torch
 from pydantic import TypeAdapter
 
 from vaekit.data import Source, Space
+from vaekit.data.columns import Column
 from vaekit.errors import InputError
 
 
@@ -55,12 +56,62 @@ def test_binary_spaces_cut_gray_levels_and_keep_bits():
 
 
 def test_table_rows_are_standardised_and_restored():
-    table = space(event_shape=(2,), support="real", shift=(10.0, -1.0), scale=(2.0, 0.5), columns=("a", "b"))
+    columns = (Column(name="a", shift=10, scale=2), Column(name="b", shift=-1, scale=0.5))
+    table = space(event_shape=(2,), support="real", columns=columns)
     rows = np.array([[10.0, -1.0], [14.0, 0.0]])
     x = table.encode_input(rows)
     assert torch.equal(x, torch.tensor([[0.0, 0.0], [2.0, 2.0]]))
     assert np.array_equal(table.restore(x), rows)
     assert table.restore(x.expand(7, 2, 2)).shape == (7, 2, 2)
+
+
+FORMER = """{"source": "t.csv", "event_shape": [2], "support": "real", "binarization": "none", "split": "8/1/1",
+"sizes": {"train": 8, "validation": 1, "test": 1}, "digest": "d", "columns": ["a", "b"], "shift": [10.0, 3.0],
+"scale": [2.0, 0.0], "classes": null, "depth": null, "mean": null}"""
+
+
+def test_the_tables_of_version_0_1_0_are_read():
+    adapter = TypeAdapter(Space)
+    found = adapter.validate_json(FORMER)
+    assert found.columns == (Column(name="a", shift=10, scale=2), Column(name="b", shift=3, scale=0))
+    assert adapter.validate_json(adapter.dump_json(found)) == found
+    assert torch.equal(found.encode_input(np.array([[14.0, 4.0]])), torch.tensor([[2.0, 1.0]]))
+    assert np.array_equal(found.generated(torch.tensor([[2.0, 1.0]])), [[14.0, 3.0]])
+    unnamed = adapter.validate_json(FORMER.replace('["a", "b"]', "null"))
+    assert unnamed.names == ("column 1", "column 2")
+
+
+KINDS = (
+    Column(name="length", shift=10, scale=2),
+    Column(name="mass", kind="positive", shift=1, scale=0.5),
+    Column(name="eggs", kind="count", shift=0.7, scale=0.3),
+    Column(name="sex", kind="binary"),
+    Column(name="species", kind="category", categories=("Adelie", "Gentoo")),
+)
+
+
+def test_a_model_reads_each_kind_of_column_in_its_own_way():
+    table = space(event_shape=(5,), support="mixed", columns=KINDS)
+    values = np.array([[14.0, np.e**2, 3.0, 1.0, 0.0]])
+    x = table._seen(values, 1)
+    assert torch.allclose(x, torch.tensor([[2.0, 2.0, 3.0, 1.0, 0.0]]))
+    assert np.allclose(table.restore(x), values)
+
+
+def test_densities_in_the_units_of_the_file_integrate_to_one():
+    table = space(event_shape=(5,), support="mixed", columns=KINDS)
+    a = torch.linspace(-20, 40, 3001, dtype=torch.float64)
+    b = torch.linspace(1e-4, 90, 200_001, dtype=torch.float64)
+    rest = [3.0, 1.0, 0.0]
+    normal = torch.distributions.Normal(0.0, 1.0)
+    for place, grid in ((0, a), (1, b)):
+        values = np.tile([np.nan, np.nan, *rest], (len(grid), 1))
+        values[:, place] = grid
+        x = torch.from_numpy(table._standardized(values))
+        density = (normal.log_prob(x[:, place]) + table.log_jacobian(x)).exp()
+        assert torch.trapezoid(density, grid).item() == pytest.approx(1, abs=1e-4)
+    assert table.log_jacobian(torch.full((2, 5), torch.nan)).tolist() == [0, 0]
+    assert space().log_jacobian(torch.zeros(2, 1, 4, 3)).tolist() == [0, 0]
 
 
 def test_the_models_view_equals_the_training_batches():
@@ -104,6 +155,7 @@ def test_spaces_and_sources_survive_json():
             {"event_shape": [2], "shift": [1.0, 2.0], "scale": [1.0]},
             "shift and scale do not have one number per column",
         ),
+        ({"event_shape": [2], "columns": [Column(name="a")]}, r"there are 1 columns for examples of \(2,\)"),
         ({"event_shape": [1, -4, 3]}, r"event_shape\[1\] is -4: give a number greater than 0"),
         ({"event_shape": [4, 3]}, r"event_shape \(4, 3\) is neither \(C, H, W\) nor \(D,\)"),
         ({"event_shape": [1, 4, 10**30]}, r"event_shape\[2\] is 1000.*: give a number less than 9223372036854775808"),

@@ -134,12 +134,12 @@ def test_data_in_memory_are_checked_as_files_are(value: Any, message: str, tmp_p
 def test_columns_of_a_frame_are_left_out_and_labels_named(tmp_path: Path) -> None:
     frame = Frame(TABLE | {"word": np.array(["p", "q"] * 30), "when": np.array(["2020-01-01"] * 60, "datetime64[D]")})
     source = Source(name=frame, label="kind", ignore=("word", "when"))
-    assert source.load(place=frame).space.columns == ("a", "b")
+    assert source.load(place=frame).space.names == ("a", "b")
     assert source.load(place=frame).space.classes == ("x", "y", "z")
     with pytest.raises(InputError, match="column 'when' holds '2020-01-01', which is not a finite number"):
         Source(name=frame, label="kind", ignore=("word",)).load(place=frame)
     experiment = small(data__name=frame, data__label="kind", data__ignore=("word", "when"), batch_size=10)
-    assert finished(experiment, tmp_path / "run", data=frame).space.columns == ("a", "b")
+    assert finished(experiment, tmp_path / "run", data=frame).space.names == ("a", "b")
 
 
 def test_a_frame_of_numbered_columns_has_no_names() -> None:

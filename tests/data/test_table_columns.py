@@ -36,7 +36,7 @@ def beside(rows, *columns, first=False):
 def test_numbers_that_name_the_columns(table, caplog, header):
     data = Source(name=table(header, ROWS)).load()
     assert sum(data.space.sizes.values()) == 40
-    assert data.space.columns == tuple(map(str, header))
+    assert data.space.names == tuple(map(str, header))
     assert "is read as the names of the columns" in caplog.text
 
 
@@ -71,7 +71,7 @@ def test_numbers_that_are_an_example(table, caplog, rows):
 )
 def test_labels(table, caplog, name, labels, classes):
     data = Source(name=table([*"abcd", name], beside(ROWS, [labels[i % 3] for i in range(40)]))).load()
-    assert (data.space.columns, data.space.classes) == (tuple("abcd"), classes)
+    assert (data.space.names, data.space.classes) == (tuple("abcd"), classes)
     assert f"column {name!r} of" in caplog.text
     _, codes = read_input(data.space.source)
     assert [classes[code] for code in codes[:3]] == [str(int(x)) if isinstance(x, float) else str(x) for x in labels]
@@ -136,29 +136,29 @@ def test_a_model_finds_its_columns_by_name(table, caplog):
     other = table(
         ["d", "name", "label", "c", "b", "a"], [[d, "x", "", c, b, a] for a, b, c, d in ROWS.tolist()], "u.csv"
     )
-    x, _ = read_input(other, columns=space.columns)
+    x, _ = read_input(other, columns=space.names)
     assert np.array_equal(x, ROWS)
     assert "does not know are ignored: 'name'" in caplog.text
     with pytest.raises(
         InputError, match=r"lacks 1 of the 4 columns that the model knows \('d'\) and has 'a', 'b', 'c', 'e'"
     ):
-        read_input(table("abce", ROWS, "v.csv"), columns=space.columns)
-    assert np.array_equal(read_input(table(None, ROWS, "w.csv"), columns=space.columns)[0], ROWS)
+        read_input(table("abce", ROWS, "v.csv"), columns=space.names)
+    assert np.array_equal(read_input(table(None, ROWS, "w.csv"), columns=space.names)[0], ROWS)
     assert "by position" in caplog.text
     with pytest.raises(InputError, match="lacks 4 of the 4"):
-        read_input(table(None, ROWS[:, :3], "w.csv"), columns=space.columns)
+        read_input(table(None, ROWS[:, :3], "w.csv"), columns=space.names)
 
 
 def test_a_model_without_names_takes_columns_by_position(table):
     space = Source(name=table(None, ROWS)).load().space
     path = table(["id", *"abcd", "label"], beside(np.column_stack([range(40), ROWS]), [i % 2 for i in range(40)]))
-    assert np.array_equal(read_input(path, columns=space.columns)[0], ROWS)
+    assert np.array_equal(read_input(path, columns=space.names)[0], ROWS)
 
 
 def test_the_same_data_in_another_order_are_the_same_data(table):
     data = Source(name=table([*"abcd", "label"], beside(ROWS, [i % 2 for i in range(40)]))).load()
     turned = Source(name=table(["label", *"dcba"], beside(ROWS[:, ::-1], [i % 2 for i in range(40)], first=True))).load(
-        columns=data.space.columns
+        columns=data.space.names
     )
     assert turned.space.digest == data.space.digest
     assert turned.space.classes == ("0", "1")
@@ -167,7 +167,7 @@ def test_the_same_data_in_another_order_are_the_same_data(table):
 def test_names_are_made_distinct(table):
     assert distinct(["a", "a.1", "a", "a"]) == ["a", "a.1", "a.2", "a.3"]
     space = Source(name=table("abaa", ROWS)).load().space
-    assert space.columns == ("a", "b", "a.1", "a.2")
+    assert space.names == ("a", "b", "a.1", "a.2")
 
 
 class Frame:

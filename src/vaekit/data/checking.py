@@ -30,6 +30,7 @@ VALUES: Mapping[Support, str] = {
     "byte": "8-bit levels",
     "unit": "reals in [0, 1]",
     "real": "reals of any size",
+    "mixed": "columns of several kinds",
 }
 
 _GREY = "on gray levels its value bounds the likelihood of their random bits and is not a density of the levels"
@@ -87,11 +88,11 @@ def facts(raw: Raw, data: Data, likelihoods: Mapping[str, Collection[Support]]) 
         "source": space.source,
         "shape": [sum(space.sizes.values()), *space.event_shape],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
-        "range": [float(raw.x.min()), float(raw.x.max())] if space.scale else _range(space, parts),
+        "range": [float(raw.x.min()), float(raw.x.max())] if space.columns else _range(space, parts),
         "mean": space.mean,
         "support": space.support,
         "values": VALUES[space.support],
-        "columns": space.columns and list(space.columns),
+        "columns": list(space.names) if raw.columns and space.names else None,
         **(_of_table(raw, data.train) if raw.columns else {}),
         "binarization": defaults(space.source).binarization,
         "split": space.split,

@@ -1,11 +1,15 @@
-"""Columns of a table: what is asked of them, and how those that a model knows are found in another table."""
+"""Columns of a table: what each is, what is asked of them, and how those that a model knows are found elsewhere."""
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from vaekit.errors import InputError, nearest
+from vaekit.specs import Whole, spec
 
 log = logging.getLogger("vaekit")
 
@@ -13,6 +17,83 @@ LABELS = ("label", "labels", "class", "classes", "target", "targets")
 """names of columns that hold labels, in the order in which they are looked for"""
 NUMBERS = re.compile(r"|id|index|unnamed: \d+")
 """names of columns that only number the rows; pandas writes its index without a name"""
+
+Kind = Literal["real", "positive", "count", "binary", "category", "ordinal"]
+"""what the values of a column are"""
+CODED = ("binary", "category", "ordinal")
+"""kinds of column whose values may be words, which a model reads as their numbers"""
+
+
+@spec
+class Column:
+    """A column that a model learns: what its values are, and how the model reads them, NaN where they are missing.
+
+    The model reads (v − shift) / scale of a real v, the same of log v of a positive one, a count as it is, 0 or 1 of a
+    binary value, and the number of a category among `categories`.
+    """
+
+    name: str
+    """The name in the file."""
+    kind: Kind = "real"
+    """What its values are."""
+    categories: tuple[str, ...] = ()
+    """The words that the numbers 0, 1, ... stand for; none if the values are numbers."""
+    shift: float = 0.0
+    """Mean over the training rows: of log v of a positive column, of log(1 + v) of a count."""
+    scale: Annotated[float, Field(ge=0)] = 1.0
+    """Standard deviation of the same; 0 of a column that does not vary, which is not divided."""
+
+    def __post_init__(self) -> None:
+        least = {"category": 1, "ordinal": 1}.get(self.kind, 0)
+        most = {"category": len(self.categories), "ordinal": len(self.categories), "binary": 2}.get(self.kind, 0)
+        if not least <= len(self.categories) <= most or len(set(self.categories)) < len(self.categories):
+            raise InputError(
+                f"column {self.name!r} is {self.kind} and has {len(self.categories)} categories: restore the file"
+            )
+
+    @property
+    def standardized(self) -> bool:
+        """Whether the model reads its values shifted and scaled."""
+        return self.kind in ("real", "positive")
+
+    @property
+    def divisor(self) -> float:
+        """By what a standardized value is divided."""
+        return self.scale or 1.0
+
+
+@spec
+class Constant:
+    """A column that has one value in all training rows: the model knows nothing of it, and outputs have it again."""
+
+    name: str
+    """The name in the file."""
+    value: float | str
+    """Its value."""
+    place: Whole
+    """Its place among all columns of the output, counted from 0."""
+
+
+def former_columns(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a space with columns as they are now; version 0.1.0 had their names, and shift and scale apart from them.
+
+    Raises:
+        InputError: If these do not have one number per column.
+    """
+    facts = dict(space)
+    shift, scale, names = facts.pop("shift", None), facts.pop("scale", None), facts.get("columns")
+    named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if shift is None and scale is None and not named:
+        return facts
+    shape = tuple(facts.get("event_shape") or ())
+    width = shape[0] if len(shape) == 1 else 0
+    names = names if named and names else [generic(i) for i in range(width)]
+    if shift is None and scale is None:
+        shift, scale = [0.0] * width, [1.0] * width
+    if not shift or not scale or not len(names) == len(shift) == len(scale) == width:
+        raise InputError(f"shift and scale do not have one number per column of {shape}: restore them")
+    columns = zip(names, shift, scale, strict=True)
+    return facts | {"columns": [{"name": name, "shift": mean, "scale": std} for name, mean, std in columns]}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 
 from vaekit.arguments import Place, to_path
 from vaekit.data.arrays import arranged, as_images, read_npy, read_npz, require_memory, side_of_images
-from vaekit.data.columns import Columns, listed
+from vaekit.data.columns import Column, Columns, generic, listed
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
 from vaekit.data.fetching import read_named
@@ -271,7 +271,7 @@ def assemble(source: Source, raw: Raw) -> Data:
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
     rows = partition(raw, split, source.seed, source.name)
-    x, shift, scale = _standardized(raw, rows["train"], source.name)
+    x, columns = _standardized(raw, rows["train"], source.name)
     parts = {name: _part(source, replace(raw, x=x), name, own) for name, own in rows.items()}
     space = Space(
         source=source.name,
@@ -281,9 +281,7 @@ def assemble(source: Source, raw: Raw) -> Data:
         split=split,
         sizes={name: len(part) for name, part in parts.items()},
         digest=raw.digest or content_digest(raw.x, raw.labels),
-        columns=raw.columns,
-        shift=shift,
-        scale=scale,
+        columns=columns,
         classes=raw.classes,
         depth=raw.depth,
         mean=_mean(raw, rows["train"]),
@@ -314,14 +312,12 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
     return part.fixed(drawing_seed(source.seed, name)) if drawn else part
 
 
-def _standardized(
-    raw: Raw, train: np.ndarray, name: str
-) -> tuple[np.ndarray, tuple[float, ...] | None, tuple[float, ...] | None]:
+def _standardized(raw: Raw, train: np.ndarray, name: str) -> tuple[np.ndarray, tuple[Column, ...] | None]:
     """Bring a table's columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0."""
     if raw.support != "real" or raw.x.ndim != 2:
-        return raw.x, None, None
+        return raw.x, None
     require_memory(3 * raw.x.nbytes, name, "rows of real numbers are standardized in memory, so give fewer")
-    columns = raw.columns or tuple(str(i + 1) for i in range(raw.x.shape[1]))
+    columns = raw.columns or tuple(generic(i) for i in range(raw.x.shape[1]))
     if (bad := _column_beyond(raw.x, TOO_LARGE)) is not None:
         row, i = bad
         raise InputError(f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}: rescale the column")
@@ -343,7 +339,8 @@ def _standardized(
             f"(mean {shift[i]:g}, standard deviation {scale[i]:g}): remove the row or rescale the column"
         )
     scale[constant] = 0  # the space knows by it that they never vary
-    return x.astype(np.float32), tuple(shift.tolist()), tuple(scale.tolist())
+    found = zip(columns, shift.tolist(), scale.tolist(), strict=True)
+    return x.astype(np.float32), tuple(Column(name=name, shift=mean, scale=std) for name, mean, std in found)
 
 
 def _column_beyond(x: np.ndarray, bound: float) -> tuple[int, int] | None:

@@ -1,17 +1,19 @@
 """The space that examples live in: what a model and a run folder know of the data without the data."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import ArgsKwargs
 from torch import Tensor
 
-from vaekit.data.columns import generic, places
+from vaekit.data.columns import Column, Constant, former_columns, generic, places
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 from vaekit.specs import Count, Whole, spec
@@ -19,7 +21,7 @@ from vaekit.text import title
 
 log = logging.getLogger("vaekit")
 
-Support = Literal["binary", "byte", "unit", "real"]
+Support = Literal["binary", "byte", "unit", "real", "mixed"]
 Binarization = Literal["none", "dynamic", "static", "threshold"]
 
 
@@ -39,7 +41,7 @@ class Space:
     event_shape: tuple[Count, ...]
     """Shape of one example: (C, H, W) of an image, (D,) of a table's row."""
     support: Support
-    """Values that the model sees: 0/1, levels k/255, reals in [0, 1], or any reals."""
+    """Values that the model sees: 0/1, levels k/255, reals in [0, 1], any reals, or columns of several kinds."""
     binarization: Binarization
     """How gray levels became bits; part of the data's identity, since likelihoods of unlike data do not compare."""
     split: str
@@ -48,13 +50,12 @@ class Space:
     """Examples in each part."""
     digest: str
     """SHA-256 of all stored examples and labels."""
-    columns: tuple[str, ...] | None = None
-    """Names of a table's columns."""
-    shift: tuple[float, ...] | None = None
-    """Mean of each column over the training rows, subtracted from what the model sees."""
-    scale: tuple[float, ...] | None = None
-    """Standard deviation of each column over the training rows, by which the model's input is divided; a column that
-    does not vary has 0, and is not divided."""
+    columns: tuple[Column, ...] | None = None
+    """What each column of a table is, in the order of the model; rows of reals without names have such as column 1."""
+    constant: tuple[Constant, ...] = ()
+    """Columns that never varied in training: the model does not read them, and outputs have them again."""
+    missing: bool = False
+    """Whether elements may be missing, which the model reads as NaN."""
     classes: tuple[str, ...] | None = None
     """Names of the classes that the labels 0, 1, ... stand for."""
     depth: Annotated[int, Field(ge=8, le=16)] | None = None
@@ -65,10 +66,17 @@ class Space:
     def __post_init__(self) -> None:
         if len(self.event_shape) not in (1, 3):
             raise InputError(f"event_shape {self.event_shape} is neither (C, H, W) nor (D,): restore the file")
-        if self.shift is None and self.scale is None:
-            return
-        if not self.shift or not self.scale or not (len(self.shift),) == (len(self.scale),) == self.event_shape:
-            raise InputError(f"shift and scale do not have one number per column of {self.event_shape}: restore them")
+        if self.columns is not None and (len(self.columns),) != self.event_shape:
+            raise InputError(
+                f"there are {len(self.columns)} columns for examples of {self.event_shape}: restore the file"
+            )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, given: Any) -> Any:
+        """Read what version 0.1.0 wrote: names of columns, and apart from them shift and scale, for rows of reals."""
+        facts = given.kwargs if isinstance(given, ArgsKwargs) else given
+        return former_columns(facts) if isinstance(facts, Mapping) else given
 
     @classmethod
     def of(cls, event_shape: Sequence[int], train: int = 0) -> "Space":
@@ -158,10 +166,9 @@ class Space:
 
     def _seen(self, x: np.ndarray, divisor: int) -> Tensor:
         """Turn some arranged examples into what the model reads."""
-        if self.support == "real":
-            if self.shift and self.scale:
-                with np.errstate(over="ignore"):
-                    x = (x.astype(np.float64) - np.array(self.shift)) / self._divisors
+        if self.columns:
+            x = self._standardized(x.astype(np.float64))
+        if self.columns or self.support == "real":
             return torch.from_numpy(as_float32(x, "the input"))
         x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
         return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
@@ -176,13 +183,13 @@ class Space:
             InputError: If columns are missing, or hold anything but numbers.
         """
         names = getattr(array, "columns", None)
-        if names is None or self.columns is None:
+        if names is None or self.names is None:
             return array
         names = list(names)
         words = [str(name).strip() for name in names]
-        if all(isinstance(name, int) for name in names) and not set(self.columns) <= set(words):
+        if all(isinstance(name, int) for name in names) and not set(self.names) <= set(words):
             words = [generic(i) for i in range(len(names))]
-        where = places(self.columns, words, "the input")
+        where = places(self.names, words, "the input")
         table = array.iloc[:, where] if hasattr(array, "iloc") else array[[names[i] for i in where]]
         try:
             return np.asarray(table, dtype=np.float64)
@@ -190,10 +197,39 @@ class Space:
             raise InputError(f"the input has columns that are not numbers ({error}): encode or fill them") from None
 
     @property
-    def _divisors(self) -> np.ndarray:
-        """By what each column is divided."""
-        scale = np.array(self.scale)
-        return np.where(scale == 0, 1, scale)
+    def names(self) -> tuple[str, ...] | None:
+        """Names of a table's columns, in the order of the model."""
+        return None if self.columns is None else tuple(column.name for column in self.columns)
+
+    @cached_property
+    def _scaling(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which columns are read as logarithms, what is subtracted from each, and by what each is divided."""
+        columns = self.columns or ()
+        positive = np.array([column.kind == "positive" for column in columns])
+        shift = np.array([column.shift if column.standardized else 0.0 for column in columns])
+        return positive, shift, np.array([column.divisor if column.standardized else 1.0 for column in columns])
+
+    def _standardized(self, values: np.ndarray) -> np.ndarray:
+        """Turn a table's rows of numbers (..., D) into what the model reads."""
+        positive, shift, divisor = self._scaling
+        with np.errstate(all="ignore"):
+            if positive.any():
+                values = np.where(positive, np.log(values), values)
+            return (values - shift) / divisor
+
+    def log_jacobian(self, x: Tensor) -> Tensor:
+        """Give what log p gains from the model's units to the file's, (N,): log |dx/dv| over the observed columns.
+
+        It is −Σ log s of standardized columns, less Σ log v of positive ones, and 0 of other data.
+
+        Args:
+            x: Examples as the model reads them, (N, *event).
+        """
+        if not self.columns:
+            return x.new_zeros(len(x))
+        positive, shift, divisor = (torch.from_numpy(array).to(x.device) for array in self._scaling)
+        logs = torch.where(positive, x * divisor + shift, 0)
+        return -torch.where(x.isnan(), 0, divisor.log() + logs).sum(-1).to(x.dtype)
 
     def generated(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
         """Turn what a model emits into the data's own units; columns that never varied in training stay as they were.
@@ -202,8 +238,10 @@ class Space:
             x: Examples in the model's space, (..., *event).
         """
         values = self.restore(x)
-        if self.shift and self.scale and 0 in self.scale:
-            return np.where(np.array(self.scale) == 0, np.array(self.shift), values)
+        columns = self.columns or ()
+        if any(column.scale == 0 for column in columns):
+            shift = np.array([column.shift for column in columns])
+            return np.where([column.scale == 0 for column in columns], shift, values)
         return values
 
     def restore(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
@@ -215,8 +253,11 @@ class Space:
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
         if self.support == "byte":
             return np.rint(values * 255).clip(0, 255).astype(np.uint8)
-        if self.shift and self.scale:
-            return values * self._divisors + np.array(self.shift)
+        if self.columns:
+            positive, shift, divisor = self._scaling
+            values = values * divisor + shift
+            with np.errstate(over="ignore"):
+                return np.where(positive, np.exp(values), values) if positive.any() else values
         return values
 
     def _arranged(self, x: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from vaekit.arguments import Place, to_path
 from vaekit.choices import suggested
 from vaekit.data import Data, Source, Support
 from vaekit.data.checking import facts
+from vaekit.data.columns import generic
 from vaekit.data.decoding import Progress
 from vaekit.data.source import assemble, to_name
 from vaekit.errors import InputError, command
@@ -99,7 +100,7 @@ def _figures(data: Data) -> dict[str, Figure]:
     values = space.restore(data.train.batch(rows).x)
     note = f"of {len(rows):,} training examples"
     if len(space.event_shape) == 1:
-        names = space.columns or [f"column {i + 1}" for i in range(space.event_shape[0])]
+        names = space.names or [generic(i) for i in range(space.event_shape[0])]
         return {"values": histograms(values, names, title="The values of each column", note=note)}
     few = torch.linspace(0, len(data.train) - 1, min(EXAMPLES, len(data.train))).long()
     images = data.train.batch(few).x.numpy()
@@ -113,7 +114,7 @@ def _figures(data: Data) -> dict[str, Figure]:
 
 def _rows(data: Data) -> list[Sequence[str]]:
     """The first cells of the first rows of a table, under the names of the columns."""
-    columns = (data.space.columns or ())[:CELLS]
+    columns = (data.space.names or ())[:CELLS]
     values = data.space.restore(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))).x)
     return [columns, *([f"{value:.5g}" for value in row[: len(columns)]] for row in values)]
 

@@ -179,7 +179,7 @@ class Subject:
     def columns(self) -> list[str]:
         """Names of a table's columns."""
         space = self.run.space
-        return list(space.columns or (f"column {k}" for k in range(space.event_shape[0])))
+        return list(space.names or (f"column {k}" for k in range(space.event_shape[0])))
 
     def sampled(self, n: int, noise: bool = False) -> Tensor:
         """Draw n examples from the model, the same every time."""
