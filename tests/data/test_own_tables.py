@@ -154,9 +154,12 @@ def test_decimal_commas_between_semicolons(table):
     for header in ("", "height;weight;age\n"):
         path = table(header + text(ROWS, ";").replace(".", ","))
         assert np.array_equal(read_input(path)[0], ROWS)
-    for cell, content in {"1.5": "a;b\n0,5;1\n1.5;2", "1,234": "a\tb\n1,234\t2\n3\t4"}.items():
-        with pytest.raises(InputError, match=f"column 'a' holds '{cell}'"):
-            read_input(table(content))
+    with pytest.raises(InputError, match=r"column 'a' holds '1\.5'"):
+        read_input(table("a;b\n0,5;1\n1.5;2"))
+
+
+def test_digits_grouped_by_commas_between_tabs(table):
+    assert np.array_equal(read_input(table("a\tb\n1,234\t2\n3\t4"))[0], [[1234, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(

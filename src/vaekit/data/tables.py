@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from vaekit.data.arrays import require_memory
-from vaekit.data.cells import EXACT, SEPARATORS, Style, counts, is_header, is_word, style
+from vaekit.data.cells import EXACT, SEPARATORS, Style, counts, is_header, is_word, rounded, style
 from vaekit.data.columns import LABELS, NUMBERS, Columns, distinct, generic, listed, nameless, place, places
 from vaekit.data.raw import Raw
 from vaekit.errors import InputError
@@ -57,7 +57,8 @@ def read_table(path: Path, asked: Columns = Columns()) -> Raw:  # noqa: B008 (fr
             stream.seek(0)
             if written.separator != usual:
                 commas = " and have decimal commas" if written.decimal == "," else ""
-                log.info("cells of %s are separated by %s%s", path, SEPARATORS[written.separator], commas)
+                names = {mark: word for word, mark in SEPARATORS.items()}
+                log.info("cells of %s are separated by %ss%s", path, names[written.separator], commas)
             return _read(_rows(stream, written.separator, path), path, asked, written)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
@@ -252,7 +253,7 @@ class Table:
         for k in np.flatnonzero(~np.isfinite(values)).tolist():
             self._note_bad(columns[k % len(columns)], rows[k // len(columns)][0], cells[k])
         for k in np.flatnonzero(np.abs(values) >= EXACT).tolist():
-            if np.isfinite(values[k]) and self.style.rounded(cells[k]):
+            if np.isfinite(values[k]) and rounded(cells[k].replace(self.style.decimal, ".")):
                 line = rows[k // len(columns)][0]
                 self.rounded.setdefault(columns[k % len(columns)], f"{_short(cells[k])} in line {line}")
         self.numbers.frombytes(values.tobytes())

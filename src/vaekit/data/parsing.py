@@ -1,0 +1,139 @@
+"""A column of text read as numbers, truth values, dates or words, all its cells at once.
+
+polars is imported where it is needed, because that takes a third of a second.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from vaekit.data.cells import EXACT, MARKS, MISSING, rounded
+
+if TYPE_CHECKING:
+    from polars import Series
+
+DATES = {
+    "%Y-%m-%d": "year-month-day",
+    "%Y/%m/%d": "year/month/day",
+    "%d.%m.%Y": "day.month.year",
+    "%m/%d/%Y": "month/day/year",
+    "%d/%m/%Y": "day/month/year",
+    "%d-%m-%Y": "day-month-year",
+}
+"""how dates are written; of several that fit all cells of a column, the first is taken"""
+DAY = 86_400e6
+"""microseconds of a day"""
+
+_DATE = re.compile(
+    r"(\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ](\d\d?:\d\d)(:\d\d(\.\d+)?)?\s*([+-]\d.*|Z)?)?"
+)
+
+
+class Parsed(NamedTuple):
+    """The cells of a column.
+
+    Attributes:
+        values: As `Table` has them.
+        notice: What was decided that is not plain to see, such as "dates (...) as days since 1970-01-01".
+    """
+
+    values: np.ndarray
+    notice: str = ""
+
+
+def parsed(text: "Series", decimal: str = ".", sentinels: Sequence[str] = ()) -> Parsed:
+    """Read a column of text.
+
+    Args:
+        text: A Series of polars of strings or nulls.
+        decimal: What stands before decimals, a point or a comma.
+        sentinels: Cells that stand for missing values, besides `MISSING`.
+    """
+    if not sentinels and decimal == "." and (plain := _cast(text)) is not None:
+        return _numbers(plain, text)
+    text = _without_missing(text, sentinels)
+    plain, notice = _plainly(text, decimal)
+    if plain is not None and (numbers := _cast(plain)) is not None:
+        return _numbers(numbers, plain, notice)
+    return _truths(text) or _dates(text) or Parsed(text.to_numpy())
+
+
+def _cast(text: "Series") -> "Series | None":
+    """Return the numbers of a column that has no other cells; None if it has."""
+    from polars import Float64
+
+    numbers = text.cast(Float64, strict=False)
+    return numbers if numbers.null_count() == text.null_count() else None
+
+
+def _without_missing(text: "Series", sentinels: Sequence[str]) -> "Series":
+    """Strip blanks around cells, and turn those that stand for missing values to nulls."""
+    import polars
+
+    stripped = text.str.strip_chars()
+    missing = stripped.str.to_lowercase().is_in(list(MISSING))
+    if sentinels:
+        missing |= stripped.is_in(list(sentinels))
+        numbers = [number for number in map(_float, sentinels) if number is not None]
+        missing |= stripped.cast(polars.Float64, strict=False).is_in(numbers)
+    return stripped.set(missing, None)
+
+
+def _float(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _plainly(text: "Series", decimal: str) -> tuple["Series | None", str]:
+    """Write numbers with a point and without marks between groups of digits, and say which marks there were.
+
+    Where decimals follow a comma, a point that groups no digits is not part of a number.
+    """
+    notice = ""
+    for mark in MARKS[decimal]:
+        grouped = text.str.contains(rf"^[+-]?[0-9]{{1,3}}(?:{re.escape(mark)}[0-9]{{3}})+(?:[{decimal}][0-9]+)?$")
+        if grouped.any():
+            notice = f"digits grouped by {mark!r}"
+            text = text.str.replace_all(mark, "", literal=True).zip_with(grouped, text)
+    if decimal == ".":
+        return text, notice
+    return None if text.str.contains(".", literal=True).any() else text.str.replace(",", ".", literal=True), notice
+
+
+def _numbers(numbers: "Series", text: "Series", notice: str = "") -> Parsed:
+    """Return numbers; those that would be rounded stay words, because they name something."""
+    values = numbers.to_numpy().astype(np.float64, copy=False)
+    large = np.flatnonzero(np.abs(values) >= EXACT).tolist()
+    if any(rounded(text[row]) for row in large):
+        return Parsed(text.str.strip_chars().to_numpy(), "whole numbers beyond 2^53 as words")
+    return Parsed(values, notice)
+
+
+def _truths(text: "Series") -> Parsed | None:
+    """Read true and false in any case."""
+    lower = text.str.to_lowercase()
+    known = lower.drop_nulls()
+    if not known.is_in(["true", "false"]).all():
+        return None
+    return Parsed((lower == "true").to_numpy())
+
+
+def _dates(text: "Series") -> Parsed | None:
+    """Read dates, with or without times, as days since 1970-01-01."""
+    known = text.drop_nulls()
+    first = _DATE.fullmatch(known[0])
+    if first is None:
+        return None
+    _, time, _, seconds, _, zone = first.groups()
+    clock = f" %H:%M{':%S%.f' if seconds else ''}{'%#z' if zone else ''}" if time else ""
+    text = text.str.replace("T", " ", literal=True)
+    for date, name in DATES.items():
+        moments = text.str.to_datetime(date + clock, strict=False, time_unit="us")
+        if moments.null_count() == text.null_count():
+            days = moments.dt.epoch("us").to_numpy().astype(np.float64) / DAY
+            return Parsed(days, f"dates ({name}) as days since 1970-01-01")
+    return None
