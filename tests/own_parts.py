@@ -49,6 +49,7 @@ class NoisyBits(Conditional):
     """x = σ(z) with some of the bits turned over."""
 
     supports = ("binary",)
+    has = frozenset({"elementwise"})
 
     def __init__(self, builder: Builder, flipped: float = 0.01) -> None:
         super().__init__()
@@ -57,6 +58,13 @@ class NoisyBits(Conditional):
     def forward(self, c: Any = None) -> Distribution:
         p = at_least_fp32(self.network(c)).squeeze(-1 - self.dims).sigmoid()
         return independent(Bernoulli(self.flipped + (1 - 2 * self.flipped) * p, validate_args=False), self.dims)
+
+
+class Whole(NoisyBits):
+    """The same, but said to be of whole images."""
+
+    supports = ("binary", "byte")
+    has = frozenset()
 
 
 class Shallow(Architecture):

@@ -155,6 +155,10 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
         [{"objective.free_bits": 0.1, "model.latent_dim": d} for d in (2, 3)],
         "objective.free_bits is 0.1, which padded latents would be charged as well: give all experiments the same",
     ),
+    "corruption": (
+        [{"model.corruption": "mask:0.5"}] * 2,
+        "model.corruption is mask:0.5, which stacks do not draw: choose none, or train alone",
+    ),
     "norm": (
         [{"model.network": {"kind": "conv", "batch_norm": True}}] * 2,
         "unlike 'conv': choose network 'mlp', or model.network.batch_norm=False, or train one by one",

@@ -1,13 +1,17 @@
 """Building a model from its specs: what each part is built from, and how parts meet each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaekit.conditional import Conditional
 from vaekit.data import Space
+from vaekit.distributions import Observed
 from vaekit.errors import InputError
+from vaekit.features import Features
 
 
 class Layers(Protocol):
@@ -35,11 +39,31 @@ class Parts(Protocol):
     @property
     def network(self) -> Layers: ...
     @property
+    def corruption(self) -> str | None: ...
+    @property
     def prior(self) -> Part: ...
     @property
     def posterior(self) -> Part: ...
     @property
     def likelihood(self) -> Part: ...
+
+
+class ObservedLikelihood(Conditional):
+    """p(x_observed | z), where NaN marks the elements of x that are not observed.
+
+    Args:
+        likelihood: z (..., d) → p(x | z), independent over the elements of x.
+    """
+
+    def __init__(self, likelihood: Conditional) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+
+    def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
+        return Observed(self.likelihood(c))
+
+    def begin(self, examples: Callable[[int], Float[Tensor, "n *event"]]) -> None:
+        self.likelihood.begin(examples)
 
 
 class Builder:
@@ -70,8 +94,13 @@ class Builder:
         return self.space.event_shape
 
     def encoder(self) -> tuple[nn.Module, int]:
-        """Return a new trunk of an encoder, x (batch, *event) → features (batch, width), and its width."""
-        return self.model.network.encoder(self.event_shape)
+        """Return a new trunk of an encoder, x (batch, *event) → features (batch, width), and its width.
+
+        Where x has holes or columns of several kinds, or is corrupted, its network reads the features of x.
+        """
+        read = Features(self.space, self.model.corruption)
+        trunk, width = self.model.network.encoder(read.shape)
+        return (trunk if read.identity else nn.Sequential(read, trunk)), width
 
     def decoder(self, outputs: int, event_shape: Sequence[int] | None = None) -> nn.Module:
         """Return a new decoder, z (..., d) → (..., outputs, *event), for x or for another ``event_shape``."""
@@ -90,7 +119,7 @@ class Builder:
 
     @property
     def likelihood(self) -> Conditional:
-        """p(x | z)."""
+        """p(x | z); where x may have holes, the density of what is observed."""
         return self._part("likelihood", self.model.likelihood)
 
     def _part(self, role: str, spec: Part) -> Conditional:
@@ -99,6 +128,7 @@ class Builder:
                 kinds = " and ".join(f"{each} {getattr(self.model, each).kind!r}" for each in self._asked)
                 raise InputError(f"{kinds} are built from each other: choose another kind for one of them")
             self._asked.append(role)
-            self._built[role] = spec.build(self)
+            part = spec.build(self)
+            self._built[role] = ObservedLikelihood(part) if role == "likelihood" and self.space.missing else part
             self._asked.remove(role)
         return self._built[role]

@@ -30,6 +30,7 @@ Trait = Literal[
     "begun",
     "stackable",
     "matrices",
+    "elementwise",
 ]
 Traits = Set[Trait]
 Needs = Mapping[Role, Traits]
@@ -56,6 +57,7 @@ MEANING: Mapping[Trait, str] = {
     "begun": "begins with the weights of a trained run",
     "stackable": "can be stacked",
     "matrices": "consists of matrix products",
+    "elementwise": "is independent over the elements of x",
 }
 """each trait in words, after 'a posterior that ...'"""
 
@@ -111,6 +113,8 @@ def misfit(experiment: Any, space: Space | None = None) -> str | None:
         return _refusal(clash, parts, experiment)
     if experiment.early_stopping and (reason := unmet({"objective": {"judged"}}, experiment)):
         return f"early_stopping {experiment.early_stopping} {reason}, or early_stopping none"
+    if (corruption := experiment.model.corruption) and (reason := unmet({"posterior": {"encoder"}}, experiment)):
+        return f"model.corruption {corruption} {reason}, or model.corruption none"
     return None if space is None else _unlike_data(experiment, space)
 
 
@@ -210,6 +214,8 @@ def _unlike_data(experiment: Any, space: Space) -> str | None:
     if space.support not in likelihood.supports:
         needs = f"likelihood {likelihood.kind} needs {' or '.join(likelihood.supports)} data"
         return f"{needs}, {space.source} is {space.support}: {_remedy(space)}"
+    if space.missing and (reason := unmet({"likelihood": {"elementwise"}}, experiment)):
+        return f"{space.source} has missing values, so the model {reason}"
     if experiment.early_stopping and not space.sizes.get("validation"):
         return (
             f"early_stopping {experiment.early_stopping} needs validation images, split {space.split} has none: "

@@ -14,6 +14,7 @@ from vaekit.conditional import Conditional
 from vaekit.data import Batch, Space
 from vaekit.distributions import analytic_kl, center, rsample_and_log_prob
 from vaekit.errors import InputError
+from vaekit.features import CorruptionText
 from vaekit.likelihoods import Bernoulli, Likelihood
 from vaekit.networks import MLP, Network, initialize
 from vaekit.posteriors import Gaussian, Posterior
@@ -83,8 +84,8 @@ class VAE(nn.Module):
     def given(self, batch: Batch) -> "VAE":
         """Return this model given what a batch knows of its examples besides x.
 
-        No part is conditional on labels or on which elements are observed, so this is the model itself. A step asks for
-        it, so that objectives need not know.
+        No part is conditional on labels, and x itself says which of its elements are observed, so this is the model
+        itself. A step asks for it, so that objectives need not know.
         """
         return self
 
@@ -185,6 +186,8 @@ class Model:
     """distribution of the latents given an example, q(z | x)"""
     likelihood: Likelihood = Bernoulli()
     """distribution of an example given its latents, p(x | z)"""
+    corruption: CorruptionText | None = None
+    """how examples are corrupted before the encoder sees them in training: gaussian:0.3 adds noise, mask:0.5 hides"""
 
     def build(self, space: Space | Sequence[int]) -> VAE:
         """Return a VAE with fresh weights for data in a space, or for x of shape (batch, *space)."""

@@ -17,6 +17,7 @@ FILE = Path(__file__).with_name("options.json")
 LATER: Mapping[str, Any] = {
     "data.label": None,
     "data.ignore": [],
+    "model.corruption": None,
     "model.likelihood.head": "log_scale",
     "objective.free_bits_per": "unit",
     "objective.updates": 1,
@@ -33,6 +34,7 @@ SHORT: Mapping[str, str] = {
     "prior": "model.prior",
     "posterior": "model.posterior",
     "likelihood": "model.likelihood",
+    "corrupt": "model.corruption",
     "objective": "objective",
     "beta": "objective.beta",
     "epochs": "epochs",

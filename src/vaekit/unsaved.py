@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from vaekit import devices, likelihoods
+from vaekit.building import ObservedLikelihood
 from vaekit.compatibility import Trait, Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
@@ -150,6 +151,7 @@ def _part(role: str, module: nn.Module, has: set[Trait]) -> Any:
 
 def _likelihood(module: nn.Module) -> Any:
     """Return the spec of a likelihood of vaekit, or what a class of the user's states of itself."""
+    module = module.likelihood if isinstance(module, ObservedLikelihood) else module
     name = type(module).__name__
     if type(module) is getattr(likelihoods, name, None):
         return getattr(module, "spec", getattr(likelihoods, name.removesuffix("Likelihood"))())

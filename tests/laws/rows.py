@@ -39,6 +39,7 @@ LIKELIHOODS = [
     likelihoods.Gaussian(scale="fixed", fixed_scale=0.3),
     likelihoods.DiscretizedLogistic(),
     likelihoods.Categorical(),
+    likelihoods.Columns(),
     likelihoods.Own(path="own_parts:NoisyBits", settings={"flipped": 0.02}),
 ]
 NETWORKS = [

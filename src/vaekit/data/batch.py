@@ -9,16 +9,14 @@ class Batch(NamedTuple):
     """Some examples, with what is known of each.
 
     Attributes:
-        x: The examples (batch, *event): as they are stored, or as a model reads them.
+        x: The examples (batch, *event), as they are stored or as a model reads them; NaN where nothing is observed.
         rows: Their numbers in their split, (batch,).
         labels: Class numbers (batch,), -1 where the class is unknown; None if the data have no labels.
-        observed: Which elements of x are known, bool of x's shape; None if all are.
     """
 
     x: Tensor
     rows: Tensor | None = None
     labels: Tensor | None = None
-    observed: Tensor | None = None
 
     def chunk(self, n: int) -> list["Batch"]:
         """Cut into ``n`` batches of equal size, in order."""

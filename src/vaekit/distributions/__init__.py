@@ -1,6 +1,9 @@
 """Distributions that torch lacks, or lacks in the tails: over 8-bit levels, on [0, 1], mixtures, the point mass."""
 
 from vaekit.distributions.bits import ContinuousBernoulli, IndependentBernoulli
+from vaekit.distributions.categories import Categories
+from vaekit.distributions.columns import Columns
+from vaekit.distributions.counts import Counts
 from vaekit.distributions.delta import Delta
 from vaekit.distributions.flow import Flow, Transform
 from vaekit.distributions.full_gaussian import FullGaussian, kl_from_factorized
@@ -29,7 +32,10 @@ __all__ = [
     "LEAST_SCALE",
     "LEVELS",
     "CategoricalLevels",
+    "Categories",
+    "Columns",
     "ContinuousBernoulli",
+    "Counts",
     "Delta",
     "DiscretizedLogistic",
     "Flow",

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.building import Builder
+from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import IndependentBernoulli
@@ -31,6 +32,7 @@ class Bernoulli:
 
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte")
     normalized_on: ClassVar[tuple[Support, ...]] = ("binary",)
+    has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["bernoulli"] = "bernoulli"
 
     def build(self, builder: Builder) -> Conditional:

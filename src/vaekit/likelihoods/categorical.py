@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.building import Builder
+from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import LEVELS, CategoricalLevels, at_least_fp32, independent
@@ -28,6 +29,7 @@ class Categorical:
 
     supports: ClassVar[tuple[Support, ...]] = ("byte",)
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
+    has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["categorical"] = "categorical"
 
     def build(self, builder: Builder) -> Conditional:

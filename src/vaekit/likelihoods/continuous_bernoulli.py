@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from vaekit import distributions
 from vaekit.building import Builder
+from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import independent
@@ -33,6 +34,7 @@ class ContinuousBernoulli:
 
     supports: ClassVar[tuple[Support, ...]] = ("unit", "byte")
     normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte")
+    has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["continuous_bernoulli"] = "continuous_bernoulli"
 
     def build(self, builder: Builder) -> Conditional:

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from vaekit import distributions
 from vaekit.building import Builder
+from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import independent
@@ -43,6 +44,7 @@ class DiscretizedLogistic:
 
     supports: ClassVar[tuple[Support, ...]] = ("byte",)
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
+    has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["discretized_logistic"] = "discretized_logistic"
     minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL / 8
     """lower bound of the learned scale, in units of x (default: an eighth of a gray level)"""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from vaekit.building import Builder
+from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import Head, independent, log_scale
@@ -59,6 +60,7 @@ class Gaussian:
 
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte", "real")
     normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte", "real")
+    has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["gaussian"] = "gaussian"
     scale: Literal["pixel", "image", "shared", "fixed"] = "shared"
     """what the scale depends on: pixel and image learn it from z, shared learns one number, fixed takes fixed_scale"""

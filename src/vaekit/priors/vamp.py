@@ -45,8 +45,9 @@ class VampPrior(Conditional):
 
     @torch.no_grad()
     def begin(self, examples: Callable[[int], Float[Tensor, "count *event"]]) -> None:
-        """Begin at training examples; those of values in [0, 1] are moved off the ends by 0.01."""
+        """Begin at training examples, holes filled by means; those in [0, 1] are moved off the ends by 0.01."""
         x = examples(len(self.raw))
+        x = torch.where(x.isnan(), x.nanmean(0), x).nan_to_num(0.0)
         self.raw.copy_(x.logit(EDGE) if self.bounded else x)
 
     def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
@@ -72,8 +73,14 @@ class Vamp:
         """Return the module, which borrows the posterior.
 
         Raises:
-            InputError: if there are fewer training examples than pseudo-inputs, or the encoder normalizes batches.
+            InputError: if there are fewer training examples than pseudo-inputs, the encoder normalizes batches, or
+                there are categories.
         """
+        if builder.space.support == "mixed":
+            raise InputError(
+                f"prior 'vamp' learns pseudo-inputs as numbers, and {builder.space.source} has columns of other kinds: "
+                "choose prior 'mixture'"
+            )
         there = builder.space.sizes.get("train", 0)
         if 0 < there < self.pseudo_inputs:
             raise InputError(

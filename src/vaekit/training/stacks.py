@@ -137,6 +137,8 @@ def refuse_unlike(experiments: Sequence[Experiment]) -> None:
     objective = experiments[0].objective
     if reason := unmet(NEEDS, experiments[0]):
         raise InputError(f"a stack {reason}, or train one by one")
+    if corruption := experiments[0].model.corruption:
+        raise InputError(f"model.corruption is {corruption}, which stacks do not draw: choose none, or train alone")
     dims = {experiment.model.latent_dim for experiment in experiments}
     if isinstance(objective, ELBO) and objective.free_bits and len(dims) > 1:
         raise InputError(
