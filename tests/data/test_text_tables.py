@@ -143,10 +143,10 @@ def test_what_was_decided_is_said_in_one_line(read, caplog):
     read("when;then;price;id\n2020-01-01;1999-01-01;0,5;9007199254740993\n2020-01-02;1999-01-01;1.234,5;2\n")
     (record,) = caplog.records
     assert record.getMessage().endswith(
-        "t.csv is read with semicolons between cells; commas before decimals; dates (year-month-day) as days since "
+        "t.csv with semicolons between cells; commas before decimals; dates (year-month-day) as days since "
         "1970-01-01 in 'when', 'then'; digits grouped by '.' in 'price'; whole numbers beyond 2^53 as words in 'id'"
     )
-    assert record.getMessage().startswith("chosen: ")
+    assert record.getMessage().startswith("chosen: reading ")
 
 
 def test_what_is_decided_can_be_set(read):

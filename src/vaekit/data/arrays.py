@@ -9,7 +9,7 @@ from dataclasses import replace
 from lzma import LZMAError
 from math import isqrt
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -27,6 +27,10 @@ CHANNELS = (1, 3)
 SMALLEST = 7
 """side of the smallest images that rows are taken for"""
 REMEDY = "save it so, and it is read piece by piece"
+EXAMPLES = ("x", "X", "data")
+"""names of arrays that hold examples"""
+LABELS = ("labels", "label", "y", "Y", "target")
+"""names of arrays that hold labels"""
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
 
@@ -37,10 +41,19 @@ def read_npy(path: Path) -> Raw:
 
 def read_npz(path: Path) -> Raw:
     """Read a .npz file: `x` and perhaps `labels`; or `train`, `test` and perhaps `validation`; or its only array."""
+    return read_arrays(open_arrays(path), str(path))
+
+
+def open_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of a .npz file by name.
+
+    Raises:
+        InputError: If it holds pickled objects, or is truncated or not a .npz file.
+    """
     try:
         _verify_archive(path)
         with np.load(path, allow_pickle=False) as arrays:
-            return read_arrays(arrays, str(path))
+            return dict(arrays)
     except InputError:
         raise
     except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
@@ -201,12 +214,12 @@ def read_arrays(arrays: Mapping[str, np.ndarray], path: str) -> Raw:
     Raises:
         InputError: If the names or shapes do not tell what they are.
     """
-    keys = {part: key for part, names in PARTS.items() if (key := _first(arrays, *names, *(f"x_{n}" for n in names)))}
+    keys = {part: key for part, names in PARTS.items() if (key := first_of(arrays, *names, *(f"x_{n}" for n in names)))}
     if "train" in keys and "test" in keys:
         return _read_parts(arrays, keys, path)
-    labels = _first(arrays, "labels", "y")
+    labels = first_of(arrays, *LABELS)
     others = [key for key in arrays if key != labels]
-    key = "x" if "x" in arrays else others[0] if len(others) == 1 else None
+    key = first_of(arrays, *EXAMPLES) or (others[0] if len(others) == 1 else None)
     if key is None:
         raise InputError(
             f"{path} holds the arrays {', '.join(sorted(arrays))}: name the examples x (and labels), "
@@ -217,13 +230,25 @@ def read_arrays(arrays: Mapping[str, np.ndarray], path: str) -> Raw:
     return Raw(x, None, labels=codes, classes=classes)
 
 
+def dense(array: Any, source: str) -> np.ndarray:
+    """Return an array of scipy's sparse kind with its zeros, others as they are.
+
+    Raises:
+        InputError: If they take more memory than there is.
+    """
+    if not hasattr(array, "toarray"):
+        return np.asarray(array)
+    require_memory(int(np.prod(array.shape, dtype=object)) * array.dtype.itemsize, f"{source}, with its zeros,")
+    return array.toarray()
+
+
 def _read_parts(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], path: str) -> Raw:
     parts = [arrays[key] for key in keys.values()]
     if len({(part.shape[1:], part.dtype) for part in parts}) > 1:
         shapes = ", ".join(f"{key}: {part.shape} {part.dtype}" for key, part in zip(keys.values(), parts, strict=True))
         raise InputError(f"{path} has parts of unlike shapes or types ({shapes}): save them alike")
     x = np.concatenate(parts)
-    names = [_first(arrays, f"y_{key.removeprefix('x_')}", f"{key}_labels") for key in keys.values()]
+    names = [first_of(arrays, f"y_{key.removeprefix('x_')}", f"{key}_labels") for key in keys.values()]
     labels = [arrays[name] for name in names if name]
     codes, classes = _coded(np.concatenate(labels), x, path) if len(labels) == len(parts) else (None, None)
     return Raw(
@@ -245,5 +270,6 @@ def _coded(labels: np.ndarray, x: np.ndarray, path: str) -> tuple[np.ndarray, tu
     return coded_labels(labels, path)
 
 
-def _first(arrays: Mapping[str, np.ndarray], *keys: str) -> str | None:
+def first_of(arrays: Mapping[str, np.ndarray], *keys: str) -> str | None:
+    """Return the first of some names that an array has, None if none has."""
     return next((key for key in keys if key in arrays), None)

@@ -7,7 +7,6 @@ import csv
 import io
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vaekit.data.cells import SEPARATORS, Style, counts, is_header, numbered, split, style
-from vaekit.data.columns import LABELS, distinct, generic, listed
+from vaekit.data.columns import LABELS, distinct, generic
 from vaekit.data.encodings import as_utf8, unpacked
-from vaekit.data.parsing import parsed
+from vaekit.data.parsing import decisions, parsed
 from vaekit.data.raw import Table
 from vaekit.errors import InputError, shown
 from vaekit.specs import spec
@@ -67,19 +66,16 @@ def read_text(path: Path, written: Format = Format(), sentinels: Sequence[str] =
         raise InputError(f"{path} has no rows: give a line for every example")
     names = tuple(distinct((first[i].strip() if named else "") or generic(i) for i in range(len(first))))
     columns = [parsed(column[named:], text.style.decimal, sentinels) for column in frame.get_columns()]
-    noticed = defaultdict(list)
-    for name, column in zip(names, columns, strict=True):
-        noticed[column.notice].append(name)
     usual = text.style.separator == _usual(path)
     decided = [
         *[f"encoding {encoding}"] * (encoding != "utf-8"),
         *[f"{_word(SEPARATORS, text.style.separator)}s between cells"] * (not usual),
         *["commas before decimals"] * (text.style.decimal == ","),
         *_about_names(first, named, text),
-        *(f"{notice} in {listed(where)}" for notice, where in noticed.items() if notice),
+        *decisions(names, columns),
     ]
     if decided:
-        log.info("chosen: %s is read with %s", path, "; ".join(decided))
+        log.info("chosen: reading %s with %s", path, "; ".join(decided))
     return Table(str(path), names, tuple(column.values for column in columns), partial(_where, text, named))
 
 

@@ -1,11 +1,12 @@
 """Image files: what their headers tell, and their pixels as 8-bit levels."""
 
+import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -188,11 +189,53 @@ def read_image(
     return np.stack([image for image in images if not isinstance(image, str)])
 
 
+def is_image(value: Any) -> bool:
+    """Whether a value is an image of Pillow, or holds the bytes of an image file as `datasets` stores them."""
+    return isinstance(value, Image.Image) or (isinstance(value, Mapping) and "bytes" in value)
+
+
+def stacked(examples: Iterable[Any], source: str) -> np.ndarray:
+    """Stack arrays, or images as uint8 (N, C, H, W).
+
+    Args:
+        examples: Arrays, nested lists of numbers, or what `is_image` knows.
+        source: What they are called in errors.
+
+    Raises:
+        InputError: If they are of unlike shapes, or an image cannot be read.
+    """
+    examples = list(examples)
+    if examples and all(map(is_image, examples)):
+        with guarded():
+            images = [_opened(example, f"{source} row {row}") for row, example in enumerate(examples, 1)]
+            channels = 1 if all(image.mode in GREY for image in images) else 3
+            deep = [np.asarray(image).max() for image in images if image.mode.startswith("I;16")]
+            depth = depth_of(int(max(deep, default=0)))
+            arrays = [_pixels(image, (image.height, image.width), channels, depth) for image in images]
+    else:
+        arrays = [np.asarray(example) for example in examples]
+    if len(shapes := {array.shape for array in arrays}) > 1:
+        some = " and ".join(map(str, sorted(shapes)[:2]))
+        raise InputError(f"{source} have examples of unlike shapes, {some}: bring them to one shape")
+    return np.stack(arrays)
+
+
+def _opened(example: Any, source: str) -> Image.Image:
+    """Open an image that is in memory and turn it as its EXIF data say."""
+    try:
+        image = example if isinstance(example, Image.Image) else _open(io.BytesIO(example["bytes"]))
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # as in `highest`
+        raise InputError(
+            f"{source} is an image that cannot be read ({escaped(reason(error))}): leave it out"
+        ) from error
+
+
 def _unreadable(path: Path, why: str) -> InputError:
     return InputError(f"{path} cannot be read ({escaped(why)}): give an image that Pillow reads, such as PNG or JPEG")
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path | IO[bytes]) -> Image.Image:
     # Pillow would hand an EPS file to Ghostscript, which executes it.
     Image.init()
     return Image.open(path, formats=[name for name in Image.ID if name != "EPS"])

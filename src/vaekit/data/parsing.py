@@ -1,15 +1,19 @@
-"""A column of text read as numbers, truth values, dates or words, all its cells at once.
+"""A column of text or of other values read as numbers, truth values, dates or words, all its cells at once.
 
 polars is imported where it is needed, because that takes a third of a second.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from math import isnan
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vaekit.data.cells import EXACT, MARKS, MISSING, rounded
+from vaekit.data.columns import listed
+from vaekit.errors import InputError, shown
 
 if TYPE_CHECKING:
     from polars import Series
@@ -58,6 +62,68 @@ def parsed(text: "Series", decimal: str = ".", sentinels: Sequence[str] = ()) ->
     if plain is not None and (numbers := _cast(plain)) is not None:
         return _numbers(numbers, plain, notice)
     return _truths(text) or _dates(text) or Parsed(text.to_numpy())
+
+
+def read_values(values: np.ndarray, source: str, sentinels: Sequence[str] = (), words: bool = False) -> Parsed:
+    """Read a column of an array or a data frame; strings are read as text, unless they are `words`.
+
+    Args:
+        values: Of all rows: numbers, truth values, times, strings or objects of these and of what is missing.
+        source: What the column is called in errors.
+        sentinels: As for `parsed`.
+        words: Whether the values are known to be words, such as those of a categorical column.
+
+    Raises:
+        InputError: If they are complex or bytes.
+    """
+    from polars import Series, String
+
+    kind = values.dtype.kind
+    if words:
+        text = Series([None if _absent(value) else str(value) for value in values.tolist()], dtype=String)
+        return Parsed(_without_missing(text, sentinels).to_numpy())
+    if kind == "b":
+        return Parsed(values)
+    if kind in "iuf" and (kind == "f" or not len(values) or max(values.max(), -int(values.min())) < EXACT):
+        return Parsed(_without_numbers(values.astype(np.float64), sentinels))
+    if kind in "mM":
+        days = values.astype(f"{kind}8[us]").astype(np.float64) / DAY
+        days[np.isnat(values)] = np.nan
+        return Parsed(days, "dates as days since 1970-01-01" if kind == "M" else "durations in days")
+    known = [None if _absent(value) else value for value in values.tolist()]
+    kinds = set(map(type, known)) - {type(None)}
+    if any(issubclass(each, bytes | complex) for each in kinds):
+        raise InputError(f"{source} holds {shown(values[0])}, which is neither a number nor a word: leave it out")
+    if kinds and kinds <= {bool, np.bool_}:
+        return Parsed(np.array(known))
+    if kinds and all(issubclass(each, float | np.floating) for each in kinds):
+        return read_values(np.array(known, np.float64), source, sentinels)  # None becomes NaN
+    return parsed(Series([None if value is None else str(value) for value in known], dtype=String), ".", sentinels)
+
+
+def decisions(names: Iterable[str], columns: Iterable[Parsed]) -> list[str]:
+    """Say what was decided of columns, those of which the same was decided together.
+
+    Example:
+        >>> decisions(["a", "b"], [Parsed(np.zeros(2)), Parsed(np.zeros(2), "durations in days")])
+        ["durations in days in 'b'"]
+    """
+    noticed = defaultdict(list)
+    for name, column in zip(names, columns, strict=True):
+        noticed[column.notice].append(name)
+    return [f"{notice} in {listed(where)}" for notice, where in noticed.items() if notice]
+
+
+def _absent(value: Any) -> bool:
+    """Whether an object stands for a missing value: None, NaN, or those of pandas, which do not compare."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
+
+
+def _without_numbers(values: np.ndarray, sentinels: Sequence[str]) -> np.ndarray:
+    """Replace numbers that stand for missing values by NaN."""
+    numbers = [number for number in map(_float, sentinels) if number is not None]
+    values[np.isin(values, numbers)] = np.nan
+    return values
 
 
 def _cast(text: "Series") -> "Series | None":
