@@ -64,14 +64,16 @@ def check_prose(found: Findings) -> list[str]:
 
 
 def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale) -> Result:
-    """A result with given numbers."""
+    """A result with given numbers, the same with every seed."""
     study, artefact = next((study, artefact) for study, artefact in ALL if artefact.name == name)
     return Result(
         study=study.name,
         artefact=name,
         scale="full",
         size=scale,
-        rows=[Row(label, quantity, value, 0.1, None) for (label, quantity), value in values.items()],
+        rows=[
+            Row(label, quantity, value, 0.1, None, [value] * scale.seeds) for (label, quantity), value in values.items()
+        ],
         figures={},
         data=["mnist"],
         epochs={"d = 2": 10},

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reproduced import result_of
-from small import small
+from small import finished, small
 
 from vaekit.data import Source
 from vaekit.studies import kth_trials
@@ -20,10 +20,14 @@ from vaekit.studies.kth_bounds import (
     ON_MNIST,
     TRAINING_BOUND,
     WAKE_SLEEP,
+    Curves,
+    at,
     label,
     lengths,
     trained,
 )
+from vaekit.studies.lab import Lab
+from vaekit.studies.scale import Scale
 from vaekit.studies.study import BETTER, FAILED, REPRODUCED
 
 
@@ -35,7 +39,34 @@ def test_curves_are_compared_on_both_sides_at_as_many_images(way: str, shift: fl
     marks = {f"{BOUND} at {m} million" for m in (1, 2, 3)}
     assert {quantity for _, quantity in known} == marks | {BOUND, TRAINING_BOUND}
     values = {key: value + shift * key[0].endswith(way) for key, value in known.items()}
-    assert ON_MNIST.judge(result_of("K1", values, scale)).word == word
+    found = ON_MNIST.judge(result_of("K1", values, scale))
+    assert found.word == word
+    apart = f"Unexplained stays {way} at the end at d = 3, 5, 10, 20, 200: K1c"
+    assert (apart in found.sentence) == (word != REPRODUCED)
+
+
+def test_what_differs_before_the_end_only_is_named_as_well() -> None:
+    scale = lengths("mnist", 3, 10)["full"]
+    known = ON_MNIST.published(scale)
+    early = label(10, AEVB), at(1)
+    found = ON_MNIST.judge(result_of("K1", {**known, early: known[early] - 3}, scale))
+    assert found.word == FAILED
+    assert "Unexplained stays AEVB at earlier points only at d = 10: K1c" in found.sentence
+
+
+def test_figures_show_the_band_of_all_seeds(tmp_path: Path) -> None:
+    runs = [{label(3, AEVB): finished(small(seed=seed), tmp_path / f"{seed}")} for seed in range(2)]
+    curves = Curves("mnist", (3,), (AEVB,))
+    (drawing,) = curves.draw(Lab(runs[0], Scale(epochs=1), others=runs[1:]))
+    assert drawing.table is not None
+    low, mean, high = (drawing.table[f"3 latents: AEVB{end}"] for end in (", lowest", "", ", highest"))
+    assert (low < mean).all()
+    assert (mean < high).all()
+    assert "means of 2 seeds" in drawing.caption
+    assert list(drawing.figure.axes[0].collections)
+    (single,) = curves.draw(Lab(runs[0], Scale(epochs=1)))
+    assert single.table is not None
+    assert "3 latents: AEVB, lowest" not in single.table
 
 
 def test_settings_are_those_of_the_text() -> None:
@@ -57,14 +88,17 @@ def test_larger_steps_of_adam_have_to_fail_or_to_end_elsewhere(fast: float, last
     assert kth_trials.judge_rejected(result_of("K1d", values, scale)).word == word
 
 
-@pytest.mark.parametrize(("gap", "word"), [(29, REPRODUCED), (-31, FAILED), (31, FAILED)])
-def test_one_change_has_to_meet_the_curve_of_frey_face(gap: float, word: str) -> None:
+@pytest.mark.parametrize(
+    ("halfway", "gap", "word"), [(-29, 29, REPRODUCED), (0, -31, FAILED), (0, 31, FAILED), (31, 0, FAILED)]
+)
+def test_one_change_has_to_stay_on_the_curve_of_frey_face(halfway: float, gap: float, word: str) -> None:
     scale = lengths("frey_face", 1, 10)["laptop"]
     known = kth_trials.published(scale)
     values = {key: value + (100 if key[0].startswith("Frey") else 0) for key, value in known.items()}
     values[kth_trials.frey(kth_trials.STATED), kth_trials.NEAR] = 0.98
-    key = kth_trials.frey("Adagrad at 0.001"), BOUND
-    assert kth_trials.judge(result_of("K2b", values | {key: known[key] + gap}, scale)).word == word
+    one = kth_trials.frey("Adagrad at 0.001")
+    values |= {(one, q): known[one, q] + off for q, off in ((kth_trials.HALFWAY, halfway), (BOUND, gap))}
+    assert kth_trials.judge(result_of("K2b", values, scale)).word == word
 
 
 def test_a_beginning_ends_where_the_loss_is_infinite() -> None:

@@ -25,7 +25,9 @@ from vaekit.studies.study import (
     Findings,
     Row,
     Verdict,
+    by_seeds,
     compared,
+    shown,
     written,
 )
 
@@ -81,6 +83,22 @@ class TestCompared:
         assert math.isnan(result_of("K1", self.published, Scale(epochs=1)).paired(*self.published).standard_error)
 
 
+class TestShown:
+    @pytest.mark.parametrize(
+        ("gains", "word"),
+        [
+            ([(5.0, 1.0, 3), (6.0, 1.0, 3)], REPRODUCED),
+            ([(5.0, 1.0, 3), (4.0, 1.0, 3)], UNTESTABLE),  # 95% of three seeds is 4.3 errors
+            ([(5.0, 1.0, 3), (-4.0, 1.0, 3)], UNTESTABLE),
+            ([(5.0, 1.0, 3), (-5.0, 1.0, 3)], FAILED),
+            ([(5.0, math.nan, 1)], UNTESTABLE),
+        ],
+    )
+    def test_only_what_is_clear_over_the_seeds_decides(self, gains: list[tuple[float, float, int]], word: str) -> None:
+        assert shown(*(Estimate(*gain) for gain in gains)) == word
+        assert ("not clear" in by_seeds(word, "so").sentence) == (word == UNTESTABLE)
+
+
 class TestVerdicts:
     def test_short_trainings_refute_nothing(self) -> None:
         dominates = find("aragam2024", "A8")
@@ -111,6 +129,13 @@ class TestVerdicts:
         assert short.word == judged
         assert "2 of 10 epochs" in short.sentence
         assert whole == (word, "it is so.")
+
+    @pytest.mark.parametrize("word", [REPRODUCED, FAILED])
+    def test_one_seed_has_no_differences(self, word: str) -> None:
+        made = dataclasses.replace(find("wei", "W6"), verdict=lambda _: Verdict(word, "it is so."))
+        one, two = (made.judged(result_of("W6", {}, Scale(epochs=10, seeds=n))) for n in (1, 2))
+        assert one == (UNTESTABLE, "one seed: spread unknown, so that no difference can be judged: it is so.")
+        assert two == (word, "it is so (2 seeds only).")
 
     def test_few_seeds_are_told(self) -> None:
         made = dataclasses.replace(find("aragam2024", "A5"), verdict=lambda _: Verdict(REPRODUCED, "it is so."))
@@ -186,12 +211,14 @@ class TestPages:
 
     def test_a_lesson_is_told_if_the_results_support_it(self) -> None:
         values = {("z = μ + σ ε", "lower bound"): -100.0, ("z = μ + σ² ε", "lower bound"): -120.0}
-        result = result_of("K7", values, Scale(epochs=1))
+        result = result_of("K7", values, Scale(epochs=1, seeds=3))
         text = lessons.page(Findings({("kth2021", "K7"): result}))
         assert "One exponent costs 20 nats" in text
         assert "1 not reproduced" in text
         same = dataclasses.replace(result, rows=[Row(*row, -100.0, 0.1, 0.0, [-100.0] * 3) for row in values])
         assert "exponent" not in lessons.page(Findings({("kth2021", "K7"): same}))
+        alone = result_of("K7", values, Scale(epochs=1))
+        assert "exponent" not in lessons.page(Findings({("kth2021", "K7"): alone}))
         assert "##" in lessons.page(Findings())
         whole = [lessons.HEAD, *check_prose(Apart()), lessons.FOOT]
         assert len(" ".join(whole).split()) < 900, "more than two screens"

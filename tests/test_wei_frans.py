@@ -143,7 +143,7 @@ class TestUsesOfWei:
 
     @pytest.mark.parametrize(
         ("gains", "expected"),
-        [((0.05, 0.06, 0.055), REPRODUCED), ((0.05, -0.04, 0.02), FAILED), ((-0.05, -0.06, -0.055), FAILED)],
+        [((0.05, 0.06, 0.055), REPRODUCED), ((0.05, -0.04, 0.02), UNTESTABLE), ((-0.05, -0.06, -0.055), FAILED)],
     )
     def test_the_encoder_has_to_be_the_better_start_over_seeds(self, gains: tuple[float, ...], expected: str) -> None:
         values = {}
@@ -152,7 +152,7 @@ class TestUsesOfWei:
             values[label, wei_uses.SCRATCH] = [0.7, 0.75, 0.72]
             both = [a + b for a, b in zip(values[label, wei_uses.SCRATCH], gains, strict=True)]
             values[label, wei_uses.start(wei_uses.LABEL)] = both
-            values[label, wei_uses.start(wei_uses.LARGER)] = values[label, wei_uses.SCRATCH]
+            values[label, wei_uses.start(wei_uses.LARGER)] = both
         result = found_by_seed("W6", values, "wei")
         assert find("wei", "W6").verdict(result).word == expected
 
@@ -195,7 +195,7 @@ class TestLossesOfFrans:
         values |= {(frans_losses.MEAN, name): 1e-4 for name in ("KL", frans_losses.ERROR)}
         assert word("F3", values, "frans2016") == FAILED
 
-    @pytest.mark.parametrize(("drawn", "expected"), [(0.02, REPRODUCED), (0.06, FAILED), (0.05, FAILED)])
+    @pytest.mark.parametrize(("drawn", "expected"), [(0.02, REPRODUCED), (0.06, FAILED), (0.05, UNTESTABLE)])
     def test_blur_is_less_energy_than_images_have(self, drawn: float, expected: str) -> None:
         names = (frans_losses.SUM, frans_losses.CROSS, frans_losses.PLAIN)
         kinds = {frans_losses.ORIGINALS: 0.05, frans_losses.RECONSTRUCTIONS: 0.02, "samples": drawn}

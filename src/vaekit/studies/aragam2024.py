@@ -31,6 +31,7 @@ STUDY = Study(
             source="the report's table, whose columns add up to within 1e-5; it does not say for which images",
             tolerance=f"{losses.DEVIATIONS} standard deviations of one more training, pooled over the numbers of "
             "latents, and of a batch where the numbers are taken for those of one",
+            over_seeds=True,
         ),
         Artefact(
             name="A2",
@@ -107,7 +108,7 @@ STUDY = Study(
             headline=(label(5), scores.SCORE),
             figures=scores.draw_scores,
             tolerance=f"d = 5 has to be better than every other by a score, and no other may be better by any, each "
-            f"by more than {pictures.ERRORS} errors of a difference over the seeds",
+            f"by more than {pictures.ERRORS} errors of a difference over the seeds (over images, for a single seed)",
         ),
         Artefact(
             name="A7",
@@ -175,7 +176,8 @@ STUDY = Study(
             headline=(next(iter(experiments.LINES)), codes.LEFT),
             figures=codes.draw_memorized,
             tolerance=f"for one of the networks, at most {100 * codes.LOSSLESS:g}% of the variance may be left, and "
-            "each reconstruction has to be nearest to its own image",
+            "each reconstruction has to be nearest to its own image; as a correction, because the networks are given "
+            "few images, not all",
         ),
         Artefact(
             name="A12",
@@ -221,7 +223,7 @@ STUDY = Study(
         "SGD at 0.00005 in one section, 0.0005 in another, Adam in the code it descends from": "the VAEs here are "
         "trained by Adam at 0.0005, and A1 shows how close they come to the table; A10 trains the auto-encoder by SGD.",
         "the mean squared error is printed with a factor 1/2m": lambda found: (
-            "the table cannot have one: twice the 32.27 of d = 2 would be more than the "
+            "the table cannot have one: twice its 32.27 of d = 2 would be more than the "
             f"{found.quote('aragam2024', 'T1', codes.MEAN_IMAGE, codes.LOSS)} of the mean image. Its numbers are sums "
             "over pixels, without the half."
         ),

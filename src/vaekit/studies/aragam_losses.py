@@ -131,8 +131,6 @@ def judge_table(result: Result) -> Verdict:
     if result.size.epochs < EPOCHS or result.size.digits:
         words = f"trained for {result.size.epochs:g} epochs, whereas the report's table is for {EPOCHS}."
         return Verdict(UNTESTABLE, words)
-    if result.size.seeds < 2:
-        return Verdict(UNTESTABLE, "a single seed does not say how far another training may be off.")
     kind = min(KINDS, key=lambda kind: misfit(result, kind))
     fits = ", ".join(f"{misfit(result, each):.2f} for {each}" for each in KINDS)
     allowed = tolerances(result, kind)

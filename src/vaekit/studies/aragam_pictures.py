@@ -36,6 +36,11 @@ def error_of_difference(result: Result, quantity: str, latents: Iterable[int] = 
     return (2 * fmean((value or 0.0) ** 2 for value in each) / seeds) ** 0.5
 
 
+def errors_in_words(result: Result) -> str:
+    """Say what a difference was compared with."""
+    return f"{ERRORS} errors over {'images, of one seed' if result.size.seeds == 1 else 'the seeds'}"
+
+
 SEVEN, NINE = 7, 9
 CODES, DECODED = "by their nearest codes", "by a classifier of reconstructions"
 RANK, OTHERS = "rank of 7 and 9 among the 45 pairs", "mean of the other pairs"
@@ -86,7 +91,8 @@ def judge_mistaken(result: Result) -> Verdict:
             f"{len(PAIRS)} pairs, {100 * mean:.1f}% in the mean of the others; {rank}"
         )
     word = (REPRODUCED if first else CORRECTED) if overlap else FAILED
-    return Verdict(word, f"{'. '.join(words)}.")
+    more = "is above" if overlap else "is not above"
+    return Verdict(word, f"{'. '.join(words)}. That {more} the others' mean by {errors_in_words(result)}.")
 
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
@@ -218,8 +224,11 @@ def judge_kept(result: Result) -> Verdict:
     words += f"expect {in_words(ranges)}, with which {DIGITS_SHOWN} are "
     words += {REPRODUCED: "consistent", FAILED: "not consistent"}.get(word, "consistent by some of them only")
     if better:
-        return Verdict(FAILED, f"{words}; but d = 5 is not best: more is kept at {', '.join(better)}.")
-    return Verdict(word, f"{words}; no other number of latents keeps more.")
+        return Verdict(
+            FAILED,
+            f"{words}; but d = 5 is not best: by {errors_in_words(result)}, more is kept at {', '.join(better)}.",
+        )
+    return Verdict(word, f"{words}; no other number of latents keeps more by {errors_in_words(result)}.")
 
 
 def draw_reconstructions(lab: Lab) -> Iterator[Drawing]:
@@ -288,4 +297,5 @@ def judge_illegible(result: Result) -> Verdict:
         many, five = (result.value(label(d), read(threshold, READ)) for d in (30, 5))
         fewer.append(five - many > ERRORS * error_of_difference(result, read(threshold, READ), (5, 30)))
         words.append(f"{100 * (1 - many):.1f}% at d = 30 and {100 * (1 - five):.1f}% at d = 5 (p > {threshold:g})")
+    words.append(f"{'more' if all(fewer) else 'not more'} by {errors_in_words(result)}")
     return Verdict(REPRODUCED if all(fewer) else FAILED, f"illegible to our classifiers are {'; '.join(words)}.")

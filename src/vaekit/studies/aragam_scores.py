@@ -10,7 +10,7 @@ from vaekit.evaluation.quality import Measured
 from vaekit.reporting.drawings import Drawing, confusion, pictures, samples
 from vaekit.studies.aragam_experiments import OTHER, TABLE, label
 from vaekit.studies.aragam_losses import DISTANCE
-from vaekit.studies.aragam_pictures import ERRORS, SAMPLES_SHOWN, error_of_difference, prior_samples
+from vaekit.studies.aragam_pictures import ERRORS, SAMPLES_SHOWN, error_of_difference, errors_in_words, prior_samples
 from vaekit.studies.lab import Lab, exact, labelled
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict, number
 
@@ -54,7 +54,9 @@ def judge_scores(result: Result) -> Verdict:
         below += [f"{label(d)} by the {quantity}" for d, gain in gains.items() if gain > margin]
     ours = f"of the six {'; '.join(words)}"
     if below:
-        return Verdict(FAILED, f"{ours}; better than d = 5 by more than {ERRORS} errors are {', '.join(below)}.")
+        return Verdict(
+            FAILED, f"{ours}; better than d = 5 by more than {errors_in_words(result)} are {', '.join(below)}."
+        )
     if above:
         return Verdict(REPRODUCED, f"{ours}; d = 5 is best alone by {' and '.join(above)}.")
     return Verdict(UNTESTABLE, f"{ours}; by none of the scores is d = 5 best alone.")

@@ -27,6 +27,7 @@ STUDY = Study(
             tolerance="the squared error has to fall, at 95% over the seeds; and if all 64 reconstructions of the "
             "figure count as good, the chance of that must be at least 5% at the share that each of three classifiers "
             "reads, with p above ½ and above 0.9 (if only some do, it cannot be tested)",
+            over_seeds=True,
         ),
         Artefact(
             name="F2",
@@ -84,6 +85,7 @@ STUDY = Study(
             tolerance="after training on 1,000 images, a smaller squared error of new images, and more legible images "
             "(p > ½) from random codes, than without noise, both at 95% over the seeds; random codes are Gaussian, "
             "with mean and covariance of the codes of training images",
+            over_seeds=True,
         ),
         Artefact(
             name="F6",
@@ -97,6 +99,7 @@ STUDY = Study(
             headline=(codes.stored(max(codes.FEW)), f"{codes.LOST}, {codes.DRAWN}"),
             tolerance="a larger squared error of the training images themselves, at the most images, at 95% over the "
             "seeds; decoders have the same first weights and take equally many steps",
+            over_seeds=True,
         ),
         Artefact(
             name="F7",
@@ -111,13 +114,14 @@ STUDY = Study(
             figures=losses.draw_blurred,
             tolerance="less energy at high frequencies than test images, of reconstructions and of samples, at 95% "
             "over the seeds",
+            over_seeds=True,
         ),
     ),
     errors={
         "the printed KL lacks −log σ² − 1": "F2: its minimum is at σ = 0, so that what is left is a deterministic "
         "auto-encoder with a penalty on its codes.",
-        "'mean(square(…))' is printed, but the code sums a cross-entropy": "F3: the mean gives the KL 784 times the "
-        "weight.",
+        "'mean(square(…))' is printed, but the code sums a cross-entropy": f"F3: the mean gives the KL {losses.IMAGE} "
+        "times the weight.",
         "the printed loss sums the KL over the batch and averages the error over everything": "F3 counts each image's "
         "KL once; a sum over the batch would give it a hundred times more weight still.",
         "the encoder outputs a standard deviation that may be negative": "a Gaussian's draws do not depend on the "

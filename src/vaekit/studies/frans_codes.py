@@ -20,7 +20,7 @@ from vaekit.run import Run
 from vaekit.studies.frans_losses import SPREAD, deterministic, experiment
 from vaekit.studies.lab import Lab, exact, share, squared
 from vaekit.studies.scale import Scale
-from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Row, Verdict, clear
+from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Row, Verdict, by_seeds, shown
 
 CPU = torch.device("cpu")
 NONE = "codes without noise"
@@ -257,16 +257,18 @@ def root(covariance: Tensor) -> Tensor:
 def judge_carrying(result: Result) -> Verdict:
     """Judge whether noisy codes do better on new images and on random codes than codes without noise."""
     noisy, plain = scarce(beta(1.0)), scarce(NONE)
-    new, random = result.paired((noisy, NEW), (plain, NEW)), result.paired((noisy, RANDOM), (plain, RANDOM))
-    fine = {"new images": new.value < 0 and clear(new), "random codes": random.value > 0 and clear(random)}
+    gains = {
+        "new images": result.paired((plain, NEW), (noisy, NEW)),
+        "random codes": result.paired((noisy, RANDOM), (plain, RANDOM)),
+    }
     words = "; ".join(
         f"{kind}: squared error {result.value(scarce(kind), SEEN):.1f} of training images, "
         f"{result.value(scarce(kind), NEW):.1f} of new ones, of which {100 * result.value(scarce(kind), READ):.1f}% "
         f"keep their class; {100 * result.value(scarce(kind), RANDOM):.1f}% of random codes give a legible image"
         for kind in POSTERIORS
     )
-    holds = " and ".join(name for name, held in fine.items() if held) or "neither new images nor random codes"
-    return Verdict(REPRODUCED if all(fine.values()) else FAILED, f"noise helps {holds}: {words}.")
+    held = " and ".join(name for name, gain in gains.items() if shown(gain) == REPRODUCED)
+    return by_seeds(shown(*gains.values()), f"noise helps {held or 'neither new images nor random codes'}: {words}")
 
 
 LEARNED, DRAWN = "codes from an encoder", "random codes"
@@ -318,5 +320,4 @@ def judge_storing(result: Result) -> Verdict:
         words.append(f"{name}: {learned:.2f} with {LEARNED}, {drawn:.2f} with {DRAWN}, {mean:.1f} by the mean image")
     most = stored(max(FEW))
     gap = result.paired((most, f"{LOST}, {DRAWN}"), (most, f"{LOST}, {LEARNED}"))
-    worse = gap.value > 0 and clear(gap)
-    return Verdict(REPRODUCED if worse else FAILED, f"squared errors of training images: {'; '.join(words)}.")
+    return by_seeds(shown(gap), f"squared errors of training images: {'; '.join(words)}")

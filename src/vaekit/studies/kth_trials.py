@@ -12,7 +12,8 @@ from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.studies.aevb import SIZES, STEPS, begun
 from vaekit.studies.curves import printed
-from vaekit.studies.kth_bounds import ADAM, AEVB, BOUND, TOLERANCE, WAKE_SLEEP, trained
+from vaekit.studies.kth_bounds import ADAM, AEVB, BOUND, TOLERANCE, WAKE_SLEEP, at, trained
+from vaekit.studies.kth_likelihood import course
 from vaekit.studies.lab import Lab, exact, share
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
@@ -96,6 +97,7 @@ STARTS: Mapping[str, Mapping[str, Any]] = {
 }
 """beginnings of wake–sleep with many latents, which the paper's curve is far ahead of"""
 MANY = 200
+HALFWAY = at(0.5)
 NEAR = "test frames beside a training frame"
 
 
@@ -112,6 +114,9 @@ def bits(d: int, choice: str) -> str:
 def start(change: str) -> str:
     """Name a training of wake–sleep."""
     return f"MNIST, d = {MANY}, wake–sleep, {change}"
+
+
+FACES = tuple(map(frey, CHANGES))
 
 
 def trials(scale: Scale) -> dict[str, Experiment]:
@@ -135,9 +140,12 @@ def images(scale: Scale) -> int:
 
 
 def bounds(lab: Lab) -> Numbers:
-    """Measure the bound of test images, and how many test frames have a neighbor among the training frames."""
+    """Measure the bound halfway and at the end, and how many test frames have a neighbor among the training frames."""
     found = {(name, BOUND): lab.estimate(name, "elbo") for name in lab.runs}
     if not lab.scale.digits:
+        for name, run in lab.runs.items():
+            seen, heights = course(run, "elbo")
+            found[name, HALFWAY] = exact(float(heights[seen.searchsorted(images(lab.scale) / 2)]))
         for name in (frey(STATED), frey("the film cut in two")):
             found[name, NEAR] = near(lab.runs[name].experiment.data, lab.data_root)
     return found
@@ -156,26 +164,33 @@ def published(scale: Scale) -> Mapping[Key, float]:
         return {}
     found: dict[Key, float] = {}
     for data, d, curve, names in (
-        ("frey_face", LATENTS, "aevb", map(frey, CHANGES)),
+        ("frey_face", LATENTS, "aevb", FACES),
         *(("mnist", d, "aevb", [bits(d, choice) for choice in BITS]) for d in FEW),
         ("mnist", MANY, "wake-sleep", map(start, STARTS)),
     ):
-        height = printed(2, data, d, curve, "test", images(scale))
-        if height is not None:
-            found |= {(name, BOUND): height for name in names}
+        labels = list(names)
+        for quantity, seen in ((HALFWAY, images(scale) / 2), (BOUND, images(scale))):
+            height = printed(2, data, d, curve, "test", seen)
+            if height is not None:
+                found |= {(name, quantity): height for name in labels}
     return found
 
 
 def judge(result: Result) -> Verdict:
-    """Judge whether one of the changes brings Frey Face to the paper's curve; say what the others do on MNIST."""
+    """Judge whether one of the changes keeps Frey Face on the paper's curve; say what the others do on MNIST."""
     known = published(result.size)
     if not known:
         return Verdict(UNTESTABLE, "the paper's curves are for MNIST and Frey Face.")
-    gaps = {name: result.value(name, BOUND) - height for (name, _), height in known.items()}
-    fitting = [name for name in map(frey, CHANGES) if abs(gaps[name]) <= TOLERANCE["frey_face"]]
+    gaps: dict[str, list[float]] = {}
+    for (name, quantity), height in known.items():
+        gaps.setdefault(name, []).append(result.value(name, quantity) - height)
+    fitting = [name for name in FACES if max(map(abs, gaps[name])) <= TOLERANCE["frey_face"]]
     film = f"{result.value(frey(STATED), NEAR):.0%} of test frames lie beside a training frame if the split is random"
-    words = [f"{name} {gap:+.{0 if name.startswith('Frey') else 1}f}" for name, gap in gaps.items()]
-    sentence = f"{film}; differences from the curves, in nats: {'; '.join(words)}"
+    words = [
+        f"{name} {' and '.join(f'{gap:+.{0 if name in FACES else 1}f}' for gap in each)}" for name, each in gaps.items()
+    ]
+    sentence = f"{film}; differences from the curves, in nats, halfway and at the end: {'; '.join(words)}"
     if fitting:
-        return Verdict(REPRODUCED, f"{sentence}.")
+        ours = f"of {len(FACES)} settings tried, {' and '.join(fitting)} is on the curve at both points"
+        return Verdict(REPRODUCED, f"{sentence}: {ours}, which may be chance.")
     return Verdict(FAILED, f"{sentence}: none of the changes explains why the paper learns more slowly on Frey Face.")

@@ -1,7 +1,7 @@
 """The trained runs of one seed, and how they are measured and drawn."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +41,7 @@ class Lab:
         runs: by label of their experiments.
         scale: says how many images are measured.
         device, data_root, track: as in ``evaluate``.
+        others: the runs of the other seeds, for figures of all.
     """
 
     runs: Mapping[str, Run]
@@ -48,6 +49,11 @@ class Lab:
     device: str = "auto"
     data_root: Path | None = None
     track: Track = iter
+    others: Sequence[Mapping[str, Run]] = ()
+
+    def seeds(self, label: str) -> list[Run]:
+        """Return the runs of a label with all seeds, that of this lab first."""
+        return [runs[label] for runs in (self.runs, *self.others)]
 
     def evaluation(self, label: str, metric: str, split: str = "test") -> dict[str, Any]:
         """Measure a run by one group of metrics on the images of a split, unless that has been done before."""

@@ -1,7 +1,7 @@
 """The ECE 542 report of NCSU (2018): a convolutional VAE after a notebook, at 2, 10 and 20 latents."""
 
 from vaekit.studies import ncsu_codes, ncsu_labels, ncsu_losses, ncsu_network, ncsu_samples, ncsu_uses
-from vaekit.studies.ncsu_network import ALL, BRIEF, NOTEBOOK, SCALES, THREE, weighted
+from vaekit.studies.ncsu_network import ALL, BRIEF, LATENTS, NOTEBOOK, SCALES, THREE, hidden_beta, weighted
 from vaekit.studies.planes import CORRELATION
 from vaekit.studies.scale import SMOKE
 from vaekit.studies.study import Artefact, Study
@@ -45,10 +45,10 @@ STUDY = Study(
             to_the_end=True,
             source="the notebook, which prints ten epochs; the report's own curve has no numbers",
             tolerance="the mean over seeds differs from the notebook's single training by at most 0.02 divided by the "
-            "epoch: the first losses depend on the initial weights, and 0.002 in the tenth is 1% of the loss and about "
-            "the difference between two seeds; over all epochs, the held-out loss has to fall from the second to the "
-            "last fifth, and its gap to the training loss must neither exceed 0.002 nor grow, each by two standard "
-            "errors over seeds",
+            "epoch: the first losses depend on the initial weights, and 0.002 in the tenth is 1% of the loss; over all "
+            "epochs, the held-out loss has to fall from the second to the last fifth, at 95% over the seeds, and its "
+            "gap to the training loss must neither exceed 0.002 nor grow, at 95% over the seeds",
+            over_seeds=True,
         ),
         Artefact(
             name="N3",
@@ -62,7 +62,8 @@ STUDY = Study(
             headline=(weighted(10), ncsu_samples.SHARP),
             figures=ncsu_samples.draw_samples,
             tolerance="sharpness is the share of an image's energy, apart from its mean, at more than half the Nyquist "
-            "frequency; at 10 and at 20 latents it has to exceed that at 2 by two standard errors, with either β",
+            "frequency; at 10 and at 20 latents it has to exceed that at 2 by two standard errors over images, with "
+            "either β",
         ),
         Artefact(
             name="N4",
@@ -104,7 +105,8 @@ STUDY = Study(
             figures=ncsu_uses.draw_paths,
             tolerance="of eight steps between the codes of digits of two classes the largest is on average at most "
             "twice the mean; halfway, three classifiers are on average more than half sure of a digit more often than "
-            "they are of the average of both images, by two standard errors; at 2, 10 and 20 latents, with either β",
+            "they are of the average of both images, by two standard errors over images; at 2, 10 and 20 latents, with "
+            "either β",
         ),
         Artefact(
             name="N7",
@@ -135,8 +137,9 @@ STUDY = Study(
             figures=ncsu_labels.draw,
             at_any_length=True,
             tolerance="none is printed: the set is OMNIGLOT with its fifty alphabets; those that are confused lie near "
-            "each other in the plane, as in N1, and samples are sharper at 20 latents than at 2 by two standard errors "
-            "over seeds",
+            "each other in the plane, as in N1, and samples are sharper at 20 latents than at 2, at 95% over the "
+            "seeds",
+            over_seeds=True,
         ),
         Artefact(
             name="N9",
@@ -156,9 +159,9 @@ STUDY = Study(
     ),
     errors={
         "the notebook's code samples z = μ + σ² ε, but the report prints μ + σ ε": "N1 and N2 train with the code's.",
-        "the code averages over pixels and over latents, but the report prints sums": "the averages hide a β of 0.392, "
-        "0.0784 and 0.0392 at 2, 10 and 20 latents, so that figures 7–9 change two things at once; N3 and N4 separate "
-        "them.",
+        "the code averages over pixels and over latents, but the report prints sums": "the averages hide a β of "
+        f"{', '.join(f'{hidden_beta(d):.3g}' for d in LATENTS)} at {', '.join(map(str, LATENTS))} latents, so that "
+        "figures 7–9 change two things at once; N3 and N4 separate them.",
         "'the VAE is fitted to a two-dimensional Gaussian'": "it has a two-dimensional latent space.",
         "'figures 2C and 2E of the original paper [2]'": "[2] is on adversarial auto-encoders; the grid is figure 4 of "
         "*Auto-encoding variational Bayes*.",

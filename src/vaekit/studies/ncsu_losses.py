@@ -11,9 +11,8 @@ from vaekit.reporting import plots
 from vaekit.reporting.drawings import Drawing, columns, named
 from vaekit.studies.lab import Lab, exact, held_out
 from vaekit.studies.ncsu_network import NOTEBOOK
-from vaekit.studies.ncsu_verdicts import error_of
 from vaekit.studies.scale import Scale
-from vaekit.studies.study import FAILED, UNTESTABLE, Key, Numbers, Result, Verdict, compared
+from vaekit.studies.study import FAILED, UNTESTABLE, Key, Numbers, Result, Verdict, clear, compared
 
 CURVE = (
     (0.2109, 0.1966),
@@ -109,9 +108,9 @@ def judge_losses(result: Result) -> Verdict:
     falls, growth = (result.paired((NOTEBOOK, of(LATE)), (NOTEBOOK, of(EARLY))) for of in (_held_out, gap))
     late = result.value(NOTEBOOK, gap(LATE))
     faults = [
-        *["the held-out loss no longer falls"] * (falls.value > -2 * error_of(falls)),
+        *["the held-out loss no longer falls"] * (falls.value >= 0 or not clear(falls)),
         *[f"the gap exceeds {GAP}"] * (late > GAP),
-        *["the gap grows"] * (growth.value > 2 * error_of(growth)),
+        *["the gap grows"] * (growth.value > 0 and clear(growth)),
     ]
     ends = ", ".join(f"{result.value(NOTEBOOK, quantity(LAST, images)):.4f} {images}" for images in IMAGES)
     words = (

@@ -14,7 +14,7 @@ from vaekit.evaluations import SEED
 from vaekit.model import VAE
 from vaekit.reporting import plots
 from vaekit.reporting.drawings import Drawing, pictures
-from vaekit.studies.lab import BATCH, Lab, labelled
+from vaekit.studies.lab import BATCH, Lab, labelled, squared
 from vaekit.studies.ncsu_verdicts import labels, where
 from vaekit.studies.study import Key, Numbers, Result, Verdict, number
 
@@ -209,16 +209,6 @@ def noised(x: Tensor, sigma: float) -> Tensor:
     """Add Gaussian noise to images, the same every time but for its size, and cut the sum to [0, 1]."""
     with devices.seeded(SEED, CPU):
         return (x + sigma * torch.randn_like(x)).clamp(0, 1)
-
-
-def squared(a: Tensor, b: Tensor) -> Estimate:
-    """Return the squared difference of two sets of images, summed over an image.
-
-    Example:
-        >>> squared(torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)).value
-        4.0
-    """
-    return mean_over_images((a - b).square().flatten(1).sum(1), 1)
 
 
 def judge_denoised(result: Result) -> Verdict:

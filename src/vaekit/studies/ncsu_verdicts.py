@@ -1,9 +1,7 @@
 """How claims of the ECE 542 report are judged that were tested under several conditions."""
 
 from collections.abc import Mapping
-from math import isnan
 
-from vaekit.estimates import Estimate
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Result, Verdict
 
 
@@ -25,8 +23,3 @@ def where(holds: Mapping[str, bool], words: str) -> Verdict:
 def labels(result: Result) -> list[str]:
     """List the trainings that a result has numbers of."""
     return list(dict.fromkeys(row.label for row in result.rows))
-
-
-def error_of(difference: Estimate) -> float:
-    """Return the standard error of a difference over seeds, 0 for that of a single seed."""
-    return 0.0 if isnan(difference.standard_error) else difference.standard_error

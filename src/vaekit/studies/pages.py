@@ -13,8 +13,8 @@ HEAD = """# Reproductions
 
 Five published reports on variational auto-encoders, and what becomes of each of their tables, figures and claims when
 it is reproduced. `vaekit reproduce --report` writes these pages from the results in `{results}/`: every number that
-was measured here comes from there, also in prose; all other numbers are those of the reports or of their code. The
-short version is [what we learned](what-we-learned.md).
+was measured here comes from there, also in prose; all others are settings, or those of the reports and of their code.
+The short version is [what we learned](what-we-learned.md).
 
 `vaekit reproduce` lists all artifacts; `vaekit reproduce wei --scale laptop` runs those of one report and stores the
 results. The scale *laptop* is meant for two CPU cores and often trains for less time than the report did, which is

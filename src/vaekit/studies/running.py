@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
@@ -191,7 +192,7 @@ def reports(experiment: Experiment, path: Path, device: str, data_root: Path | N
 def investigate(
     study: str, scale: str, each: Plan, folder: Path, out: Path, device: str, data_root: Path | None, track: Track
 ) -> Result:
-    """Measure what was trained, seed by seed, and draw the figures of the first."""
+    """Measure what was trained, seed by seed, and draw the figures, of the first seed unless they show all."""
     artefact, size, planned = each
     labs = [
         Lab({p.label: Run(p.path) for p in planned if p.experiment.seed == seed}, size, device, data_root, track)
@@ -199,7 +200,8 @@ def investigate(
     ]
     began = time.perf_counter()
     rows = aggregated([artefact.measure(lab) for lab in labs])
-    figures, tables = drawn(artefact, labs[0], folder, f"{artefact.name}-{scale}", out)
+    first = replace(labs[0], others=[lab.runs for lab in labs[1:]])
+    figures, tables = drawn(artefact, first, folder, f"{artefact.name}-{scale}", out)
     runs = {p: Run(p.path) for p in planned}
     return Result(
         study=study,

@@ -32,6 +32,7 @@ OUTDATED = "run again"
 
 FEWEST_SEEDS = 3
 """with fewer, a verdict says on how many it rests"""
+ONE_SEED = "one seed: spread unknown"
 
 
 class Verdict(NamedTuple):
@@ -175,7 +176,7 @@ class Artefact:
         verdict: drawn from the numbers of all seeds.
         judged_by: what decides: lower bounds, squared errors, our classifier, ...
         headline: the number that represents the artifact in the table of all.
-        figures: those that correspond to the report's, from the first seed.
+        figures: those that correspond to the report's, from the first seed unless they show the range of all.
         published: the report's numbers at a scale.
         source: where those come from.
         tolerance: how close a number has to be, and why.
@@ -183,6 +184,7 @@ class Artefact:
             does not refute the claim.
         to_the_end: whether the claim is about the whole training, as that nothing overfits, or that a curve turns, so
             that a shorter one does not show it either.
+        over_seeds: whether it is judged by differences over the seeds, of which a single one has none.
     """
 
     name: str
@@ -200,6 +202,7 @@ class Artefact:
     tolerance: str = ""
     at_any_length: bool = False
     to_the_end: bool = False
+    over_seeds: bool = False
 
     def judged(self, result: Result) -> Verdict:
         """Return the verdict on a result, with what few epochs and few seeds make of it."""
@@ -210,6 +213,8 @@ class Artefact:
         length = f"{number(epochs)} of {number(full)} epochs"
         seeds = f"{counted(result.size.seeds, 'seed')} only"
         limits = [length] * (epochs < full) + [seeds] * (result.size.seeds < FEWEST_SEEDS)
+        if self.over_seeds and result.size.seeds == 1:
+            return Verdict(UNTESTABLE, f"{ONE_SEED}, so that no difference can be judged: {sentence}")
         if limits:
             sentence = f"{sentence.removesuffix('.')} ({', '.join(limits)})."
         if epochs < full and word == FAILED and not self.at_any_length:
@@ -258,6 +263,17 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def spread(difference: Estimate, form: str = ".2f") -> str:
+    """Write a difference over seeds, as ``paired`` returns it, with its standard error, if there is one.
+
+    Example:
+        >>> spread(Estimate(16.9, 0.5, 3)), spread(Estimate(16.9, nan, 1), "+.1f")
+        ('16.90 ± 0.50', '+16.9 (one seed: spread unknown)')
+    """
+    value, error, seeds = difference
+    return f"{value:{form}} " + (f"± {error:{form.removeprefix('+')}}" if seeds > 1 else f"({ONE_SEED})")
+
+
 def clear(difference: Estimate) -> bool:
     """Say whether a difference over seeds, as ``paired`` returns it, is there at 95% by Student's t.
 
@@ -267,6 +283,25 @@ def clear(difference: Estimate) -> bool:
     """
     value, error, seeds = difference
     return seeds > 1 and abs(value) > float(student_t.ppf(0.975, seeds - 1)) * error
+
+
+def shown(*gains: Estimate) -> str:
+    """Return the word for a claim that all of these differences over seeds are positive: untestable if unclear.
+
+    Example:
+        >>> shown(Estimate(5.0, 1.0, 3)), shown(Estimate(-5.0, 1.0, 3), Estimate(5.0, 1.0, 3))
+        ('reproduced', 'not reproduced')
+        >>> shown(Estimate(4.0, 1.0, 3))
+        'cannot be tested'
+    """
+    if any(gain.value < 0 and clear(gain) for gain in gains):
+        return FAILED
+    return REPRODUCED if all(gain.value > 0 and clear(gain) for gain in gains) else UNTESTABLE
+
+
+def by_seeds(word: str, words: str) -> Verdict:
+    """Return a verdict that rests on differences over seeds, which says so if they do not decide."""
+    return Verdict(word, f"{words}{'; over the seeds, this is not clear' * (word == UNTESTABLE)}.")
 
 
 def compared(

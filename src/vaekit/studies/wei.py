@@ -65,6 +65,7 @@ STUDY = Study(
             figures=uses.draw_denoised,
             tolerance="at the most noise, decoding has to come nearer to the clean image than the noisy image and its "
             "moving average do, at 95% over the seeds; with the note's two latents, or as a correction with twenty",
+            over_seeds=True,
         ),
         Artefact(
             name="W5",
@@ -79,6 +80,7 @@ STUDY = Study(
             figures=uses.draw_fillings,
             tolerance="both holes have to be filled better than by the mean of training images, at 95% over the seeds; "
             "with the note's two latents, or as a correction with twenty",
+            over_seeds=True,
         ),
         Artefact(
             name="W6",
@@ -92,6 +94,7 @@ STUDY = Study(
             headline=(uses.few(min(uses.LABELED)), uses.start(LABEL)),
             tolerance="a gain at the fewest labels, at 95% over the seeds (paired: both starts see the same images in "
             "the same order); with the note's two latents, or as a correction with twenty",
+            over_seeds=True,
         ),
         Artefact(
             name="W7",

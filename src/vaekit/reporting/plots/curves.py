@@ -23,6 +23,7 @@ def curves(
     published: Mapping[str, str] | None = None,
     ordered: bool = False,
     errors: Mapping[str, Mapping[str, Array]] | None = None,
+    bands: Mapping[str, Mapping[str, tuple[Array, Array]]] | None = None,
 ) -> Figure:
     """Draw a panel for each quantity with a line for each split, over a range that no few values squash.
 
@@ -34,15 +35,17 @@ def curves(
         published: line → the line whose hue it shares, dashed; a line of a paper beside the same method here.
         ordered: draw the lines in the colors of one ramp, from the first to the last.
         errors: panel title → line → (rows,) standard errors, of which two are drawn as bars.
+        bands: panel title → line → the lowest and the highest of several trainings, (rows,) each.
     """
-    published, errors = published or {}, errors or {}
+    published, errors, bands = published or {}, errors or {}, bands or {}
     figure = sheet(len(panels) * (PANEL + GAP) + 0.36, title, note)
     ends: dict[str, dict[str, float]] = {}
     for k, (name, series) in enumerate(reversed(list(panels.items()))):
         axes = place(figure, 0.66, 0.46 + k * (PANEL + GAP), WIDTH - 2.1, PANEL)
         bars = {split: 2 * each for split, each in errors.get(name, {}).items()}
         ends_of_bars = [series[split] + sign * bar for split, bar in bars.items() for sign in (-1, 1)]
-        low, high, hidden = _visible_range(epochs, [*series.values(), *ends_of_bars])
+        edges = [edge for band in bands.get(name, {}).values() for edge in band]
+        low, high, hidden = _visible_range(epochs, [*series.values(), *ends_of_bars, *edges])
         axes.set(ylim=(low, high), xlim=(0, max(1.01 * float(epochs[-1]), 1e-9)), ylabel=ylabel)
         axes.locator_params(axis="x", integer=bool(epochs[-1] >= 2))
         axes.grid(axis="y")
@@ -57,6 +60,8 @@ def curves(
             line: dict[str, Any] = styles[split] | {"linewidth": 1.3, "markersize": 2.2 if points > 1 else 5}
             line["marker"] = "o" if points <= 20 and split not in published else ""
             axes.plot(epochs[known[split]], values[known[split]], **line)
+            if split in bands.get(name, {}):
+                axes.fill_between(epochs, *bands[name][split], color=line["color"], alpha=0.2, linewidth=0)
             if split in bars:
                 each = (epochs, values, bars[split])
                 axes.errorbar(*each, linestyle="", color=line["color"], elinewidth=1, capsize=2.5)
