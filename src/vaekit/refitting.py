@@ -26,7 +26,7 @@ from vaekit.reporting.measurement import IMAGES, evaluate
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.subject import CODES_BATCH
 from vaekit.training.loop import Training, check, train
-from vaekit.verbs import Doing, unseen
+from vaekit.verbs.starting import Doing, unseen
 
 BATCH = 500
 LEARNING_RATE = 5e-3

@@ -130,7 +130,7 @@ def train(
     from vaekit.data.named import NAMED
     from vaekit.run import new_path, refuse_taken
     from vaekit.tensorboard import record
-    from vaekit.verbs import conclude
+    from vaekit.verbs.starting import conclude
 
     if short.get("hidden"):
         short["hidden"] = choices.widths(short["hidden"])

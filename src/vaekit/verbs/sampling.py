@@ -1,0 +1,66 @@
+"""The verb that draws from the model."""
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit import devices
+from vaekit.arguments import Place, to_whole
+from vaekit.errors import InputError
+from vaekit.model import VAE
+from vaekit.outputs import kind_of, what_of, write_examples
+from vaekit.run import Run
+from vaekit.verbs.reading import BATCH
+
+COPIES = 2
+"""of samples: their batches, and all of them joined"""
+SEED = 0
+
+
+def sample(
+    run: Run | Place,
+    n: int = 64,
+    *,
+    seed: int = SEED,
+    noise: bool = False,
+    out: Place | None = None,
+    device: str = "auto",
+) -> np.ndarray:
+    """Sample from the model: z from the prior, then the means of p(x | z), or draws from it with ``noise``.
+
+    Args:
+        run: the run, or the path of its folder.
+        n: how many.
+        seed: of the draws.
+        noise: draw x from p(x | z) in place of its mean.
+        out: a file to write them to as well: .npy, a picture of image data, or .csv of a table's rows.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        InputError: if so many samples exceed the memory, or examples cannot be written to such a file.
+    """
+    n, seed = to_whole(n, "n"), to_whole(seed, "seed", 0)
+    run, target = Run.of(run), devices.choose(device)
+    kind_of(out, what_of(run.space))
+    taken, there = COPIES * 4 * n * prod(run.space.event_shape), devices.memory(torch.device("cpu"))
+    if taken > there:
+        raise InputError(
+            f"n is {n}: so many samples take {taken / 2**30:,.1f} GiB of memory, and {there / 2**30:,.1f} GiB are "
+            "available: ask for fewer at a time, with another seed each"
+        )
+    vae = run.vae(target)
+    with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
+        found = np.concatenate([run.space.generated(x) for x in _sampled(vae, n, noise)])
+    write_examples(found, run.space, out)
+    return found
+
+
+@torch.no_grad()
+def _sampled(vae: VAE, n: int, noise: bool) -> Iterator[Tensor]:
+    """Samples in batches, (batch, *event) each, of latents that are drawn at once."""
+    for z in vae.prior().sample(torch.Size((n,))).split(BATCH):
+        likelihood = vae.likelihood(z)
+        yield (likelihood.sample() if noise else likelihood.mean).cpu()
