@@ -32,7 +32,7 @@ def test_a_person_reads_a_page(table: str, capsys: pytest.CaptureFixture[str]) -
     assert "1 of 2 columns never vary over the training examples: 'flat'" in out
     assert not re.search(r"(?m)^.*: 0$", out)
     assert re.search(r"(?m)^gaussian +yes ", out)
-    assert re.search(r"(?m)^model.network +mlp +the data are rows of 2 numbers", out)
+    assert re.search(r"(?m)^model.network +mlp +the data are rows of 1 numbers", out)
     assert out.splitlines()[-1].strip() == "vaekit train 'my table.csv' --label kind --ignore y"
 
 

@@ -377,6 +377,7 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
     del (
         tree["data"]["label"],
         tree["data"]["ignore"],
+        tree["data"]["columns"],
         tree["model"]["corruption"],
         tree["shuffle"],
         tree["optimizer"]["decayed"],

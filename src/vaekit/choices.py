@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from vaekit.arguments import Place, to_path
 from vaekit.data import Source, Space, defaults
 from vaekit.data.decoding import Progress as Track
-from vaekit.data.held import is_held
+from vaekit.data.objects import is_held
 from vaekit.data.source import to_name
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment

@@ -124,6 +124,8 @@ class Experiment:
 
 ADAPTER: TypeAdapter[Experiment] = TypeAdapter(Experiment)
 
+NAMED_VALUES = ("data.columns",)
+"""fields whose values have names of their own, such as those of a table's columns"""
 LENGTH = ("epochs", "training_samples")
 """the fields that may change when a training is resumed"""
 
@@ -142,17 +144,31 @@ def _kind(word: str) -> dict[str, Any]:
     return {"kind": "own", "path": word, "settings": {}} if ":" in word else {"kind": word}
 
 
+def _names(path: str) -> list[str]:
+    """Split a dotted path; the name of a table's column may have dots.
+
+    Example:
+        >>> _names("data.columns.sepal.length")
+        ['data', 'columns', 'sepal.length']
+    """
+    for field in NAMED_VALUES:
+        if path.startswith(f"{field}."):
+            return [*field.split("."), path.removeprefix(f"{field}.")]
+    return path.split(".")
+
+
 def _set(tree: dict[str, Any], path: str, value: Any) -> None:
     if not isinstance(path, str):
         raise InputError(f"{shown(path)} is not a field: give its dotted path, such as 'model.latent_dim'")
-    *parents, last = path.split(".")
+    *parents, last = _names(path)
     node: Any = tree
     chosen = False  # whether a part above has kinds: if its kind is new, its fields are not here yet
     for i, name in enumerate([*parents, last]):
         chosen = chosen or (i > 0 and isinstance(node, dict) and "kind" in node)
-        if not isinstance(node, dict) or (name not in node and not chosen):
+        free = ".".join(parents[:i]) in NAMED_VALUES
+        if not isinstance(node, dict) or (name not in node and not chosen and not free):
             known = list(node) if isinstance(node, dict) else []
-            inside = ".".join(path.split(".")[:i]) or "experiment"
+            inside = ".".join(parents[:i]) or "experiment"
             raise InputError(f"{path!r}: {inside} has no field {name!r}; {nearest(name, known)}")
         if i < len(parents):
             node = node.setdefault(name, {})

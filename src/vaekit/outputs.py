@@ -96,7 +96,7 @@ def write_examples(
         _write_array(values, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), names or None)
     elif kind == "table":
-        _write_table(zip(*_cells(values), strict=True), space.names or (), out)
+        _write_table(zip(*_cells(values), strict=True), space.header, out)
     elif kind == "picture":
         _write_picture(picture(values) if sheet is None else picture(sheet), out)
 
@@ -138,8 +138,9 @@ def _levels(images: np.ndarray) -> np.ndarray:
 
 
 def _cells(values: np.ndarray) -> Iterator[list[str]]:
-    """Write numbers column by column, with the nine digits that tell all numbers of single precision apart."""
-    return ([f"{value:.9g}" for value in column] for column in values.T.tolist())
+    """Write values column by column, numbers with the nine digits that tell all of single precision apart."""
+    columns = [values[name] for name in values.dtype.names] if values.dtype.names else values.T
+    return ([f"{v:.9g}" if isinstance(v, float) else str(v) for v in column.tolist()] for column in columns)
 
 
 def _write_array(values: np.ndarray, out: Place | None) -> None:

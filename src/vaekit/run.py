@@ -22,7 +22,7 @@ from torch import Tensor
 from vaekit import devices, files, notebook, records, tensorfile
 from vaekit.arguments import Place, to_path
 from vaekit.data import Data, Space
-from vaekit.data.held import PREFIX, is_held
+from vaekit.data.objects import PREFIX, is_held
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
 from vaekit.errors import InputError

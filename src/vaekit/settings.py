@@ -16,6 +16,7 @@ FILE = Path(__file__).with_name("options.json")
 
 LATER: Mapping[str, Any] = {
     "data.label": None,
+    "data.columns": {},
     "data.ignore": [],
     "model.corruption": None,
     "model.likelihood.head": "log_scale",

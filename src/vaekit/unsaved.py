@@ -17,8 +17,8 @@ from vaekit.building import ObservedLikelihood
 from vaekit.compatibility import Trait, Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
-from vaekit.data.columns import Column
 from vaekit.data.raw import content_digest
+from vaekit.data.values import has_holes
 from vaekit.distributions import Delta
 from vaekit.errors import InputError
 from vaekit.model import VAE
@@ -76,7 +76,7 @@ class Unsaved:
         space = Space(
             source=source.name, event_shape=raw.x.shape[1:], support=raw.support, binarization="none", split=f"{size}",
             sizes={"test": size}, digest=raw.digest or content_digest(raw.x, raw.labels), classes=raw.classes,
-            columns=None if raw.columns is None else tuple(Column(name=name) for name in raw.columns),
+            columns=raw.columns, missing=has_holes(raw.x),
         )  # fmt: skip
         x = torch.from_numpy(raw.x if raw.x.dtype.kind != "f" else raw.x.astype("float32"))
         vae = deepcopy(as_vae(module, space.event_shape)).cpu().eval()

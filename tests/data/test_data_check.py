@@ -3,11 +3,9 @@
 import json
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from vaekit.data import check
-from vaekit.errors import InputError
 
 LIKELIHOODS = {
     "bernoulli": ["binary", "byte", "unit"],
@@ -65,10 +63,18 @@ def test_a_table(tmp_path):
     assert found["classes"] is None
 
 
-def test_missing_values_are_refused_with_their_place(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,\n")
-    with pytest.raises(InputError, match="line 3, column 'b' is empty"):
-        check(str(tmp_path / "t.csv"))
+def test_what_each_column_of_a_table_is(tmp_path):
+    rows = [f"{i / 7:.3f},{'' if i % 4 == 0 else 'abc'[i % 3]},{'true' if i % 2 else 'false'},5" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["size,color,open,flat", *rows]))
+    found = check(str(tmp_path / "t.csv"), label="", likelihoods={"columns": ["mixed"]})
+    assert found["kinds"] == [
+        {"column": "size", "kind": "real", "values": "from 0 to 5.571", "missing": 0},
+        {"column": "color", "kind": "category", "values": "3: 'a', 'b', 'c'", "missing": 10},
+        {"column": "open", "kind": "binary", "values": "2: 'False', 'True'", "missing": 0},
+        {"column": "flat", "kind": "constant", "values": "from 5 to 5", "missing": 0},
+    ]
+    assert (found["missing"], found["constant_columns"], found["range"]) == (10, ["flat"], [0, 5.571])
+    assert (found["support"], fits(found)) == ("mixed", {"columns"})
 
 
 def test_a_folder(tmp_path):

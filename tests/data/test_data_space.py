@@ -107,7 +107,7 @@ def test_densities_in_the_units_of_the_file_integrate_to_one():
     for place, grid in ((0, a), (1, b)):
         values = np.tile([np.nan, np.nan, *rest], (len(grid), 1))
         values[:, place] = grid
-        x = torch.from_numpy(table._standardized(values))
+        x = torch.from_numpy(table._scaling.seen(values))
         density = (normal.log_prob(x[:, place]) + table.log_jacobian(x)).exp()
         assert torch.trapezoid(density, grid).item() == pytest.approx(1, abs=1e-4)
     assert table.log_jacobian(torch.full((2, 5), torch.nan)).tolist() == [0, 0]

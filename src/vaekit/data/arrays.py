@@ -9,17 +9,20 @@ from dataclasses import replace
 from lzma import LZMAError
 from math import isqrt
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 
+from vaekit.data.columns import Column, generic
 from vaekit.data.disk import header, mapped
 from vaekit.data.images import Size
 from vaekit.data.raw import RESIDENT, Raw, coded_labels
-from vaekit.data.space import Support
-from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
+from vaekit.data.values import LEVELS, as_float32, extremes, has_holes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
+
+if TYPE_CHECKING:
+    from vaekit.data.space import Support
 
 log = logging.getLogger("vaekit")
 
@@ -103,11 +106,15 @@ def arranged(raw: Raw, source: str) -> Raw:
                 "3 (RGB) channels: keep one or three of them"
             )
         x = np.moveaxis(x, -1, 1)
-    low, high = extremes(x, source)
+    low, high = extremes(x, source, holes=True)
     support = _support(x, low, high, source)
     if support == "real" and x.ndim == 2:
-        return replace(raw, x=_kept(x, np.float64, source), support=support)
-    kept = _kept(x, np.float32 if support in ("unit", "real") else np.uint8, source)
+        columns = tuple(Column(name=generic(i)) for i in range(x.shape[1]))
+        return replace(raw, x=_kept(x, np.float64, source), support=support, columns=columns)
+    if has_holes(x) and support == "byte":
+        x = x / np.float32(LEVELS)
+    whole_numbers = support not in ("unit", "real") and not has_holes(x)
+    kept = _kept(x, np.uint8 if whole_numbers else np.float32, source)
     if support == "unit" and (low < 0 or high > 1):
         require_memory(kept.nbytes, f"{source}, its values cut off at 0 and 1,", REMEDY)
         kept = kept.clip(0, 1)
@@ -139,7 +146,7 @@ def side_of_images(x: np.ndarray) -> int | None:
     side = isqrt(x.shape[1]) if x.ndim == 2 else 0
     if side < SMALLEST or side**2 != x.shape[1]:
         return None
-    low, high = extremes(x, "the array")
+    low, high = extremes(x, "the array", holes=True)
     return side if low >= 0 and LEVELS // 2 < high <= LEVELS and whole(x) else None
 
 
@@ -166,7 +173,7 @@ def _kept(x: np.ndarray, kind: type[np.generic], source: str) -> np.ndarray:
     return as_float32(x, source) if kind is np.float32 else np.ascontiguousarray(x, kind)
 
 
-def _support(x: np.ndarray, low: float, high: float, source: str) -> Support:
+def _support(x: np.ndarray, low: float, high: float, source: str) -> "Support":
     """Tell what arranged examples are by their values, which run from `low` to `high`."""
     if low >= -rounding(x) and high <= 1 + rounding(x):
         return "binary" if whole(x) else "unit"

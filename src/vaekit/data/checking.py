@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaekit.arguments import Place
 from vaekit.data.arrays import side_of_images
-from vaekit.data.columns import listed
+from vaekit.data.columns import Column, listed
 from vaekit.data.data import PARTS, Data, Split
 from vaekit.data.decoding import Progress
 from vaekit.data.raw import Raw
@@ -86,20 +86,20 @@ def facts(raw: Raw, data: Data, likelihoods: Mapping[str, Collection[Support]]) 
     parts = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
     found = {
         "source": space.source,
-        "shape": [sum(space.sizes.values()), *space.event_shape],
+        "shape": [sum(space.sizes.values()), *((len(space.header),) if space.columns else space.event_shape)],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
-        "range": [float(raw.x.min()), float(raw.x.max())] if space.columns else _range(space, parts),
+        "range": _range(space, parts) if raw.columns is None else _range_of_numbers(raw),
         "mean": space.mean,
         "support": space.support,
         "values": VALUES[space.support],
-        "columns": list(space.names) if raw.columns and space.names else None,
-        **(_of_table(raw, data.train) if raw.columns else {}),
+        "columns": space.header if space.columns else None,
+        **(_of_table(raw, space) if raw.columns else {}),
         "binarization": defaults(space.source).binarization,
         "split": space.split,
         "sizes": space.sizes,
         "classes": _classes(space, parts),
-        "missing": 0,
-        "constant": int(_constant(data.train).sum()),
+        "missing": int(np.isnan(raw.x).sum()) if space.missing else 0,
+        "constant": len(space.constant) if space.columns else int(_constant(data.train).sum()),
         "duplicates": _duplicates(parts),
         "digest": space.digest,
         "likelihoods": {key: _verdict(key, accepted, space) for key, accepted in likelihoods.items()},
@@ -130,14 +130,32 @@ def _notes(raw: Raw, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{found['sizes']['train']:,} training examples are few: the model will learn them by heart"
 
 
-def _of_table(raw: Raw, train: Split) -> dict[str, Any]:
-    """Name the columns of a table that are not data, and those that do not vary."""
-    constant = _constant(train).nonzero()[:, 0].tolist()
+def _of_table(raw: Raw, space: Space) -> dict[str, Any]:
+    """Say what each column of a table is, and name those that are not data or do not vary."""
+    columns = raw.columns or ()
     return {
+        "kinds": [_of_column(column, raw.x[:, i], space) for i, column in enumerate(columns)],
         "label_column": raw.label_column,
         "left_out": dict(raw.left_out),
-        "constant_columns": [raw.columns[i] for i in constant if raw.columns],
+        "constant_columns": [column.name for column in space.constant],
     }
+
+
+def _of_column(column: Column, values: np.ndarray, space: Space) -> dict[str, Any]:
+    known = values[~np.isnan(values)]
+    numbers = f"from {known.min():.6g} to {known.max():.6g}" if len(known) else "none"
+    return {
+        "column": column.name,
+        "kind": "constant" if column.name in {each.name for each in space.constant} else column.kind,
+        "values": f"{len(column.categories)}: {listed(column.categories)}" if column.categories else numbers,
+        "missing": len(values) - len(known),
+    }
+
+
+def _range_of_numbers(raw: Raw) -> list[float] | None:
+    """Give the least and the greatest number of a table; None if there are only words."""
+    numbers = raw.x[:, [not column.categories for column in raw.columns or ()]]
+    return [float(np.nanmin(numbers)), float(np.nanmax(numbers))] if numbers.size else None
 
 
 def _blocks(split: Split) -> Iterator[Tensor]:
@@ -156,7 +174,8 @@ def _classes(space: Space, parts: Mapping[str, Split]) -> dict[str, int] | None:
     labels = [part.labels for part in parts.values() if part.labels is not None]
     if not labels:
         return None
-    counts = torch.cat(labels).bincount().tolist()
+    known = torch.cat(labels)
+    counts = known[known >= 0].bincount().tolist()
     return {name: counts[i] for i, name in enumerate(space.classes or map(str, range(len(counts))))}
 
 

@@ -3,12 +3,13 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import Field
+import numpy as np
+from pydantic import BeforeValidator, Field, PlainSerializer
 
-from vaekit.errors import InputError, nearest
+from vaekit.errors import InputError, nearest, shown
 from vaekit.specs import Whole, spec
 
 log = logging.getLogger("vaekit")
@@ -22,6 +23,22 @@ Kind = Literal["real", "positive", "count", "binary", "category", "ordinal"]
 """what the values of a column are"""
 CODED = ("binary", "category", "ordinal")
 """kinds of column whose values may be words, which a model reads as their numbers"""
+
+
+def _pairs(kinds: Any) -> tuple[tuple[str, Any], ...]:
+    """Turn a mapping or pairs into pairs of a column's name and its kind, by name."""
+    try:
+        pairs = {str(name): kind for name, kind in dict(kinds).items()}
+    except (TypeError, ValueError):
+        raise InputError(f"data.columns is {shown(kinds)}: give kinds by name, such as {{'age': 'count'}}") from None
+    for name, kind in pairs.items():
+        if kind not in get_args(Kind):
+            raise InputError(f"data.columns.{name} is {shown(kind)}: {nearest(str(kind), get_args(Kind))}")
+    return tuple(sorted(pairs.items()))
+
+
+Kinds = Annotated[tuple[tuple[str, Kind], ...], BeforeValidator(_pairs), PlainSerializer(dict)]
+"""kinds of columns by name, as JSON an object"""
 
 
 @spec
@@ -62,13 +79,56 @@ class Column:
         return self.scale or 1.0
 
 
+def words_of(columns: Sequence[Column] | None) -> tuple[np.ndarray, ...]:
+    """Give what, besides its numbers, tells a table from others: the words that they stand for, if there are any.
+
+    Example:
+        >>> words_of([Column(name="age"), Column(name="sex", kind="binary", categories=("f", "m"))])
+        (array(['sex', 'f', 'm'], dtype='<U3'),)
+    """
+    return tuple(np.array([column.name, *column.categories]) for column in columns or () if column.categories)
+
+
+class Scaling(NamedTuple):
+    """How a model reads rows of numbers (..., D): some columns as logarithms, some shifted and divided.
+
+    Attributes:
+        positive: Which columns are read as logarithms.
+        shift, divisor: What is subtracted from each column, and by what it is divided then.
+    """
+
+    positive: np.ndarray
+    shift: np.ndarray
+    divisor: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> "Scaling":
+        """Give the scaling of columns."""
+        positive = np.array([column.kind == "positive" for column in columns], bool)
+        shift = np.array([column.shift if column.standardized else 0.0 for column in columns])
+        divisor = np.array([column.divisor if column.standardized else 1.0 for column in columns])
+        return cls(positive, shift, divisor)
+
+    def seen(self, values: np.ndarray) -> np.ndarray:
+        """Turn values into what a model reads."""
+        with np.errstate(all="ignore"):
+            logs = np.where(self.positive, np.log(values), values) if self.positive.any() else values
+            return (logs - self.shift) / self.divisor
+
+    def values(self, seen: np.ndarray) -> np.ndarray:
+        """Turn what a model reads into values."""
+        logs = seen * self.divisor + self.shift
+        with np.errstate(over="ignore"):
+            return np.where(self.positive, np.exp(logs), logs) if self.positive.any() else logs
+
+
 @spec
 class Constant:
     """A column that has one value in all training rows: the model knows nothing of it, and outputs have it again."""
 
     name: str
     """The name in the file."""
-    value: float | str
+    value: bool | float | str
     """Its value."""
     place: Whole
     """Its place among all columns of the output, counted from 0."""
@@ -104,11 +164,15 @@ class Columns:
         label: The column of labels; None looks for one by its name, "" takes none.
         ignore: Columns that are left out.
         wanted: The columns that a model knows, in its order; None takes all.
+        kinds: Kinds that are set, by name.
+        header: All columns of the data that the model knows, constant ones included.
     """
 
     label: str | None = None
     ignore: tuple[str, ...] = ()
     wanted: Sequence[str] | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    header: Sequence[str] | None = None
 
 
 def distinct(names: Iterable[str]) -> list[str]:
@@ -149,25 +213,32 @@ def place(name: str, names: Sequence[str], source: str) -> int:
     return names.index(name)
 
 
-def places(wanted: Sequence[str], names: Sequence[str], source: str) -> list[int]:
+def places(wanted: Sequence[str], names: Sequence[str], source: str, header: Sequence[str] | None = None) -> list[int]:
     """Find the columns that a model knows: by name, or by position where either side has no names.
 
     Columns that the model does not know are ignored, and the log says so.
+
+    Args:
+        wanted: The columns of the model, in its order.
+        names: The columns that there are.
+        source: What they are called in messages.
+        header: All columns that the model's data had, constant ones included; those of the model if left out.
 
     Raises:
         InputError: If columns are missing.
     """
     wanted, names = distinct(wanted), distinct(names)
+    header = header or wanted
     missing = [name for name in wanted if name not in names]
-    if missing and len(names) == len(wanted) and (nameless(names) or nameless(wanted)):
+    if missing and len(names) == len(header) and (nameless(names) or nameless(header)):
         log.info("the columns of %s are taken by position, because one side has no names", source)
-        return list(range(len(names)))
+        return [i for i, name in enumerate(header) if name in wanted]
     if missing:
         raise InputError(
             f"{source} lacks {len(missing)} of the {len(wanted)} columns that the model knows ({listed(missing)}) and "
             f"has {listed(names)}: name its columns as the model's"
         )
-    if extra := [name for name in names if name not in wanted]:
+    if extra := [name for name in names if name not in header]:
         log.info("columns of %s that the model does not know are ignored: %s", source, listed(extra))
     position = {name: i for i, name in enumerate(names)}
     return [position[name] for name in wanted]

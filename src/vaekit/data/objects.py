@@ -13,9 +13,11 @@ from torch.utils.data import Dataset
 from vaekit.data.arrays import dense, read_arrays
 from vaekit.data.frames import as_objects, from_array, from_arrays, from_columns, read_frame
 from vaekit.data.images import is_image, stacked
-from vaekit.data.raw import Raw, Table, coded_labels
+from vaekit.data.raw import Raw, Table, coded_labels, content_digest
 from vaekit.errors import InputError, shown
 
+PREFIX = "memory:"
+"""what the names of data in memory begin with; the beginning of their digest follows"""
 SOURCE = "the data in memory"
 KINDS = (
     "a NumPy array, a tensor, a list of them or of images, a dictionary of arrays, a data frame, a sparse matrix, or a "
@@ -35,6 +37,22 @@ def is_held(value: Any) -> bool:
     known = isinstance(value, np.ndarray | Tensor | Mapping | Dataset)
     kind = type(value)  # frames that are computed when they are asked may compute already to be asked for columns
     return known or any(hasattr(kind, name) for name in ("columns", "column_names", "toarray", "__array__"))
+
+
+def name_of(value: Any) -> str:
+    """Name data in memory after their content, so that an experiment knows them again.
+
+    Example:
+        >>> name_of(np.zeros((2, 3)))
+        'memory:4c564769e8be802d'
+    """
+    found = read_object(value)
+    if isinstance(found, Table):  # what is read of it depends on what is asked
+        cells = (values.astype(str) if values.dtype.kind == "O" else values for values in found.columns)
+        digest = content_digest(np.array(found.names), *cells)
+    else:
+        digest = content_digest(found.x, found.labels)
+    return f"{PREFIX}{digest[:16]}"
 
 
 def read_object(value: Any, sentinels: tuple[str, ...] = ()) -> Table | Raw:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vaekit.arguments import Place, to_path
 from vaekit.data.data import Data
-from vaekit.data.held import PREFIX
 from vaekit.data.named import NAMED
+from vaekit.data.objects import PREFIX
 from vaekit.data.source import Source
 from vaekit.data.space import Space
 from vaekit.errors import InputError

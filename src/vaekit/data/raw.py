@@ -10,6 +10,7 @@ import numpy as np
 from vaekit.errors import InputError
 
 if TYPE_CHECKING:
+    from vaekit.data.columns import Column
     from vaekit.data.space import Support
 
 # Arrays of more bytes stay in their files or on the CPU; smaller ones are read and live on the device.
@@ -39,6 +40,9 @@ class Table:
     columns: tuple[np.ndarray, ...]
     where: Callable[[int], str] = _numbered
 
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -50,7 +54,7 @@ class Raw:
         splits: Ways to split them, the default first.
         labels: Class numbers (N,), int64.
         classes: Names of the classes.
-        columns: Names of a table's columns.
+        columns: What the columns of a table are; their categories are in `x` as numbers, and missing values as NaN.
         test: How many examples at the end are the official test part.
         shuffle: Whether the examples before the official test part are shuffled before a split cuts them.
         digest: SHA-256 of the examples, where a cache remembers it.
@@ -65,7 +69,7 @@ class Raw:
     splits: tuple[str, ...] = ("0.8/0.1/0.1", "0.9/0.1")
     labels: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
-    columns: tuple[str, ...] | None = None
+    columns: "tuple[Column, ...] | None" = None
     test: int = 0
     shuffle: bool = True
     digest: str | None = None

@@ -12,39 +12,26 @@ import torch
 from pydantic import BeforeValidator
 
 from vaekit.arguments import Place, to_path
-from vaekit.data.arrays import arranged, as_images, read_npy, read_npz, require_memory, side_of_images
-from vaekit.data.columns import Column, Columns, generic, listed
+from vaekit.data.arrays import arranged, as_images, side_of_images
+from vaekit.data.columns import Columns, Kinds, words_of
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
 from vaekit.data.fetching import read_named
 from vaekit.data.folders import read_folder
-from vaekit.data.held import KINDS, PREFIX, is_held, name_of, read_held
 from vaekit.data.images import Size, read_image
 from vaekit.data.named import NAMED
-from vaekit.data.raw import RESIDENT, Raw, content_digest
+from vaekit.data.objects import KINDS, PREFIX, is_held, name_of, read_object
+from vaekit.data.opening import can_open, open_file
+from vaekit.data.raw import RESIDENT, Raw, Table, content_digest
+from vaekit.data.roles import typed, untyped
 from vaekit.data.space import Binarization, Space
 from vaekit.data.splits import partition
-from vaekit.data.tables import read_table
-from vaekit.data.values import LEVELS
+from vaekit.data.standardizing import standardized
+from vaekit.data.values import LEVELS, has_holes
 from vaekit.errors import InputError, nearest, shown
 from vaekit.specs import Count, Whole, spec
 
 log = logging.getLogger("vaekit")
-
-READERS = {".npy": read_npy, ".npz": read_npz}
-TABLES = (".csv", ".tsv")
-REMEDIES = {
-    **dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".7z"), "unpack it, and name what was in it"),
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".parquet", ".feather", ".json", ".jsonl"), "save the table as .csv"),
-    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".mat", ".h5", ".hdf5"), "save the array with numpy.save"),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"), "name the folder it is in"),
-    **dict.fromkeys((".heic", ".heif"), "convert it to PNG or JPEG, and name the folder it is in"),
-}
-"""what to do with files that people have, by their endings"""
-TOO_LARGE = 1e150
-"""values whose squares a 64-bit float may not hold"""
-TOO_FAR = 1e15
-"""standard deviations whose square a 32-bit float may not hold"""
 
 
 def to_name(value: Any) -> str:
@@ -96,6 +83,8 @@ class Source:
     """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
     ignore: tuple[str, ...] = ()
     """Columns of a table that are left out."""
+    columns: Kinds = ()
+    """Kinds of a table's columns by name: real, positive, count, binary, category or ordinal; others are told."""
 
     def load(
         self,
@@ -115,7 +104,7 @@ class Source:
         Raises:
             InputError: If the data cannot be had, or do not fit what is asked of them.
         """
-        return assemble(self, self.read(root, progress, place, columns))
+        return assemble(self, self.read(root, progress, place, columns), keep=columns is not None)
 
     def read(
         self,
@@ -131,13 +120,13 @@ class Source:
             raise InputError(f"the data {name} are in memory, and an experiment has their digest only: give data=")
         if self.image_size and name in NAMED:
             raise InputError(f"image_size (--image-size) is for own data, not for the set {name}: leave it out")
-        table = hasattr(place, "columns") if held else name.lower().endswith(TABLES)
-        if (self.label is not None or self.ignore) and not table:
-            field = "ignore" if self.ignore else "label"
-            raise InputError(f"{field} (--{field}) is for tables (.csv, .tsv), which {name} is not: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
-        asked = Columns(self.label, self.ignore, columns)
-        raw = read_held(place, asked) if held else _read(name, root, size, progress=progress, table=asked)
+        asked = Columns(self.label, self.ignore, columns, dict(self.columns))
+        found = read_object(place) if held else _read(name, root, size, progress=progress)
+        field = "columns" if self.columns else "ignore" if self.ignore else "label"
+        if not isinstance(found, Table) and (self.label is not None or self.ignore or self.columns):
+            raise InputError(f"{field} (data.{field}) is for tables, which {name} is not: leave it out")
+        raw = typed(found, asked) if isinstance(found, Table) else found
         if size and not to_path(name, "data").is_dir():
             raw = as_images(raw, size, self.name)
         elif side := side_of_images(raw.x):
@@ -185,6 +174,7 @@ def read_examples(
     event_shape: tuple[int, ...] | None = None,
     depth: int | None = None,
     columns: Sequence[str] | None = None,
+    header: Sequence[str] | None = None,
 ) -> Raw:
     """Read examples to encode, with the names of their files.
 
@@ -194,14 +184,17 @@ def read_examples(
         event_shape: As for `read_input`.
         depth: Bits of the levels in 16-bit images; None tells by the highest.
         columns: As for `read_input`.
+        header: All columns of the data that a model knows, constant ones included.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
     word = to_name(name)
-    if word not in NAMED and (path := readable(word)).is_file() and path.suffix.lower() not in (*READERS, *TABLES):
+    if word not in NAMED and (path := readable(word)).is_file() and not can_open(path):
         x = read_image(path, size, channels, depth)
         several = (f"{path.name}#{frame}" for frame in range(len(x)))
         return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
-    raw = _read(word, root, size, channels, depth=depth, table=Columns(wanted=columns))
+    raw = _read(word, root, size, channels, depth=depth)
+    if isinstance(raw, Table):
+        return untyped(raw, Columns(wanted=columns, header=header))
     # Bytes would be taken as levels, whatever the model's data are.
     return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 
@@ -213,23 +206,14 @@ def _read(
     channels: int | None = None,
     progress: Progress = iter,
     depth: int | None = None,
-    table: Columns = Columns(),  # noqa: B008 (frozen)
-) -> Raw:
+) -> Raw | Table:
     """Read a named set or a path; a folder that is called like a named set is given as ./name."""
     if name in NAMED:
         return read_named(name, root)
     path = readable(name)
     if path.is_dir():
         return read_folder(path, size, channels, progress, depth)
-    if path.suffix.lower() not in (*READERS, *TABLES):
-        remedy = REMEDIES.get(path.suffix.lower(), "use a folder of images, or a .npy, .npz, .csv or .tsv file")
-        raise InputError(f"{name} is not a supported format: {remedy}")
-    try:
-        if path.suffix.lower() in TABLES:
-            return read_table(path, table)
-        return READERS[path.suffix.lower()](path)
-    except OSError as error:
-        raise InputError(f"{name} cannot be read ({error.strerror}): make it readable") from error
+    return open_file(path)
 
 
 def readable(name: str) -> Path:
@@ -265,14 +249,15 @@ def is_word(name: str) -> bool:
     return not {"/", os.sep, ".", "~"} & {*name}
 
 
-def assemble(source: Source, raw: Raw) -> Data:
-    """Split, standardize and binarize what a source has read."""
+def assemble(source: Source, raw: Raw, keep: bool = False) -> Data:
+    """Split, standardize and binarize what a source has read; `keep` keeps columns that are constant."""
     assert raw.support  # as `arranged` gives
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
     rows = partition(raw, split, source.seed, source.name)
-    x, columns = _standardized(raw, rows["train"], source.name)
-    parts = {name: _part(source, replace(raw, x=x), name, own) for name, own in rows.items()}
+    raw, constant, stored = standardized(raw, rows["train"], source.name, keep)
+    assert raw.support
+    parts = {name: _part(source, raw, name, own) for name, own in rows.items()}
     space = Space(
         source=source.name,
         event_shape=raw.x.shape[1:],
@@ -280,8 +265,10 @@ def assemble(source: Source, raw: Raw) -> Data:
         binarization=source.binarization,
         split=split,
         sizes={name: len(part) for name, part in parts.items()},
-        digest=raw.digest or content_digest(raw.x, raw.labels),
-        columns=columns,
+        digest=raw.digest or content_digest(stored, raw.labels, *words_of(raw.columns)),
+        columns=raw.columns,
+        constant=constant,
+        missing=has_holes(raw.x),
         classes=raw.classes,
         depth=raw.depth,
         mean=_mean(raw, rows["train"]),
@@ -293,8 +280,8 @@ def _mean(raw: Raw, train: np.ndarray) -> float | None:
     """Give the mean pixel, from 0 to 1, of a thousand training images spread over all; None if it has no such range."""
     if raw.x.ndim != 4 or raw.support == "real":
         return None
-    levels = raw.x[train[:: -(-len(train) // 1000)]].mean(dtype=np.float64)
-    return round(float(levels) / (LEVELS if raw.support == "byte" else 1), 6)
+    levels = np.nanmean(raw.x[train[:: -(-len(train) // 1000)]], dtype=np.float64)
+    return round(float(levels) / (LEVELS if raw.x.dtype == np.uint8 and raw.support == "byte" else 1), 6)
 
 
 def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
@@ -303,7 +290,7 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
     part = Split(
         torch.from_numpy(raw.x if shared else raw.x[rows]),
         labels=None if raw.labels is None else torch.from_numpy(raw.labels[rows]),
-        levels=255 if raw.support == "byte" else 1,
+        levels=255 if raw.x.dtype == np.uint8 and raw.support == "byte" else 1,
         dynamic=source.binarization in ("dynamic", "static"),
         index=torch.from_numpy(rows) if shared else None,
         threshold=source.binarization == "threshold",
@@ -312,47 +299,12 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
     return part.fixed(drawing_seed(source.seed, name)) if drawn else part
 
 
-def _standardized(raw: Raw, train: np.ndarray, name: str) -> tuple[np.ndarray, tuple[Column, ...] | None]:
-    """Bring a table's columns to mean 0 and standard deviation 1 over the training rows; constant ones to 0."""
-    if raw.support != "real" or raw.x.ndim != 2:
-        return raw.x, None
-    require_memory(3 * raw.x.nbytes, name, "rows of real numbers are standardized in memory, so give fewer")
-    columns = raw.columns or tuple(generic(i) for i in range(raw.x.shape[1]))
-    if (bad := _column_beyond(raw.x, TOO_LARGE)) is not None:
-        row, i = bad
-        raise InputError(f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}: rescale the column")
-    rows = raw.x[train]
-    shift, scale = rows.mean(0), rows.std(0)
-    constant = np.ptp(rows, axis=0) < 1 / TOO_LARGE
-    if constant.all():
-        raise InputError(f"{name} has no column that varies over the training rows: there is nothing to learn")
-    if constant.any():
-        shift[constant], scale[constant] = rows[0, constant], 1
-        which = listed([columns[i] for i in np.flatnonzero(constant)])
-        log.info("columns of %s that are constant over the training rows are only shifted to 0: %s", name, which)
-    log.info("the columns of %s are standardized, and densities are those of the standardized values", name)
-    x = (raw.x - shift) / scale
-    if (bad := _column_beyond(x, TOO_FAR)) is not None:
-        row, i = bad
-        raise InputError(
-            f"{name} has the value {raw.x[row, i]:g} in column {columns[i]!r}, which is too far from the training rows "
-            f"(mean {shift[i]:g}, standard deviation {scale[i]:g}): remove the row or rescale the column"
-        )
-    scale[constant] = 0  # the space knows by it that they never vary
-    found = zip(columns, shift.tolist(), scale.tolist(), strict=True)
-    return x.astype(np.float32), tuple(Column(name=name, shift=mean, scale=std) for name, mean, std in found)
-
-
-def _column_beyond(x: np.ndarray, bound: float) -> tuple[int, int] | None:
-    """Find the row and column of a value beyond a bound, if there is one."""
-    if max(x.max(), -x.min()) <= bound:
-        return None
-    row, column = np.unravel_index(np.abs(x).argmax(), x.shape)
-    return int(row), int(column)
-
-
 def _refuse_binarization(source: Source, raw: Raw) -> None:
-    if source.binarization == "none" or raw.support in ("byte", "unit"):
+    if source.binarization == "none":
+        return
+    if has_holes(raw.x):
+        raise InputError(f"{source.name} has missing values, which have no bits: use binarization none")
+    if raw.support in ("byte", "unit"):
         return
     what = "is binary already" if raw.support == "binary" else "holds real numbers, which have no gray levels"
     raise InputError(f"{source.name} {what}, so binarization {source.binarization!r} makes no sense: use none")

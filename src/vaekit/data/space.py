@@ -13,7 +13,9 @@ from pydantic import Field, model_validator
 from pydantic_core import ArgsKwargs
 from torch import Tensor
 
-from vaekit.data.columns import Column, Constant, former_columns, generic, places
+from vaekit.data.columns import Column, Constant, Scaling, former_columns
+from vaekit.data.kinds import restored, side_by_side
+from vaekit.data.matching import matched, numeric, times
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 from vaekit.specs import Count, Whole, spec
@@ -109,7 +111,7 @@ class Space:
         Raises:
             InputError: If the shape, the range or a value does not fit this space.
         """
-        x = self._arranged(_numeric(self.selected(array)))
+        x = self._read(array)
         return self._seen(x, self._divisor(x))
 
     def encode_batches(self, array: npt.ArrayLike | Tensor, size: int) -> Iterator[Tensor]:
@@ -118,7 +120,7 @@ class Space:
         Raises:
             InputError: If the shape, the range or a value of the whole array does not fit this space.
         """
-        x = self._arranged(_numeric(self.selected(array)))
+        x = self._read(array)
         if not len(x):
             raise InputError("the input holds no example: give at least one")
         divisor = self._divisor(x)
@@ -131,7 +133,9 @@ class Space:
         Raises:
             InputError: If they do not fit this space's range.
         """
-        low, high = extremes(x, "the input")
+        if self.columns:
+            return 1
+        low, high = extremes(x, "the input", holes=self.missing)
         if self.support == "real":
             return 1
         within = low >= -rounding(x) and high <= 1 + rounding(x)
@@ -167,55 +171,46 @@ class Space:
     def _seen(self, x: np.ndarray, divisor: int) -> Tensor:
         """Turn some arranged examples into what the model reads."""
         if self.columns:
-            x = self._standardized(x.astype(np.float64))
+            x = self._scaling.seen(x.astype(np.float64))
         if self.columns or self.support == "real":
             return torch.from_numpy(as_float32(x, "the input"))
         x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
         return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
 
-    def selected(self, array: Any) -> Any:
-        """Give the columns that the model knows, in its order, of a table with names; other arrays as they are.
-
-        Args:
-            array: An object with names in `columns`, such as a DataFrame, or any array.
+    def _read(self, array: Any) -> np.ndarray:
+        """Give raw examples in the order of this space, the cells of a table as numbers.
 
         Raises:
-            InputError: If columns are missing, or hold anything but numbers.
+            InputError: If their shape or a cell does not fit, or cells are missing that were not in training.
         """
-        names = getattr(array, "columns", None)
-        if names is None or self.names is None:
-            return array
-        names = list(names)
-        words = [str(name).strip() for name in names]
-        if all(isinstance(name, int) for name in names) and not set(self.names) <= set(words):
-            words = [generic(i) for i in range(len(names))]
-        where = places(self.names, words, "the input")
-        table = array.iloc[:, where] if hasattr(array, "iloc") else array[[names[i] for i in where]]
-        try:
-            return np.asarray(table, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the input has columns that are not numbers ({error}): encode or fill them") from None
+        if not self.columns:
+            return self._arranged(numeric(array))
+        x = matched(array, self.columns, self.header)
+        if not self.missing and np.isnan(x).any():
+            row, k = np.argwhere(np.isnan(x))[0].tolist()
+            raise InputError(
+                f"the input has no value in row {row + 1}, column {self.columns[k].name!r}, but {self.source} has no "
+                "missing values, so the model does not know any: fill it, or train with missing values "
+                "(--set data.missing=0.1 hides a tenth)"
+            )
+        return x
 
     @property
     def names(self) -> tuple[str, ...] | None:
         """Names of a table's columns, in the order of the model."""
         return None if self.columns is None else tuple(column.name for column in self.columns)
 
-    @cached_property
-    def _scaling(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which columns are read as logarithms, what is subtracted from each, and by what each is divided."""
-        columns = self.columns or ()
-        positive = np.array([column.kind == "positive" for column in columns])
-        shift = np.array([column.shift if column.standardized else 0.0 for column in columns])
-        return positive, shift, np.array([column.divisor if column.standardized else 1.0 for column in columns])
+    @property
+    def header(self) -> list[str]:
+        """Names of all columns of a table's output, constant ones included; none of other data."""
+        names = list(self.names or ())
+        for column in self.constant:
+            names.insert(column.place, column.name)
+        return names
 
-    def _standardized(self, values: np.ndarray) -> np.ndarray:
-        """Turn a table's rows of numbers (..., D) into what the model reads."""
-        positive, shift, divisor = self._scaling
-        with np.errstate(all="ignore"):
-            if positive.any():
-                values = np.where(positive, np.log(values), values)
-            return (values - shift) / divisor
+    @cached_property
+    def _scaling(self) -> Scaling:
+        return Scaling.of(self.columns or ())
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         """Give what log p gains from the model's units to the file's, (N,): log |dx/dv| over the observed columns.
@@ -232,33 +227,37 @@ class Space:
         return -torch.where(x.isnan(), 0, divisor.log() + logs).sum(-1).to(x.dtype)
 
     def generated(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
-        """Turn what a model emits into the data's own units; columns that never varied in training stay as they were.
+        """Turn what a model emits into the data's own units and words; constant columns are as they were in training.
 
         Args:
             x: Examples in the model's space, (..., *event).
+
+        Returns:
+            Levels, floats or rows of numbers (..., *event); rows of a table with words or truth values have a field for
+            each column, (...), as ``pandas.DataFrame`` and ``polars.DataFrame`` take them.
         """
         values = self.restore(x)
-        columns = self.columns or ()
-        if any(column.scale == 0 for column in columns):
-            shift = np.array([column.shift for column in columns])
-            return np.where([column.scale == 0 for column in columns], shift, values)
-        return values
+        if not self.columns:
+            return values
+        columns = {c.name: restored(c, values[..., k]) for k, c in enumerate(self.columns)}
+        fixed: dict[str, Any] = {c.name: c.shift for c in self.columns if c.scale == 0 and c.standardized}
+        fixed |= {column.name: column.value for column in self.constant}
+        columns |= {name: np.full(values.shape[:-1], value) for name, value in fixed.items()}
+        return side_by_side({name: columns[name] for name in self.header})
 
     def restore(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
-        """Turn what a model reads or emits into the data's own units: uint8 levels, floats in [0, 1], or table rows.
+        """Turn what a model reads or emits into the data's own units, and words into their numbers.
 
         Args:
             x: Examples in the model's space, (..., *event).
+
+        Returns:
+            uint8 levels, floats in [0, 1], or rows of numbers, (..., *event).
         """
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
         if self.support == "byte":
             return np.rint(values * 255).clip(0, 255).astype(np.uint8)
-        if self.columns:
-            positive, shift, divisor = self._scaling
-            values = values * divisor + shift
-            with np.errstate(over="ignore"):
-                return np.where(positive, np.exp(values), values) if positive.any() else values
-        return values
+        return self._scaling.values(values) if self.columns else values
 
     def _arranged(self, x: np.ndarray) -> np.ndarray:
         """Bring the axes of examples into this space's order."""
@@ -274,16 +273,5 @@ class Space:
             if channels == 1 and shape == (prod(size),):  # rows of pixels
                 return x.reshape(-1, *self.event_shape)
         raise InputError(
-            f"the input has shape {_times(x.shape)}, but {self.source} needs N examples of {_times(self.event_shape)}"
+            f"the input has shape {times(x.shape)}, but {self.source} needs N examples of {times(self.event_shape)}"
         )
-
-
-def _numeric(array: npt.ArrayLike | Tensor) -> np.ndarray:
-    x = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    if x.dtype.kind not in "buif":
-        raise InputError(f"the input holds values of type {x.dtype}, but only numbers can be encoded")
-    return x
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape)) or "()"

@@ -22,25 +22,41 @@ def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
     return (x[i : i + rows] for i in range(0, len(x), rows))
 
 
-def extremes(x: np.ndarray, source: str) -> tuple[float, float]:
+def extremes(x: np.ndarray, source: str, holes: bool = False) -> tuple[float, float]:
     """Give the least and the greatest value; 0 and 0 of an empty array.
 
+    Args:
+        x: The values.
+        source: What they are called in errors.
+        holes: Whether NaN stands for values that are missing.
+
     Raises:
-        InputError: If a value is NaN or infinite.
+        InputError: If a value is infinite, or NaN where none may be missing, or all are missing.
     """
     if not x.size:
         return 0.0, 0.0
     ends = np.array([(part.min(), part.max()) for part in blocks(x)])
+    if holes and np.isnan(ends).any():
+        ends = np.array([(np.fmin.reduce(part, axis=None), np.fmax.reduce(part, axis=None)) for part in blocks(x)])
+        ends = ends[~np.isnan(ends).any(1)]
+        if not len(ends):
+            raise InputError(f"{source} has no value that is not missing (NaN): give some")
     if not np.isfinite(ends).all():
-        bad = ~np.isfinite(x)
+        bad = np.isinf(x) if holes else ~np.isfinite(x)
         first = tuple(map(int, np.unravel_index(bad.argmax(), bad.shape)))
-        raise InputError(f"{source} has {bad.sum()} NaN or infinite values, the first at {first}: fill or remove them")
+        what = "infinite" if holes else "NaN or infinite"
+        raise InputError(f"{source} has {bad.sum()} {what} values, the first at {first}: fill or remove them")
     return float(ends.min()), float(ends.max())
 
 
+def has_holes(x: np.ndarray) -> bool:
+    """Whether values are missing, which are NaN."""
+    return x.dtype.kind == "f" and any(np.isnan(part.max()) for part in blocks(x) if part.size)
+
+
 def whole(x: np.ndarray) -> bool:
-    """Whether all values are whole numbers."""
-    return x.dtype.kind in "bui" or not any(np.any(part % 1) for part in blocks(x))
+    """Whether all values that are not missing are whole numbers."""
+    return x.dtype.kind in "bui" or not any(np.any(part % 1 > 0) for part in blocks(x))
 
 
 def rounding(x: np.ndarray) -> float:
@@ -67,6 +83,6 @@ def as_float32(x: np.ndarray, source: str) -> np.ndarray:
     """
     with np.errstate(over="ignore"):
         kept = np.ascontiguousarray(x, np.float32)
-    if x.dtype.itemsize > kept.itemsize and not all(np.isfinite(part).all() for part in blocks(kept)):
+    if x.dtype.itemsize > kept.itemsize and any(np.isinf(part).any() for part in blocks(kept)):
         raise InputError(f"{source} has values beyond 3.4e38, the end of single precision: scale them down")
     return kept

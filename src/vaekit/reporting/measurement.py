@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
 from vaekit.compatibility import traits
-from vaekit.data.held import is_held
+from vaekit.data.objects import is_held
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluation.annealing import Annealing

@@ -22,7 +22,7 @@ def examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -
     if isinstance(input, Place):
         # Levels of 16-bit images are scaled as in training; where there were none, as they need.
         depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
-        raw = read_examples(input, root, run.space.event_shape, depth, run.space.names)
+        raw = read_examples(input, root, run.space.event_shape, depth, run.space.names, run.space.header)
         labels = None if raw.labels is None else raw.labels.tolist()
         if labels is not None and raw.classes:
             labels = [raw.classes[k] for k in labels]
