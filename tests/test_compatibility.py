@@ -67,6 +67,20 @@ def test_every_kind_that_fits_is_named() -> None:
             assert set(named(sentence)) == {(p, k) for p, k in fits if p in (PATHS[asked], PATHS[other])}, sentence
 
 
+def test_a_word_that_makes_a_part_fit_is_named() -> None:
+    changes = {"model.posterior": "flow", "objective.free_bits": 0.1}
+    sentence = refusal(changes)
+    assert sentence
+    assert ": choose objective.free_bits_per=part, or objective.free_bits=0.0, or posterior 'gaussian'" in sentence
+    assert refusal({**changes, "objective.free_bits_per": "part"}) is None
+
+
+def test_densities_that_take_passes_are_not_mixed_by_the_hundred() -> None:
+    refused = refusal({"model.prior": "vamp", "model.posterior": "flow", "objective": "importance"})
+    assert refused is not None
+    assert "'vamp' needs a posterior that has a density in closed form: choose posterior 'gaussian' or 'full" in refused
+
+
 def test_densities_over_different_latents_are_never_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(StandardNormal, "latents", "one_hot")
     with pytest.raises(InputError, match="needs a posterior that is over one-hot vectors"):

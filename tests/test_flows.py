@@ -16,12 +16,13 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from torch.func import jacrev, vmap
 
 from vaekit import posteriors, priors
-from vaekit.data import Space
+from vaekit.data import Batch, Space
 from vaekit.distributions import center, flow, rsample_and_log_prob
 from vaekit.flows import Autoregressive, Inverse, MaskedLinear
 from vaekit.footprint import activations
 from vaekit.model import VAE, Model
 from vaekit.networks import MLP
+from vaekit.objectives import ELBO
 from vaekit.run import weight_shapes
 
 EVENT = (1, 2, 2)
@@ -240,6 +241,14 @@ for posterior in [Flow(transform=sys.argv[1])] + [FullGaussian()] * (sys.argv[1]
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script, transform], env=environment, check=True)
+
+
+def test_free_bits_invert_no_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = vae(posterior=posteriors.Flow(), prior=priors.StandardNormal())
+    objective = ELBO(free_bits=0.1, free_bits_per="part").build(model, Space.of(EVENT))
+    monkeypatch.setattr(Autoregressive, "inverse", None)
+    loss = objective(model, Batch(torch.rand(6, *EVENT)))
+    torch.testing.assert_close(loss.value, loss.terms["reconstruction"] + loss.terms["kl"].clamp(min=0.1))
 
 
 @pytest.mark.parametrize("transform", KINDS)

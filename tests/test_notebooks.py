@@ -198,3 +198,17 @@ def test_a_curve_leaves_out_what_is_not_finite() -> None:
     assert drawn.count("<polyline") == 1
     assert "nan" not in drawn
     assert notebook.curve({"a": [(0, float("inf"))]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("losses", "sentence"),
+    [
+        ([2.812, 2.814], "the loss rose from 2.812 to 2.814"),
+        ([2.8149, 2.8141], "the loss fell from 2.815 to 2.814, and "),
+        ([2.8, 3.0, 2.8], "the loss is 2.8, as it was at first"),
+    ],
+)
+def test_losses_that_differ_are_told_apart(losses: list[float], sentence: str) -> None:
+    found = course(rows(losses, [-loss for loss in losses]))
+    assert found is not None
+    assert found.startswith(sentence)

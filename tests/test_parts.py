@@ -201,6 +201,16 @@ def test_there_is_one_part_where_there_are_no_units() -> None:
     assert torch.equal(kl_parts(q, p, q.rsample((2,))), kl_divergence(q, p)[:, None])
 
 
+def test_densities_that_are_known_are_not_computed_again() -> None:
+    class Once(MultivariateNormal):
+        def log_prob(self, value: Tensor) -> Tensor:
+            raise AssertionError("log_prob is asked for what is known")
+
+    q, p = Once(torch.zeros(BATCH, LATENTS), torch.eye(LATENTS)), Normal(torch.zeros(LATENTS), 1.0)
+    log_ratio = torch.arange(2.0 * BATCH).view(2, BATCH)
+    assert torch.equal(kl_parts(q, p, q.rsample((2,)), log_ratio), log_ratio.mean(0)[:, None])
+
+
 @pytest.mark.parametrize("units", [True, False])
 def test_parts_without_a_closed_form_have_its_expectation(units: bool) -> None:
     loc, scale = torch.randn(2, BATCH, LATENTS).double(), torch.rand(2, BATCH, LATENTS).double() + 0.5

@@ -40,6 +40,25 @@ def test_a_wrong_value_is_a_sentence(make: Any, sentence: str) -> None:
     assert raised.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"objective": "prior"}, "objective.weights is missing: give the digest .*'vaekit refit-prior' takes"),
+        ({"model.prior.kind": "own"}, "model.prior.path is missing: give the class, as package.module:Class"),
+    ],
+)
+def test_what_is_missing_is_described(changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        Experiment(data=Source(name="digits")).replace_all(changes)
+    with pytest.raises(InputError, match=r"^name is missing: give a named set, or the path of .* digest$"):
+        Source()
+
+
+def test_spaces_are_told_apart_as_keys() -> None:
+    spaces = [Space.of((1, 8, 8)), Space.of((1, 8, 8)), Space.of((1, 8, 9))]
+    assert len(set(spaces)) == 2
+
+
 def test_a_wrong_value_inside_a_whole_is_named_by_its_path() -> None:
     with pytest.raises(InputError, match=r"^model\.latent_dim is -1: give a number greater than 0$"):
         Experiment.from_json('{"data": {"name": "digits"}, "model": {"latent_dim": -1}}')

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import is_dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from vaekit.data import Space
 from vaekit.errors import InputError, either
@@ -93,7 +93,7 @@ def unmet(wanted: Needs, experiment: Any) -> str | None:
     """Say what ``lacking`` says, and which kinds or fields would have it."""
     parts = _parts(experiment)
     for role, _ in _missing(wanted, parts):
-        choices = [*_fitting(role, parts, experiment, wanted[role]), *_resets(role, parts, wanted[role])]
+        choices = [*_settings(role, parts, wanted[role]), *_fitting(role, parts, experiment, wanted[role])]
         return f"{lacking(wanted, experiment)}: choose {_any(choices)}"
     return None
 
@@ -149,7 +149,7 @@ def _clashes(parts: Mapping[Role, Any]) -> Iterator[Clash]:
 
 def _refusal(clash: Clash, parts: Mapping[Role, Any], experiment: Any) -> str:
     role, other, trait = clash
-    choices = [*_fitting(other, parts, experiment), *_fitting(role, parts, experiment), *_resets(role, parts)]
+    choices = [*_settings(role, parts), *_fitting(other, parts, experiment), *_fitting(role, parts, experiment)]
     if not choices:  # a third part stands in the way as well
         choices = [
             f"{other} {part.kind!r}" for part in kinds(_owner(other, experiment), other) if trait in traits(part)
@@ -168,13 +168,17 @@ def _fitting(role: Role, parts: Mapping[Role, Any], experiment: Any, asked: Trai
     ]
 
 
-def _resets(role: Role, parts: Mapping[Role, Any], asked: Traits = frozenset()) -> Iterator[str]:
-    """List the fields of a part that make it fit at their defaults."""
+def _settings(role: Role, parts: Mapping[Role, Any], asked: Traits = frozenset()) -> Iterator[str]:
+    """List the fields of a part that make it fit at another of the words that they take, or at their defaults."""
     part, path = parts[role], role if role == "objective" else f"model.{role}"
-    for name, field in type(part).__pydantic_fields__.items():
-        changed = not field.is_required() and field.default != getattr(part, name)
-        if changed and _fits(role, replace(part, **{name: field.default}), parts, asked):
-            yield f"{path}.{name}={field.default}"
+    fields = type(part).__pydantic_fields__.items()
+    words = [
+        (name, word) for name, f in fields if get_origin(f.annotation) is Literal for word in get_args(f.annotation)
+    ]
+    defaults = [(name, field.default) for name, field in fields if not field.is_required()]
+    for name, value in dict.fromkeys(words + defaults):
+        if value != getattr(part, name) and _fits(role, replace(part, **{name: value}), parts, asked):
+            yield f"{path}.{name}={value}"
 
 
 def _fits(role: Role, part: Any, parts: Mapping[Role, Any], asked: Traits) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaekit import evaluations
 from vaekit.compatibility import NOTHING, Needs, lacking, traits
+from vaekit.data import Split
 from vaekit.errors import InputError
 from vaekit.estimates import exceeds, mean_over_images
 from vaekit.evaluation import evidence
@@ -153,6 +154,8 @@ def _harmonic(subject: Subject) -> dict[str, Any]:
 
 
 def _samples(subject: Subject) -> dict[str, Any]:
+    if not _has_training_part(subject):
+        raise InputError("a model that is in no run has no training images to set its samples beside")
     data = subject.run.data(subject.data_root, subject.place, stored=True).to(subject.device)
     classifier = classifier_for(data, device=subject.device, track=subject.track)
     quality = measure(
@@ -209,18 +212,27 @@ def _amortization(subject: Subject) -> dict[str, Any]:
 
 
 def _probes(subject: Subject) -> dict[str, Any]:
-    train, test = subject.data.fixed("train"), subject.part
-    if train.labels is None or test.labels is None:
-        raise InputError("the data have no labels")
     if subject.split == "train":
         raise InputError("classifiers of codes are trained on this split")
-    codes = [
-        torch.cat([subject.vae.encode(x).cpu() for x in subject.batches(part, AGGREGATE_IMAGES)])
-        for part in (train, test)
-    ]
-    labels = [part[: len(z)].cpu() for part, z in zip((train.labels, test.labels), codes, strict=True)]
-    probes = accuracies(codes[0], labels[0], codes[1], labels[1])
-    return {name: each._asdict() | {"images": len(codes[1])} for name, each in probes.items()}
+    test = _codes(subject, subject.part)
+    train = _codes(subject, subject.data.fixed("train")) if _has_training_part(subject) else test
+    if train is test:
+        train, test = ([each[first::2] for each in test] for first in (0, 1))
+    probes = accuracies(*train, *test)
+    return {name: each._asdict() | {"images": len(test[0])} for name, each in probes.items()}
+
+
+def _codes(subject: Subject, part: Split) -> list[Tensor]:
+    """Return the codes of the first images of a split, and their labels."""
+    if part.labels is None:
+        raise InputError("the data have no labels")
+    codes = torch.cat([subject.vae.encode(x).cpu() for x in subject.batches(part, AGGREGATE_IMAGES)])
+    return [codes, part.labels[: len(codes)].cpu()]
+
+
+def _has_training_part(subject: Subject) -> bool:
+    """Say whether the data have a training part, which those of a model that is in no run lack."""
+    return "train" in subject.run.space.sizes
 
 
 GROUPS: Mapping[str, Mapping[str, Measure]] = {

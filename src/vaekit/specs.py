@@ -108,6 +108,9 @@ def _sentence(complaint: ErrorDetails, path: str, fields: Mapping[tuple[str, ...
         case "literal_error":
             words = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
             return f"{path} {shown(value)} is unknown; {nearest(str(value), words)}"
+        case "missing" if location in fields and fields[location].description.lower().startswith(("a ", "the ")):
+            meaning = fields[location].description
+            return f"{path} is missing: give {meaning[0].lower()}{meaning[1:].rstrip('.')}"
         case "json_invalid":
             return f"this is not JSON: {context['error']}"
     message = complaint["msg"].removeprefix("Value error, ")

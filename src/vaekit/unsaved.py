@@ -19,7 +19,7 @@ from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
 from vaekit.data.raw import content_digest
 from vaekit.data.values import has_holes
-from vaekit.distributions import Delta
+from vaekit.distributions import has_density
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.training.diagnosis import try_out
@@ -78,9 +78,10 @@ class Unsaved:
             sizes={"test": size}, digest=raw.digest or content_digest(raw.x, raw.labels), classes=raw.classes,
             columns=raw.columns, missing=has_holes(raw.x),
         )  # fmt: skip
+        labels = None if raw.labels is None else torch.from_numpy(raw.labels)
         x = torch.from_numpy(raw.x if raw.x.dtype.kind != "f" else raw.x.astype("float32"))
         vae = deepcopy(as_vae(module, space.event_shape)).cpu().eval()
-        found = cls(vae, space, Split(x, levels=255 if raw.support == "byte" else 1))
+        found = cls(vae, space, Split(x, labels, levels=255 if raw.support == "byte" else 1))
         with torch.no_grad(), devices.isolated(torch.device("cpu")):
             try_out(found.vae, found.some(), 1, ["a part of yours"])
             assert found.experiment  # seen while the model is on the CPU
@@ -129,7 +130,7 @@ def seen(p: Distribution) -> set[Trait]:
         >>> sorted(seen(Independent(Normal(torch.zeros(2), torch.ones(2)), 1)))
         ['closed', 'density', 'factorized', 'gaussian', 'pathwise', 'standard']
     """
-    if isinstance(p, Delta):
+    if not has_density(p):
         return {"point", "pathwise"}
     found: set[Trait] = {"density"}
     if p.has_rsample:

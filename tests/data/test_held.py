@@ -16,6 +16,7 @@ import vaekit
 from vaekit import VAE, Builder, InputError, Model, Run, Source, choose, evaluate
 from vaekit.data import Space
 from vaekit.data.objects import read_object
+from vaekit.evaluation.probes import accuracies
 
 RANDOM = np.random.default_rng(0)
 BYTES = RANDOM.integers(0, 256, (60, 8, 8)).astype(np.uint8)
@@ -153,6 +154,20 @@ def test_a_model_made_by_hand_is_measured() -> None:
     assert vae.training
     assert all(weight.requires_grad for weight in vae.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, vae.state_dict().values(), strict=True))
+
+
+def test_labels_of_data_in_memory_are_read_from_codes() -> None:
+    vae, labels = by_hand(), np.repeat([0, 1], 40)  # in order, as in a file
+    bits = np.random.default_rng(0).random((80, 8, 8)) < np.where(labels, 0.9, 0.1)[:, None, None]
+    found = evaluate(vae, {"x": bits, "labels": labels}, metrics="latents,samples", device="cpu")
+    codes = vae.encode(torch.from_numpy(bits)[:, None].float())
+    expected = accuracies(codes[::2], torch.from_numpy(labels[::2]), codes[1::2], torch.from_numpy(labels[1::2]))
+    assert found["linear_probe"] == {**expected["linear_probe"]._asdict(), "images": 40}
+    assert found["latents"]["chance"] == 0.5
+    assert "no training images" in found["left_out"]["samples"]
+    assert evaluate(vae, bits, metrics="latents", device="cpu")["left_out"] == {
+        "linear_probe": "the data have no labels"
+    }
 
 
 def test_a_trained_model_is_measured_as_its_run_is(tmp_path: Path) -> None:

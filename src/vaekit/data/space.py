@@ -80,6 +80,9 @@ class Space:
         facts = given.kwargs if isinstance(given, ArgsKwargs) else given
         return former_columns(facts) if isinstance(facts, Mapping) else given
 
+    def __hash__(self) -> int:
+        return hash((self.digest, self.event_shape, self.support, self.binarization, self.split))
+
     @classmethod
     def of(cls, event_shape: Sequence[int], train: int = 0) -> "Space":
         """Give a space of values in [0, 1] of which nothing is known but the shape and number of training examples."""

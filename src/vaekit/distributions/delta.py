@@ -16,6 +16,7 @@ class Delta(Distribution):
 
     arg_constraints = {"loc": constraints.real_vector}  # noqa: RUF012 (torch's interface)
     has_rsample = True
+    has_density = False
 
     def __init__(self, loc: Float[Tensor, "*batch event"], validate_args: bool | None = None) -> None:
         self.loc = loc

@@ -95,6 +95,11 @@ def element_log_prob(p: Distribution, x: Float[Tensor, "*value_shape"]) -> Float
     return found
 
 
+def has_density(p: Distribution) -> bool:
+    """Say whether p has a density; a distribution that has none, such as a point, says so as Delta does."""
+    return getattr(p, "has_density", True)
+
+
 def center(p: Distribution) -> Float[Tensor, "*batch latent"]:
     """Return what stands for p where one point is wanted: its mean, or its ``center`` if it defines one.
 
@@ -117,11 +122,17 @@ def frozen_log_prob(q: Distribution, z: Float[Tensor, "n *batch latent"]) -> Flo
     return log_prob.detach() + ((z - z.detach()) * slope.detach()).sum(-1)
 
 
-def kl_parts(q: Distribution, p: Distribution, z: Float[Tensor, "n batch latent"]) -> Float[Tensor, "batch parts"]:
+def kl_parts(
+    q: Distribution,
+    p: Distribution,
+    z: Float[Tensor, "n batch latent"],
+    log_ratio: Float[Tensor, "n batch"] | None = None,
+) -> Float[Tensor, "batch parts"]:
     """Return KL(q ‖ p) in parts that sum to it, (batch, parts) nats, estimated from draws z ~ q where it has to be.
 
     The parts are the units where both are independent over units, or what q defines by a method ``kl_parts(p, z)``,
-    such as the levels of a chain; else there is one part, in closed form if torch has one.
+    such as the levels of a chain; else there is one part, in closed form if torch has one. ``log_ratio`` is
+    log q(z) − log p(z), if it is already known.
     """
     if hasattr(q, "kl_parts"):
         return q.kl_parts(p, z)
@@ -129,7 +140,9 @@ def kl_parts(q: Distribution, p: Distribution, z: Float[Tensor, "n batch latent"
         units = analytic_kl(q.base_dist, p.base_dist)
         return (q.base_dist.log_prob(z) - p.base_dist.log_prob(z)).mean(0) if units is None else units
     whole = analytic_kl(q, p)
-    return ((q.log_prob(z) - p.log_prob(z)).mean(0) if whole is None else whole)[:, None]
+    if whole is None:
+        whole = (q.log_prob(z) - p.log_prob(z) if log_ratio is None else log_ratio).mean(0)
+    return whole[:, None]
 
 
 def analytic_kl(q: Distribution, p: Distribution) -> Float[Tensor, "*batch"] | None:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64, Int64
 from pydantic import Field
 from torch import Tensor
 
-from vaekit.distributions import Delta
+from vaekit.distributions import has_density
 from vaekit.estimates import Estimate, exact, mean_over_images
 from vaekit.evaluation.bridges import Bridge, from_encoder, from_prior
 from vaekit.hmc import FIRST_STEP, Path, adapted, evaluate, transition
@@ -96,7 +96,7 @@ def pilot(bridge: Bridge, settings: Annealing) -> Pilot:
 def pilots(vae: VAE, x: Float[Tensor, "batch *event"], settings: Annealing) -> dict[str, Pilot]:
     """Run the pilot of each start that the settings allow; a point posterior is not a start that can be chosen."""
     starts = [settings.start] if settings.start != "better" else list(STARTS)
-    if settings.start == "better" and isinstance(vae.posterior(x), Delta):
+    if settings.start == "better" and not has_density(vae.posterior(x)):
         starts.remove("encoder")
     return {start: pilot(STARTS[start](vae, x), settings) for start in starts}
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaekit.distributions import Delta
+from vaekit.distributions import has_density
 from vaekit.errors import InputError
 from vaekit.hmc import Path
 from vaekit.model import VAE
@@ -40,11 +40,11 @@ def from_encoder(vae: VAE, x: Float[Tensor, "batch *event"]) -> Bridge:
     """π_β(z) ∝ q(z | x)^(1−β) p(x, z)^β.
 
     Raises:
-        InputError: if q is a point mass.
+        InputError: if q is a point.
     """
     with torch.no_grad():
         prior, posterior = vae.prior(), vae.posterior(x)
-    if isinstance(posterior, Delta):
+    if not has_density(posterior):
         raise InputError("start 'encoder' needs a posterior with a density, but this model's is a point: use 'prior'")
 
     def path(z: Float[Tensor, "chains batch latent"]) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,8 @@ NEAR_CEILING = 0.5
 """nats below log N from which a mutual information shows that N examples are too few"""
 WORTHWHILE = 0.1
 """nats that a tenth more epochs must promise before training is called unfinished"""
+MOST_DIGITS = 16
+"""decimals from which two numbers that look alike are called equal"""
 STEADY, LEAST_ROWS = 3.0, 4
 """standard errors by which the slope of the held-out ELBO must exceed 0, and rows behind the slope at least"""
 
@@ -211,7 +213,9 @@ def course(rows: Sequence[Mapping[str, Any]]) -> str | None:
     losses = [row["train"]["loss"] for row in rows if "loss" in row["train"]]
     if len(losses) < 2:
         return None
-    first, last = (f"{loss:,.1f}" for loss in (losses[0], losses[-1]))
+    first, last = _apart(losses[0], losses[-1])
+    if first == last:
+        return f"the loss is {last}, as it was at first"
     went = "fell" if losses[-1] < losses[0] else "rose"
     held_out = "validation" if "validation" in rows[-1] else "test"
     points = np.array([*_held_out(rows)], dtype=float).reshape(-1, 2)
@@ -227,6 +231,17 @@ def course(rows: Sequence[Mapping[str, Any]]) -> str | None:
     else:
         what = "follows and has settled"
     return f"the loss fell from {first} to {last}, and {held_out} {what}"
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Write two numbers with as many decimals as it takes to tell them apart, one at least.
+
+    Example:
+        >>> _apart(1234.5, 20.0), _apart(2.84, 2.76), _apart(2.812, 2.809)
+        (('1,234.5', '20.0'), ('2.84', '2.76'), ('2.812', '2.809'))
+    """
+    digits = next((n for n in range(1, MOST_DIGITS) if f"{one:.{n}f}" != f"{other:.{n}f}"), 1)
+    return f"{one:,.{digits}f}", f"{other:,.{digits}f}"
 
 
 class _Trend(NamedTuple):

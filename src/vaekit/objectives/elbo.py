@@ -29,7 +29,8 @@ class ELBOObjective(Weighted):
         return Loss(terms["reconstruction"] + self.beta * rate, terms["elbo"], terms)
 
     def _floored(self, draws: Draws) -> Float[Tensor, ""]:
-        return kl_parts(draws.posterior, draws.prior, draws.z).mean(0).clamp(min=self.free_bits).sum()
+        parts = kl_parts(draws.posterior, draws.prior, draws.z, draws.log_posterior - draws.log_prior)
+        return parts.mean(0).clamp(min=self.free_bits).sum()
 
 
 @spec

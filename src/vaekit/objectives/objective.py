@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vaekit.compatibility import Traits
 from vaekit.data import Batch
-from vaekit.distributions import Delta
+from vaekit.distributions import has_density
 from vaekit.model import VAE, Draws
 from vaekit.schedules import Constant, Schedule
 from vaekit.training.optimizers import Optimizer
@@ -114,7 +114,7 @@ def known(vae: VAE, draws: Draws) -> tuple[Float[Tensor, ""], dict[str, Float[Te
 
     That is the ELBO and what ``reported`` returns, or minus the reconstruction and the reconstruction.
     """
-    if isinstance(draws.posterior, Delta):
+    if not has_density(draws.posterior):
         reconstruction = -draws.log_likelihood.mean()
         return -reconstruction, {"reconstruction": reconstruction}
     terms = reported(vae, draws)

@@ -49,7 +49,7 @@ class PriorFit:
     needs: ClassVar[Needs] = {"posterior": {"encoder"}, "prior": {"fitted"}}
     kind: Literal["prior"] = "prior"
     weights: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """digest of the weights that it begins with, which refit-prior takes from a run"""
+    """the digest of the trained weights it begins with; 'vaekit refit-prior' takes them from a run"""
 
     def build(self, vae: VAE, space: Space) -> Objective:
         """Return the objective for a model of data in a space."""

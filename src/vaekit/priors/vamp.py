@@ -59,12 +59,15 @@ class VampPrior(Conditional):
 class Vamp:
     """A mixture of the encoder's posteriors at learned pseudo-inputs, which begin at training images.
 
+    The density of a code is that of all K posteriors there, so they need one in closed form: a flow would take K d
+    passes of its networks for each code.
+
     Reference: *VAE with a VampPrior (Tomczak, Welling, 2018)*, arXiv:1705.07120.
     """
 
     latents: ClassVar[Latents] = "real"
     has: ClassVar[Traits] = {"density"}
-    needs: ClassVar[Needs] = {"posterior": {"encoder", "density", "apart"}}
+    needs: ClassVar[Needs] = {"posterior": {"encoder", "density", "closed", "apart"}}
     kind: Literal["vamp"] = "vamp"
     pseudo_inputs: Count = 500
     """number of pseudo-inputs, each of which is encoded at every step"""

@@ -68,7 +68,8 @@ def evaluate(
         run: the run, or the path of its folder; or any module with the parts prior, posterior and likelihood, of which
             nothing is kept.
         data: where the run's data are if they have moved, or the data if they are in memory; those on which a module is
-            measured, all of them, as numbers that it reads: an array, a DataFrame, a torch Dataset, a path, ...
+            measured, all of them, as numbers that it reads: an array, a DataFrame, a torch Dataset, a path, ...; where
+            they have labels, classifiers of codes learn from every other example and are judged on the rest.
         metrics: one or several groups: evidence, ais (annealed importance sampling, its bracket on simulated
             images, and for up to five latents the AEVB paper's estimator), samples (quality by a classifier), latents.
         split: train, validation or test.
