@@ -2,16 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import Any, NamedTuple
 
 from vaekit.arguments import Place, to_path
-from vaekit.data import Source, Space, defaults
+from vaekit.data import Data, Source, Space, defaults
+from vaekit.data.columns import Kind, listed
 from vaekit.data.decoding import Progress as Track
+from vaekit.data.inference import inferences, retyped
 from vaekit.data.objects import is_held
-from vaekit.data.source import to_name
+from vaekit.data.raw import Raw
+from vaekit.data.source import assemble, to_name
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
@@ -27,6 +30,20 @@ EVALUATIONS = 20
 """how often a training evaluates whose length is chosen"""
 PATIENCE = 5
 """evaluations without a better validation bound after which such a training stops"""
+
+KINDS = "data.columns."
+"""the beginning of the path of a column's kind"""
+CALLED: Mapping[Kind, str] = {
+    "real": "a real number",
+    "positive": "positive",
+    "count": "a count",
+    "binary": "binary",
+    "category": "a category",
+    "ordinal": "ordinal",
+}
+CALLED_SEVERAL: Mapping[Kind, str] = {**CALLED, "real": "real numbers", "count": "counts", "category": "categories"}
+SHOWN = 4
+"""columns of a kind that are chosen on a line each"""
 
 NONE = ("none", "null", "")
 """what --set reads as None"""
@@ -145,10 +162,10 @@ def choose(
         return experiment
     named = {path: value for changes in asked for path, value in changes.items()}
     experiment = _take(experiment, _binarization(experiment, named))
-    return _take(
-        experiment,
-        _of_space(experiment.data.load(data_root, track, data if is_held(data) else None).space, experiment, named),
-    )
+    raw = experiment.data.read(data_root, track, data if is_held(data) else None)
+    experiment = _take(experiment, _kinds(raw, experiment, named))
+    space = assemble(experiment.data, retyped(raw, dict(experiment.data.columns))).space
+    return _take(experiment, _of_space(space, experiment, named))
 
 
 class Choice(NamedTuple):
@@ -159,23 +176,42 @@ class Choice(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
+        if self.path.startswith(KINDS):
+            return f"{self.path.removeprefix(KINDS)} is {CALLED[self.value]} ({self.reason})"
         value = self.value if isinstance(self.value, str) else json.dumps(self.value)
         return f"{self.path} {value} because {self.reason}"
 
 
-def suggested(space: Space) -> list[Choice]:
-    """List what ``choose`` chooses for data of which nothing but their source is named."""
-    experiment = Experiment(data=Source(name=space.source))
-    bits = _binarization(experiment, {})
-    if bits:
-        space = replace(space, binarization=bits[0].value, support="binary")
-    return [*bits, *_of_space(space, experiment, {})]
+def suggested(source: Source, raw: Raw) -> tuple[list[Choice], Data]:
+    """List what ``choose`` chooses for data of which nothing but their source is named, and give them as they are then.
+
+    Args:
+        source: of the data; nothing in it is chosen.
+        raw: what it has read.
+    """
+    experiment = Experiment(data=source)
+    bits, kinds = _binarization(experiment, {}), _kinds(raw, experiment, {})
+    data = assemble(source, retyped(raw, {choice.path.removeprefix(KINDS): choice.value for choice in kinds}))
+    space = replace(data.space, binarization=bits[0].value, support="binary") if bits else data.space
+    return [*bits, *kinds, *_of_space(space, experiment, {})], data
 
 
 def _take(experiment: Experiment, choices: Sequence[Choice]) -> Experiment:
-    for choice in choices:
-        log.info("chosen: %s", choice)
+    for line in _lines(choices):
+        log.info("chosen: %s", line)
     return experiment.replace_all({choice.path: choice.value for choice in choices})
+
+
+def _lines(choices: Sequence[Choice]) -> Iterator[str]:
+    """Write choices on a line each, and many columns of a kind on one."""
+    for kind in dict.fromkeys(choice.value for choice in choices if choice.path.startswith(KINDS)):
+        alike = [choice for choice in choices if choice.path.startswith(KINDS) and choice.value == kind]
+        if len(alike) <= SHOWN:
+            yield from map(str, alike)
+        else:
+            names = listed([choice.path.removeprefix(KINDS) for choice in alike])
+            yield f"{names} are {CALLED_SEVERAL[kind]} (such as {alike[0].reason})"
+    yield from (str(choice) for choice in choices if not choice.path.startswith(KINDS))
 
 
 def understood(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +256,18 @@ def _binarization(experiment: Experiment, named: Mapping[str, Any]) -> list[Choi
     return [Choice("data.binarization", default, f"evidence of {name} is reported for binary images")]
 
 
+def _kinds(raw: Raw, experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
+    """Choose what columns of a table are; numbers stay real where a likelihood was named that takes nothing else."""
+    given = dict(experiment.data.columns)
+    found = {name: told for name, told in inferences(raw).items() if name not in given}
+    kinds: dict[str, Kind] = {name: told.kind for name, told in found.items()}
+    support = retyped(raw, kinds).support
+    if _names(named, "model.likelihood") and support not in experiment.model.likelihood.normalized_on:
+        words = {column.name for column in raw.columns or () if column.kind != "real"}
+        found = {name: told for name, told in found.items() if name in words}
+    return [Choice(f"{KINDS}{name}", told.kind, told.reason) for name, told in found.items()]
+
+
 def _of_space(space: Space, experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
     open_parts = {
         "model.network": _network,
@@ -232,7 +280,8 @@ def _of_space(space: Space, experiment: Experiment, named: Mapping[str, Any]) ->
 
 def _network(space: Space) -> Choice:
     if len(space.event_shape) != 3:
-        return Choice("model.network", "mlp", f"the data are rows of {space.event_shape[0]} numbers, not images")
+        what = "columns" if space.support == "mixed" else "numbers"
+        return Choice("model.network", "mlp", f"the data are rows of {space.event_shape[0]} {what}, not images")
     channels, *size = space.event_shape
     images = f"{'color' if channels > 1 else 'gray'} images of {'×'.join(map(str, size))}"
     if channels > 1 and min(size) >= SMALL_IMAGE:
@@ -245,10 +294,10 @@ def _network(space: Space) -> Choice:
 def _likelihood(space: Space) -> Choice:
     if space.support == "binary":
         return Choice("model.likelihood", "bernoulli", "the data are binary")
+    if space.support == "mixed":
+        return Choice("model.likelihood", "columns", "the columns are of several kinds, each with a density of its own")
     levels = "gray levels" if space.event_shape[0] == 1 or len(space.event_shape) == 1 else "color levels"
-    kind = {"byte": levels, "unit": "reals in [0, 1]", "real": "real numbers", "mixed": "columns of several kinds"}[
-        space.support
-    ]
+    kind = {"byte": levels, "unit": "reals in [0, 1]", "real": "real numbers"}[space.support]
     return Choice("model.likelihood", "gaussian", f"the data are {kind}; its scale is learned")
 
 

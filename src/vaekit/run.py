@@ -187,7 +187,7 @@ class Run:
         if stored:
             source = replace(source, binarization="none", split=self.space.split)
         if is_held(place):
-            data = source.load(root, place=place, columns=self.space.names)
+            data = source.load(root, place=place, columns=self.space.header or None, learned=self.space.names)
             if data.space.digest != self.space.digest:
                 raise InputError(
                     f"the data in memory have the digest {data.space.digest[:12]}, and {self.path} was trained on data "

@@ -11,6 +11,9 @@ from vaekit import display
 from vaekit.cli.app import LOUD, DataRoot, Device, Int, data_app
 from vaekit.display import Output
 
+KINDS = "data.columns."
+"""the beginning of the path of a column's kind, which is listed with the columns"""
+
 
 @data_app.command(name="list")
 def data_list(*, data_root: DataRoot = None, output: Output = LOUD) -> None:
@@ -38,6 +41,7 @@ def data_fetch(name: str, *, data_root: DataRoot = None, output: Output = LOUD) 
     display.emit(paths, output, lambda: display.say(*places), *places)
 
 
+@data_app.default
 @data_app.command(name="check")
 def data_check(
     name: str,
@@ -75,6 +79,10 @@ def _sheet(found: Mapping[str, Any], summary: Mapping[str, str]) -> None:
     display.say(found["source"])
     display.say(*(f"  {name:<11} {text}" for name, text in summary.items()))
     display.say(*(f"  note        {note}" for note in found["notes"]), "")
+    if "kinds" in found:
+        columns = ("column", "kind", "values", "missing", "why")
+        display.table([row | {"missing": f"{row['missing'] or ''}"} for row in found["kinds"]], columns)
+        display.say("")
     fits = [
         {"likelihood": kind, "fits": "yes" if verdict["fits"] else "no", "why": verdict["why"]}
         for kind, verdict in found["likelihoods"].items()
@@ -84,6 +92,7 @@ def _sheet(found: Mapping[str, Any], summary: Mapping[str, str]) -> None:
     chosen = [
         {"vaekit would choose": choice["path"], "value": choice["value"], "because": choice["reason"]}
         for choice in found["chosen"]
+        if "kinds" not in found or not choice["path"].startswith(KINDS)
     ]
     display.table(chosen, ("vaekit would choose", "value", "because"))
     display.say("", "to train on these data:", f"    {found['command']}")

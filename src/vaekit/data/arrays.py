@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from vaekit.data.columns import Column, generic
 from vaekit.data.disk import header, mapped
 from vaekit.data.images import Size
 from vaekit.data.raw import RESIDENT, Raw, coded_labels
@@ -109,8 +108,7 @@ def arranged(raw: Raw, source: str) -> Raw:
     low, high = extremes(x, source, holes=True)
     support = _support(x, low, high, source)
     if support == "real" and x.ndim == 2:
-        columns = tuple(Column(name=generic(i)) for i in range(x.shape[1]))
-        return replace(raw, x=_kept(x, np.float64, source), support=support, columns=columns)
+        return replace(raw, x=_kept(x, np.float64, source), support=support)
     if has_holes(x) and support == "byte":
         x = x / np.float32(LEVELS)
     whole_numbers = support not in ("unit", "real") and not has_holes(x)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from vaekit.arguments import Place
 from vaekit.data.arrays import side_of_images
-from vaekit.data.columns import Column, listed
+from vaekit.data.columns import Column, Kind, listed
 from vaekit.data.data import PARTS, Data, Split
 from vaekit.data.decoding import Progress
+from vaekit.data.inference import Inference, inferences
 from vaekit.data.raw import Raw
 from vaekit.data.source import Source, assemble, defaults, to_name
 from vaekit.data.space import Space, Support
@@ -88,7 +89,7 @@ def facts(raw: Raw, data: Data, likelihoods: Mapping[str, Collection[Support]]) 
         "source": space.source,
         "shape": [sum(space.sizes.values()), *((len(space.header),) if space.columns else space.event_shape)],
         "dtype": str(data.train.x.dtype).removeprefix("torch."),
-        "range": _range(space, parts) if raw.columns is None else _range_of_numbers(raw),
+        "range": _range_of_numbers(raw) if space.columns else _range(space, parts),
         "mean": space.mean,
         "support": space.support,
         "values": VALUES[space.support],
@@ -126,35 +127,40 @@ def _notes(raw: Raw, found: Mapping[str, Any]) -> Iterator[str]:
         names = f": {listed(found['constant_columns'])}" if found.get("constant_columns") else ""
         total = prod(found["shape"][1:])
         yield f"{found['constant']:,} of {total:,} {what} never vary over the training examples{names}"
+    if raw.labels is None and any(column.kind == "category" for column in raw.columns or ()):
+        yield "no column is read as labels; --label NAME names one, which is then not learned"
     if found["sizes"]["train"] < FEW:
         yield f"{found['sizes']['train']:,} training examples are few: the model will learn them by heart"
 
 
 def _of_table(raw: Raw, space: Space) -> dict[str, Any]:
     """Say what each column of a table is, and name those that are not data or do not vary."""
-    columns = raw.columns or ()
+    kinds, told = {column.name: column.kind for column in space.columns or ()}, inferences(raw)
+    columns = [(column, raw.x[:, i], kinds.get(column.name)) for i, column in enumerate(raw.columns or ())]
     return {
-        "kinds": [_of_column(column, raw.x[:, i], space) for i, column in enumerate(columns)],
+        "kinds": [_of_column(column, values, kind, told.get(column.name)) for column, values, kind in columns],
         "label_column": raw.label_column,
         "left_out": dict(raw.left_out),
         "constant_columns": [column.name for column in space.constant],
     }
 
 
-def _of_column(column: Column, values: np.ndarray, space: Space) -> dict[str, Any]:
+def _of_column(column: Column, values: np.ndarray, kind: Kind | None, told: Inference | None) -> dict[str, Any]:
+    """Say what a column is, None if it is constant, and why."""
     known = values[~np.isnan(values)]
     numbers = f"from {known.min():.6g} to {known.max():.6g}" if len(known) else "none"
     return {
         "column": column.name,
-        "kind": "constant" if column.name in {each.name for each in space.constant} else column.kind,
+        "kind": kind or "constant",
         "values": f"{len(column.categories)}: {listed(column.categories)}" if column.categories else numbers,
         "missing": len(values) - len(known),
+        "why": told.reason.partition(":")[0] if told and told.kind == kind else "any numbers" if kind == "real" else "",
     }
 
 
 def _range_of_numbers(raw: Raw) -> list[float] | None:
     """Give the least and the greatest number of a table; None if there are only words."""
-    numbers = raw.x[:, [not column.categories for column in raw.columns or ()]]
+    numbers = raw.x[:, [not column.categories for column in raw.columns]] if raw.columns else raw.x
     return [float(np.nanmin(numbers)), float(np.nanmax(numbers))] if numbers.size else None
 
 
@@ -221,5 +227,5 @@ def _verdict(likelihood: str, accepted: Collection[Support], space: Space) -> di
         return {"fits": True, "why": CAVEATS.get((likelihood, support), f"accepts {values}")}
     wanted = " or ".join(VALUES[each] for each in accepted)
     remedy = ", or binarize the data" if "binary" in accepted and support in ("byte", "unit") else ""
-    these = "standardized columns of a table" if space.columns else values
+    these = "standardized columns of a table" if space.columns and support == "real" else values
     return {"fits": False, "why": f"needs {wanted}{remedy}, but these are {these}"}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,10 +11,6 @@ from vaekit.errors import InputError, shown
 
 SHOWN = 3
 """bad cells that are named one by one"""
-FEW, LARGEST = 100, 1000
-"""how many different values counts have at most, and the largest of them"""
-SPREAD = 10
-"""how many times the smallest value the largest of a positive column is at least"""
 TRUTHS = ("False", "True")
 """categories of a column of truth values"""
 WANTED: dict[Kind, str] = {
@@ -184,42 +179,6 @@ def _places(column: Column, values: np.ndarray, problems: Problems) -> np.ndarra
     bad = [row for row, code in enumerate(found) if code is None]
     problems.add(bad, column.name, values, f"one of {listed(column.categories)}")
     return np.array([np.nan if code is None else code for code in found], np.float64)
-
-
-class Inference(NamedTuple):
-    """A kind of column that was told from its values, and the reason."""
-
-    kind: Kind
-    reason: str
-
-
-def inferred(values: np.ndarray) -> Inference | None:
-    """Tell from a column's numbers what it is if it is not any real number; None if it is.
-
-    Counts are whole numbers that begin near 0 and vary about as much as random counts do, or more. Skewed positive
-    numbers, of unlike sizes, are those whose logarithms are much less skewed.
-
-    Example:
-        >>> inferred(np.array([0.0, 3, 1, 0, 2]))
-        Inference(kind='count', reason='whole numbers from 0 to 3')
-    """
-    values = values[~np.isnan(values)]
-    if not len(values) or (low := values.min()) == (high := values.max()):
-        return None
-    if not np.any(values % 1):
-        if low == 0 and high == 1:
-            return Inference("binary", "its values are 0 and 1")
-        few = len(np.unique(values)) <= FEW and high <= LARGEST
-        if few and 0 <= low <= high / 10 and values.var() >= values.mean() / 2:
-            return Inference("count", f"whole numbers from {low:.0f} to {high:.0f}")
-    if 0 < SPREAD * low < high and (skew := _skewness(values)) > 1 and abs(_skewness(np.log(values))) < skew / 2:
-        return Inference("positive", f"positive numbers from {low:.6g} to {high:.6g}, skewed as logarithms are not")
-    return None
-
-
-def _skewness(values: np.ndarray) -> float:
-    centered = values - values.mean()
-    return float((centered**3).mean() / max((centered**2).mean(), np.finfo(float).tiny) ** 1.5)
 
 
 def restored(column: Column, codes: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def search(source: Source, places: Iterable[str], space: Space, root: Place | No
         if where in passed:
             continue
         try:
-            data = source.load(root, place=place, columns=space.names)
+            data = source.load(root, place=place, columns=space.header or None, learned=space.names)
         except InputError as error:
             if place in NAMED:
                 raise

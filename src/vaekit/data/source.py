@@ -92,6 +92,7 @@ class Source:
         progress: Progress = iter,
         place: Any = None,
         columns: Sequence[str] | None = None,
+        learned: Sequence[str] | None = None,
     ) -> Data:
         """Read, split and binarize the data.
 
@@ -100,11 +101,12 @@ class Source:
             progress: Wraps the list of files while an image folder is decoded.
             place: Where the data are, if not where their name leads; or the data, if they are in memory.
             columns: The columns that are taken from a table, in their order; None takes all that are data.
+            learned: Those of them that a model knows; None takes `columns`, or those that vary in training.
 
         Raises:
             InputError: If the data cannot be had, or do not fit what is asked of them.
         """
-        return assemble(self, self.read(root, progress, place, columns), keep=columns is not None)
+        return assemble(self, self.read(root, progress, place, columns), learned or columns)
 
     def read(
         self,
@@ -249,13 +251,13 @@ def is_word(name: str) -> bool:
     return not {"/", os.sep, ".", "~"} & {*name}
 
 
-def assemble(source: Source, raw: Raw, keep: bool = False) -> Data:
-    """Split, standardize and binarize what a source has read; `keep` keeps columns that are constant."""
+def assemble(source: Source, raw: Raw, learned: Sequence[str] | None = None) -> Data:
+    """Split, standardize and binarize what a source has read, and of a table the columns that are learned."""
     assert raw.support  # as `arranged` gives
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
     rows = partition(raw, split, source.seed, source.name)
-    raw, constant, stored = standardized(raw, rows["train"], source.name, keep)
+    raw, constant, stored = standardized(raw, rows["train"], source.name, learned)
     assert raw.support
     parts = {name: _part(source, raw, name, own) for name, own in rows.items()}
     space = Space(

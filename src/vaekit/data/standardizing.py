@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vaekit.data.arrays import require_memory
-from vaekit.data.columns import CODED, Column, Constant, Scaling, listed
+from vaekit.data.columns import CODED, Column, Constant, Scaling, generic, listed
 from vaekit.data.kinds import restored
 from vaekit.data.raw import Raw
 from vaekit.data.roles import support_of
@@ -37,32 +37,31 @@ class Standardized(NamedTuple):
     stored: np.ndarray
 
 
-def standardized(raw: Raw, train: np.ndarray, source: str, keep: bool = False) -> Standardized:
+def standardized(raw: Raw, train: np.ndarray, source: str, learned: Sequence[str] | None = None) -> Standardized:
     """Bring the columns of a table to what a model reads, float32, with the statistics of their training rows.
 
     Args:
         raw: What was read; anything but a table is returned as it is.
         train: The training rows.
         source: What the data are called in messages.
-        keep: Whether columns that are constant over the training rows are kept, with the scale 0.
+        learned: The columns that a model knows; None takes those that vary over the training rows.
 
     Raises:
         InputError: If a value is too large or too far from the others, or no column varies.
     """
-    if raw.columns is None:
+    if raw.columns is None and (raw.support != "real" or raw.x.ndim != 2):
         return Standardized(raw, (), raw.x)
+    given = raw.columns or tuple(Column(name=generic(i)) for i in range(raw.x.shape[1]))
     require_memory(3 * raw.x.nbytes, source, "rows of real numbers are standardized in memory, so give fewer")
     if (bad := _beyond(raw.x, TOO_LARGE)) is not None:
         row, i = bad
-        raise InputError(
-            f"{source} has the value {raw.x[row, i]:g} in column {raw.columns[i].name!r}: rescale the column"
-        )
+        raise InputError(f"{source} has the value {raw.x[row, i]:g} in column {given[i].name!r}: rescale the column")
     rows = raw.x[train]
     low, high = _ends(rows)
     constant = ~(high - low >= 1 / TOO_LARGE)  # or missing in all training rows
     if constant.all():
         raise InputError(f"{source} has no column that varies over the training rows: there is nothing to learn")
-    columns = _measured(raw.columns, rows, constant)
+    columns = _measured(given, rows, constant)
     x = Scaling.of(columns).seen(raw.x)
     if (bad := _beyond(x, TOO_FAR)) is not None:
         row, i = bad
@@ -71,15 +70,16 @@ def standardized(raw: Raw, train: np.ndarray, source: str, keep: bool = False) -
             f"training rows (mean {columns[i].shift:g}, standard deviation {columns[i].scale:g}): remove the row or "
             "rescale the column"
         )
-    taken = [] if keep else [_constant(columns[i], raw.x[:, i], train, i) for i in np.flatnonzero(constant).tolist()]
+    out = constant if learned is None else np.array([column.name not in learned for column in columns])
+    taken = [_constant(columns[i], raw.x[:, i], train, i) for i in np.flatnonzero(out).tolist()]
     if taken:
         names = listed([each.name for each in taken])
         log.info("columns of %s that are constant over the training rows are not learned: %s", source, names)
-        columns, x = tuple(columns[i] for i in np.flatnonzero(~constant).tolist()), x[:, ~constant]
+        columns, x = tuple(columns[i] for i in np.flatnonzero(~out).tolist()), x[:, ~out]
     if any(column.standardized for column in columns):
         log.info("the columns of %s are standardized, and densities are those of the standardized values", source)
     found = replace(raw, x=x.astype(np.float32), columns=columns, support=support_of(columns))
-    return Standardized(found, tuple(taken), raw.x[:, ~constant] if taken else raw.x)
+    return Standardized(found, tuple(taken), raw.x[:, ~out] if taken else raw.x)
 
 
 def _beyond(x: np.ndarray, bound: float) -> tuple[int, int] | None:

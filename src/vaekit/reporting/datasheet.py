@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isnan, prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -14,7 +15,7 @@ from vaekit.data import Data, Source, Support
 from vaekit.data.checking import facts
 from vaekit.data.columns import generic
 from vaekit.data.decoding import Progress
-from vaekit.data.source import assemble, to_name
+from vaekit.data.source import to_name
 from vaekit.errors import InputError, command
 from vaekit.files import write
 from vaekit.likelihoods import Likelihood, Own
@@ -57,9 +58,9 @@ def datasheet(
     """
     source = Source(name=to_name(name), split=split, image_size=image_size, label=label, ignore=tuple(ignore))
     raw = source.read(data_root, progress)
-    data = assemble(source, raw)
+    chosen, data = suggested(source, raw)
     found = facts(raw, data, SUPPORTS)
-    found["chosen"] = [choice._asdict() for choice in suggested(data.space)]
+    found["chosen"] = [choice._asdict() for choice in chosen]
     found["command"] = command("train", *_words(source, data_root))
     if out is not None:
         typed = command("train", *_words(replace(source, name=data.space.title), None))  # a page may be passed on
@@ -114,18 +115,24 @@ def _figures(data: Data) -> dict[str, Figure]:
 
 def _rows(data: Data) -> list[Sequence[str]]:
     """The first cells of the first rows of a table, under the names of the columns."""
-    columns = (data.space.names or ())[:CELLS]
-    values = data.space.restore(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))).x)
-    return [columns, *([f"{value:.5g}" for value in row[: len(columns)]] for row in values)]
+    names = data.space.header[:CELLS]
+    rows = data.space.generated(data.train.batch(torch.arange(min(EXAMPLES, len(data.train)))).x)
+    columns = [rows[name] if rows.dtype.names else rows[:, i] for i, name in enumerate(names)]
+    cells = [[_cell(value) for value in column.tolist()] for column in columns]
+    return [names, *map(list, zip(*cells, strict=True))]
+
+
+def _cell(value: Any) -> str:
+    return str(value) if not isinstance(value, float) else "" if isnan(value) else f"{value:.5g}"
 
 
 def summary(found: Mapping[str, Any]) -> dict[str, str]:
     """Say what data are, in a few lines of a name and a text."""
     n, *shape = found["shape"]
-    low, high = (f"{value:,.6g}" for value in found["range"])
     facts = {
         "examples": f"{n:,} {_kind(shape)}",
-        "values": f"{found['values']}, from {low} to {high}" + (", standardized by column" if found["columns"] else ""),
+        "values": _values(found),
+        "missing": f"{found['missing']:,} of {prod(found['shape']):,}" if found["missing"] else "",
         "parts": ", ".join(f"{count:,} {part}" for part, count in found["sizes"].items())
         + f" (split {found['split']})",
         "classes": _classes(found["classes"] or {}),
@@ -135,6 +142,14 @@ def summary(found: Mapping[str, Any]) -> dict[str, str]:
         "digest": found["digest"][:16],
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _values(found: Mapping[str, Any]) -> str:
+    if found["support"] == "mixed":
+        return found["values"]
+    low, high = (f"{value:,.6g}" for value in found["range"])
+    standardized = ", standardized by column" if found["columns"] and found["support"] == "real" else ""
+    return f"{found['values']}, from {low} to {high}{standardized}"
 
 
 def _kind(shape: Sequence[int]) -> str:
