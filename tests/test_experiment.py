@@ -288,6 +288,9 @@ class TestChoose:
             (40, {"set": {"early_stopping": 2}}, 3000, 1, 2),
             (40, {"set": {"data.split": "0.8/0.2"}}, 3000, 150, None),  # no validation part to stop by
             (40, {"set": {"objective": "wake_sleep"}}, 3000, 150, None),
+            (40, {"set": {"objective": "factor"}}, 3000, 150, None),  # its bound is not what it minimizes
+            (40, {"set": {"objective": "importance"}}, 3000, 150, 5),
+            (40, {"set": {"objective": {"kind": "elbo", "beta_schedule": {"kind": "warm_up"}}}}, 3000, 150, None),
             (40, {"beta": 2}, 3000, 150, 5),
         ],
     )

@@ -162,6 +162,12 @@ def test_presets_train_as_their_sources_say() -> None:
     assert {experiment(name).objective.beta for name in reports} == {1.0}
 
 
+def test_the_preset_of_wae_weighs_as_its_code_does() -> None:
+    wae = experiment("wae-mmd")
+    squared = 0.5 / wae.model.likelihood.fixed_scale**2  # weight of Σ (x − x̂)² in −log p(x | z)
+    assert (wae.objective.alpha + wae.objective.weight - 1) / squared == pytest.approx(10 / 0.05)
+
+
 # --- initialization ---
 
 

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from vaekit.arguments import Place, to_path
+from vaekit.compatibility import traits
 from vaekit.data import Data, Source, Space, defaults
 from vaekit.data.columns import Kind, listed
 from vaekit.data.decoding import Progress as Track
@@ -317,8 +318,8 @@ def _length(space: Space, experiment: Experiment, named: Mapping[str, Any]) -> l
     if epochs > EVALUATIONS:
         every = epochs // EVALUATIONS
         found.append(Choice("evaluate_every", every, f"{EVALUATIONS} evaluations show how training goes"))
-    plain = experiment.objective.kind == "elbo" and not _names(named, "objective.beta_schedule")
-    if plain and "validation" in space.sizes:  # else the validation bound may not say how far a training is
+    direct = "direct" in traits(experiment.objective)  # else the validation bound may not say how far a training is
+    if direct and "validation" in space.sizes:
         reason = "small data are soon learned by heart; the weights with the best validation bound are kept"
         found.append(Choice("early_stopping", PATIENCE, reason))
     return found

@@ -33,6 +33,10 @@ class Bernoulli:
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte")
     normalized_on: ClassVar[tuple[Support, ...]] = ("binary",)
     has: ClassVar[Traits] = {"elementwise"}
+    unnormalized: ClassVar[str] = (
+        "a Bernoulli on gray values is not a density: its log-evidence is a lower bound on the expected log-evidence "
+        "of the image binarized at random"
+    )
     kind: Literal["bernoulli"] = "bernoulli"
 
     def build(self, builder: Builder) -> Conditional:

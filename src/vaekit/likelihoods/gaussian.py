@@ -61,6 +61,10 @@ class Gaussian:
     supports: ClassVar[tuple[Support, ...]] = ("binary", "unit", "byte", "real")
     normalized_on: ClassVar[tuple[Support, ...]] = ("unit", "byte", "real")
     has: ClassVar[Traits] = {"elementwise"}
+    unnormalized: ClassVar[str] = (
+        "a Gaussian on bits is a density on discrete data: its log-evidence is not a log-probability, and grows "
+        "without bound as the scale shrinks"
+    )
     kind: Literal["gaussian"] = "gaussian"
     scale: Literal["pixel", "image", "shared", "fixed"] = "shared"
     """what the scale depends on: pixel and image learn it from z, shared learns one number, fixed takes fixed_scale"""

@@ -1,6 +1,6 @@
 """The evidence lower bound."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Float
 from pydantic import Field
@@ -62,7 +62,6 @@ class ELBO:
         ['elbo', 'kl', 'reconstruction']
     """
 
-    has: ClassVar[Traits] = {"judged", "generative", "stackable"}
     kind: Literal["elbo"] = "elbo"
     samples: Count = 1
     """posterior draws per image"""
@@ -76,6 +75,12 @@ class ELBO:
     """nats of KL per latent unit that are free of charge"""
     free_bits_per: Literal["unit", "part"] = "unit"
     """part lets free_bits hold for the parts of a KL that does not split into units, such as a flow's"""
+
+    @property
+    def has(self) -> Traits:
+        """A weight that is scheduled moves what is minimized."""
+        usual: Traits = {"judged", "generative", "stackable"}
+        return usual | {"direct"} if self.beta_schedule == Constant() else usual
 
     @property
     def needs(self) -> Needs:

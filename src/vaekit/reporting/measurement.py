@@ -33,14 +33,8 @@ ANNEALING = Annealing()
 UNSAVED = "vaekit.evaluate(module, data)"
 """what stands for the command where a model in memory was measured"""
 
-NO_DENSITY = {
-    "bernoulli": "a Bernoulli on gray values is not a density: its log-evidence is a lower bound on the expected "
-    "log-evidence of the image binarized at random",
-    "gaussian": "a Gaussian on bits is a density on discrete data: its log-evidence is not a log-probability, and "
-    "grows without bound as the scale shrinks",
-    "own": "the class of the likelihood does not say that it sums or integrates to 1 on such data",
-}
-"""what to know about a likelihood on data on which it does not sum or integrate to 1"""
+UNSTATED = "the likelihood does not say that it sums or integrates to 1 on such data"
+"""what to know about a likelihood on data on which it may not, unless its spec says more as ``unnormalized``"""
 
 
 def evaluate(
@@ -119,7 +113,7 @@ def evaluate(
     found |= {"command": UNSAVED if unsaved else _command(subject, wanted), "weights": weights, "files": subject.files}
     likelihood = run.experiment.model.likelihood
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
-        found["note"] = NO_DENSITY[likelihood.kind]
+        found["note"] = getattr(likelihood, "unnormalized", UNSTATED)
     found = plain(found)
     found |= {"findings": verdict(found, run.metrics()), "words": words(found)}
     run.add_evaluation(found)

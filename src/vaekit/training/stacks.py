@@ -25,7 +25,7 @@ from vaekit.distributions import independent
 from vaekit.errors import InputError, RunError, shown
 from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.linear import Linear
-from vaekit.objectives import ELBO, Loss
+from vaekit.objectives import Loss
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.training import loop
 from vaekit.training.compiling import Compiled
@@ -134,15 +134,15 @@ def refuse_unlike(experiments: Sequence[Experiment]) -> None:
                     f"{path} is {value!r} in one experiment and {other.get(path)!r} in another: in a stack, only seed, "
                     "model.latent_dim, objective.beta, objective.beta_schedule and optimizer.learning_rate may differ"
                 )
-    objective = experiments[0].objective
     if reason := unmet(NEEDS, experiments[0]):
         raise InputError(f"a stack {reason}, or train one by one")
     if corruption := experiments[0].model.corruption:
         raise InputError(f"model.corruption is {corruption}, which stacks do not draw: choose none, or train alone")
     dims = {experiment.model.latent_dim for experiment in experiments}
-    if isinstance(objective, ELBO) and objective.free_bits and len(dims) > 1:
+    free_bits = getattr(experiments[0].objective, "free_bits", 0.0)
+    if free_bits and len(dims) > 1:
         raise InputError(
-            f"objective.free_bits is {objective.free_bits}, which padded latents would be charged as well: "
+            f"objective.free_bits is {free_bits}, which padded latents would be charged as well: "
             "give all experiments the same model.latent_dim, or train one by one"
         )
 
@@ -275,7 +275,7 @@ class Stack:
         first = members[0]
         experiment, event_shape = first.experiment, first.data.space.event_shape
         self.members, self.device = members, first.device
-        self.samples = experiment.objective.samples if isinstance(experiment.objective, ELBO) else 0
+        self.samples = getattr(experiment.objective, "samples", 0)
         self.widest = max(member.latents for member in members)
         with devices.seeded(0, self.device):
             vae = experiment.replace("model.latent_dim", self.widest).model.build(first.data.space)
