@@ -74,7 +74,7 @@ class TestCodes:
 
     @pytest.mark.parametrize("name", ["z.png", "z.xyz", "z"])
     def test_other_files_are_refused(self, name: str, run: Run, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"cannot hold codes: .* ends in \.npy or \.csv"):
+        with pytest.raises(InputError, match=r"cannot hold codes: .* ends in \.npy, \.csv or \.parquet"):
             encode(run, np.zeros((2, 8, 8)), out=tmp_path / name)
 
 
@@ -96,7 +96,7 @@ class TestTables:
         assert (interpolate(table, 0, 1)[:, 1] == 7.5).all()
 
     def test_are_not_pictures(self, table: Run, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"cannot hold rows of a table: .* ends in \.csv or \.npy"):
+        with pytest.raises(InputError, match=r"cannot hold rows of a table: .* ends in \.csv, \.parquet or \.npy"):
             sample(table, 2, out=tmp_path / "x.png")
 
 

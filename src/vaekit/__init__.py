@@ -37,6 +37,7 @@ _NAMES = {
     "verbs.starting": ("demo", "load", "doctor"),
     "verbs.coding": ("encode", "decode", "reconstruct", "interpolate"),
     "verbs.sampling": ("sample",),
+    "verbs.scoring": ("score",),
     "listing": ("show", "runs"),
     "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),

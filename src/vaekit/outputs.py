@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from math import ceil, sqrt
@@ -14,15 +14,20 @@ from PIL import Image
 
 from vaekit.arguments import Place, to_path
 from vaekit.data import Space
-from vaekit.errors import InputError
+from vaekit.data.columns import distinct
+from vaekit.data.parquet import write_parquet
+from vaekit.errors import InputError, either
 from vaekit.files import replacing, write
 
 log = logging.getLogger("vaekit")
 
-Kind = Literal["array", "table", "picture"]
+Kind = Literal["array", "table", "parquet", "picture"]
 ENDINGS: dict[str, dict[Kind, str]] = {
-    "codes": {"array": ".npy", "table": ".csv"},
-    "rows of a table": {"table": ".csv", "array": ".npy"},
+    "codes": {"array": ".npy", "table": ".csv", "parquet": ".parquet"},
+    "scores": {"table": ".csv", "parquet": ".parquet"},
+    "rows of a table": {"table": ".csv", "parquet": ".parquet", "array": ".npy"},
+    "parts of columns": {"table": ".csv", "parquet": ".parquet", "array": ".npy"},
+    "parts of pixels": {"array": ".npy"},
     "images": {"array": ".npy", "picture": "a picture such as .png"},
     "arrays": {"array": ".npy"},
 }
@@ -41,7 +46,7 @@ class Origin(NamedTuple):
     labels: Sequence[str] | None = None
 
 
-def kind_of(out: Place | None, what: str) -> Kind | None:
+def kind_of(out: Place | None, what: str, flag: str = "--out") -> Kind | None:
     """Tell by its ending how a file is to be written, before anything is computed; None if there is none.
 
     Raises:
@@ -51,13 +56,11 @@ def kind_of(out: Place | None, what: str) -> Kind | None:
         return None
     path, kinds = to_path(out, "out"), ENDINGS[what]
     ending = path.suffix.lower()
-    found: Kind | None = {".npy": "array", ".csv": "table"}.get(ending)  # type: ignore[assignment]
+    found: Kind | None = {".npy": "array", ".csv": "table", ".parquet": "parquet"}.get(ending)  # type: ignore[assignment]
     if found is None and Image.registered_extensions().get(ending) in Image.SAVE:
         found = "picture"
     if found not in kinds:
-        raise InputError(
-            f"{path} cannot hold {what}: give it a name that ends in {' or '.join(kinds.values())} (--out)"
-        )
+        raise InputError(f"{path} cannot hold {what}: give it a name that ends in {either([*kinds.values()])} ({flag})")
     return found
 
 
@@ -67,16 +70,37 @@ def what_of(space: Space) -> str:
 
 
 def write_codes(codes: np.ndarray, units: Sequence[int], out: Place | None, origin: Origin) -> None:
-    """Write codes (N, d): an array, with the files of its rows beside it, or a table that begins with them."""
+    """Write codes (N, d): an array, with the files of its rows beside it, or a table of rows."""
     kind = kind_of(out, "codes")
     if kind == "array":
         _write_array(codes, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), origin.names)
-    elif kind == "table":
-        first = origin.names if origin.names is not None else range(len(codes))
-        last = [] if origin.labels is None else [origin.labels]
-        header = [NAMES[origin.names is not None], *(f"z{k}" for k in units), *(["label"] if last else [])]
-        _write_table(zip(first, *_cells(codes), *last, strict=True), header, out)
+    elif kind:
+        write_rows({f"z{k}": column for k, column in zip(units, codes.T, strict=True)}, out, origin, "codes")
+
+
+def write_rows(columns: Mapping[str, np.ndarray], out: Place | None, origin: Origin, what: str = "scores") -> None:
+    """Write what was computed of each row as a table that begins with its file or number and ends with its label."""
+    count = len(next(iter(columns.values())))
+    first = np.arange(count) if origin.names is None else np.array(origin.names)
+    last = [] if origin.labels is None else [np.array(origin.labels)]
+    names = distinct([NAMES[origin.names is not None], *columns, *(["label"] if last else [])])
+    _write_columns(dict(zip(names, [first, *columns.values(), *last], strict=True)), kind_of(out, what), out)
+
+
+def parts_of(space: Space) -> str:
+    """Return what parts of scores are called where they are written."""
+    return "parts of columns" if space.columns else "parts of pixels"
+
+
+def write_parts(parts: np.ndarray, rest: np.ndarray, space: Space, out: Place | None, origin: Origin) -> None:
+    """Write what each element contributes to scores, (N, *event): an array, or a table with the rest as a column."""
+    if kind_of(out, parts_of(space)) == "array":
+        _write_array(parts, out)
+        _name_rows(to_path(out).with_suffix(".names.csv"), origin.names)
+    else:
+        columns = dict(zip(distinct([*(space.names or ()), "rest"]), [*parts.T, rest], strict=True))
+        write_rows(columns, out, origin, parts_of(space))
 
 
 def write_examples(
@@ -95,10 +119,16 @@ def write_examples(
     if kind == "array":
         _write_array(values, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), names or None)
-    elif kind == "table":
-        _write_table(zip(*_cells(values), strict=True), space.header, out)
     elif kind == "picture":
         _write_picture(picture(values) if sheet is None else picture(sheet), out)
+    elif kind:
+        _write_columns(columns_of(values, space), kind, out)
+
+
+def columns_of(values: np.ndarray, space: Space) -> dict[str, np.ndarray]:
+    """Return examples of a table, an array of numbers or one with a field for each column, by columns."""
+    each = [values[name] for name in values.dtype.names] if values.dtype.names else values.T
+    return dict(zip(space.header, each, strict=True))
 
 
 def write_strip(values: np.ndarray, ends: np.ndarray, space: Space, out: Place | None) -> None:
@@ -137,10 +167,11 @@ def _levels(images: np.ndarray) -> np.ndarray:
     return images if images.dtype == np.uint8 else np.rint(images.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _cells(values: np.ndarray) -> Iterator[list[str]]:
-    """Write values column by column, numbers with the nine digits that tell all of single precision apart."""
-    columns = [values[name] for name in values.dtype.names] if values.dtype.names else values.T
-    return ([f"{v:.9g}" if isinstance(v, float) else str(v) for v in column.tolist()] for column in columns)
+def _cells(column: np.ndarray) -> list[str]:
+    """Write numbers with the nine digits that tell all of single precision apart, words as they are, NaN as nothing."""
+    if column.dtype.kind == "f":
+        return ["" if v != v else f"{v:.9g}" for v in column.tolist()]
+    return [str(v).lower() if column.dtype.kind == "b" else str(v) for v in column.tolist()]
 
 
 def _write_array(values: np.ndarray, out: Place | None) -> None:
@@ -148,9 +179,14 @@ def _write_array(values: np.ndarray, out: Place | None) -> None:
         np.save(file, values, allow_pickle=False)
 
 
-def _write_table(rows: Iterator[tuple[object, ...]], header: Sequence[str], out: Place | None) -> None:
-    with _writing(to_path(out, "out")) as path:
-        write(path, _csv([header, *rows]))
+def _write_columns(columns: Mapping[str, np.ndarray], kind: Kind | None, out: Place | None) -> None:
+    if kind is None:
+        return
+    with _writing(to_path(out, "out")) as path, replacing(path) as file:
+        if kind == "parquet":
+            write_parquet(columns, file)
+        else:
+            file.write(_csv([list(columns), *zip(*map(_cells, columns.values()), strict=True)]))
 
 
 def _write_picture(image: Image.Image, out: Place | None) -> None:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, Data, DataRoot, Device, Int, RunFolder, Switch, app, examples
+from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
 
 if TYPE_CHECKING:
@@ -238,6 +238,56 @@ def sample(
     with display.messages(output):
         x = vaekit.sample(vaekit.load(run), n, seed=seed, noise=noise, out=out, device=device)
     display.print_written(out, x.shape, output)
+
+
+@app.command(
+    synonym=["anomalies", "outliers", "score-samples"],
+    help_epilogue=examples(
+        "score runs/first digits --out scores.csv",
+        "score runs/first digits --by elbo --quantile 0.99 --out scores.csv",
+        "score runs/first digits --out scores.parquet --parts pixels.npy",
+    ),
+)
+def score(
+    run: RunFolder,
+    input: str,
+    *,
+    out: Path,
+    by: str = "evidence",
+    draws: Int = 64,
+    quantile: Float = 0.95,
+    units: str = "model",
+    parts: Path | None = None,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    data: Data = None,
+    output: Output = LOUD,
+) -> None:
+    """Score rows by how probable they are to the model, and flag the least probable ones.
+
+    A row's score depends on no other row: the same row has the same score in any file.
+
+    Args:
+        input: A named set, or the path of an image, a folder of images, an array or a table.
+        out: The file to write, .csv or .parquet: of each row its score in nats, the score's standard error, the share
+            of training rows that score lower, and whether it is flagged.
+        by: evidence, log p(x) by importance sampling; elbo, its lower bound; or reconstruction, E log p(x | z).
+        draws: Draws of the latents for each row.
+        quantile: A row is flagged if its score is among the lowest 1 - quantile of the training rows' scores.
+        units: model, densities of standardized values; or file, of the values as the file has them.
+        parts: A file for what each column or pixel contributes to the score: .csv or .parquet for tables, or .npy.
+    """
+    with display.messages(output):
+        trained = vaekit.load(run)
+        with display.doing("scoring", output.silent) as track:
+            found = vaekit.score(
+                trained, input, by=by, draws=draws, quantile=quantile, units=units,
+                out=out, parts=parts or False, device=device, data_root=data_root, data=data, track=track,
+            )  # fmt: skip
+    rows, flagged = len(found.score), int(found.flag.sum())
+    facts = {"path": str(out), "parts": parts and str(parts), "rows": rows, "flagged": flagged, "quantile": quantile}
+    sentence = f"{flagged:,} of {rows:,} rows are less probable than {100 * quantile:.4g} % of the training rows:"
+    display.emit(facts, output, lambda: display.say(sentence, out, *([parts] if parts else [])), out)
 
 
 @app.command(synonym=["plot", "draw"], help_epilogue=examples("figures runs/first", "figures runs/first --format pdf"))

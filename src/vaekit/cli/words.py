@@ -25,6 +25,8 @@ MEANT = {
     "--out": ("--output", "--save", "--file"),
     "--run": ("--out", "--output", "--output-dir", "--outdir", "--name", "--project", "--save", "--logdir"),
     "--samples": ("--draws", "--importance-samples"),
+    "--draws": ("--samples", "--importance-samples"),
+    "--quantile": ("--percentile", "--threshold"),
     "-n": ("--number", "--num", "--count", "--num-samples", "--samples"),
     "--data-root": ("--root", "--data-dir"),
     "--quiet": ("--silent",),

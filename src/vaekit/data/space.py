@@ -216,18 +216,26 @@ class Space:
         return Scaling.of(self.columns or ())
 
     def log_jacobian(self, x: Tensor) -> Tensor:
-        """Give what log p gains from the model's units to the file's, (N,): log |dx/dv| over the observed columns.
+        """Give what log p gains from the model's units to the file's, (N,): the sum of `log_slopes`.
 
-        It is −Σ log s of standardized columns, less Σ log v of positive ones, and 0 of other data.
+        Args:
+            x: Examples as the model reads them, (N, *event).
+        """
+        return self.log_slopes(x).flatten(1).sum(1)
+
+    def log_slopes(self, x: Tensor) -> Tensor:
+        """Give log |dx/dv| of each value v in the file's units, (N, *event): 0 of what is missing and of other data.
+
+        It is −log s of standardized columns, and −log s − log v of positive ones.
 
         Args:
             x: Examples as the model reads them, (N, *event).
         """
         if not self.columns:
-            return x.new_zeros(len(x))
+            return torch.zeros_like(x)
         positive, shift, divisor = (torch.from_numpy(array).to(x.device) for array in self._scaling)
         logs = torch.where(positive, x * divisor + shift, 0)
-        return -torch.where(x.isnan(), 0, divisor.log() + logs).sum(-1).to(x.dtype)
+        return -torch.where(x.isnan(), 0, divisor.log() + logs).to(x.dtype)
 
     def generated(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
         """Turn what a model emits into the data's own units and words; constant columns are as they were in training.

@@ -67,6 +67,8 @@ def _relative_error(weights: Tensor) -> Tensor:
 
 
 def share_lower(scores: Sequence[float] | Tensor, reference: Tensor) -> Tensor:
-    """Return what share of the reference scores is lower than each score, (rows,)."""
+    """Return what share of the reference scores is lower than each score, (rows,); NaN if there are none."""
     found = torch.as_tensor(scores)
+    if not len(reference):
+        return torch.full_like(found, torch.nan)
     return torch.searchsorted(reference.sort().values.to(found), found).double() / len(reference)

@@ -1,6 +1,7 @@
 """Examples that a verb is given, as the model reads them, and where their rows are from."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vaekit.arguments import Place, to_path, to_whole
+from vaekit.compatibility import traits
 from vaekit.data import read_examples
 from vaekit.errors import InputError
 from vaekit.outputs import Origin
@@ -16,9 +18,19 @@ from vaekit.run import Run
 BATCH = 1000
 
 
-def examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -> tuple[Iterable[Tensor], Origin]:
-    """Read examples in the model's space, in batches, and the files and classes of the rows, where known."""
-    origin = Origin()
+def examples(
+    run: Run, input: Place | np.ndarray | Tensor, root: Place | None, *, holes: bool = False, size: int | None = None
+) -> tuple[Iterable[Tensor], Origin]:
+    """Read examples in the model's space, in batches, and the files and classes of the rows, where known.
+
+    Args:
+        run: the run.
+        input: what it is given.
+        root: folder of named sets.
+        holes: whether to take missing values, as NaN, even if the model was trained without any.
+        size: of the batches.
+    """
+    origin, space = Origin(), replace(run.space, missing=True) if holes else run.space
     if isinstance(input, Place):
         # Levels of 16-bit images are scaled as in training; where there were none, as they need.
         depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
@@ -27,7 +39,12 @@ def examples(run: Run, input: Place | np.ndarray | Tensor, root: Place | None) -
         if labels is not None and raw.classes:
             labels = [raw.classes[k] for k in labels]
         input, origin = raw.x, Origin(raw.names, labels)
-    return run.space.encode_batches(input, BATCH), origin
+    return space.encode_batches(input, size or BATCH), origin
+
+
+def takes_holes(run: Run) -> bool:
+    """Say whether the model has the density of what is observed of an example with missing values."""
+    return "elementwise" in traits(run.experiment.model.likelihood)
 
 
 def example(
