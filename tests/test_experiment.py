@@ -381,6 +381,7 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
         tree["data"]["label"],
         tree["data"]["ignore"],
         tree["data"]["columns"],
+        tree["data"]["missing"],
         tree["model"]["corruption"],
         tree["shuffle"],
         tree["optimizer"]["decayed"],

@@ -1,5 +1,6 @@
 """Holes in x: exact evidence and conditional means, and an unchanged ELBO where there are none; corruption."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from small import finished, same, small, stopped
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vaekit import InputError, Model
+from vaekit import InputError, Model, Source, encode, evaluate, interpolate, reconstruct, report
 from vaekit.building import ObservedLikelihood
 from vaekit.compatibility import misfit
 from vaekit.conditional import Conditional
-from vaekit.data import Batch, Space
+from vaekit.data import Batch, Binarization, Space
 from vaekit.distributions import independent
+from vaekit.evaluation.annealing import Annealing
 from vaekit.features import Features
 from vaekit.likelihoods import Bernoulli, Columns
 from vaekit.model import VAE
@@ -28,6 +30,7 @@ from vaekit.objectives import ELBO, Importance
 from vaekit.priors import StandardNormalPrior
 
 LATENTS, COLUMNS, NOISE = 3, 6, 0.5
+QUICK = Annealing(temperatures=3, chains=2, leapfrog=1)
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +284,53 @@ def test_compiled_steps_of_a_mixed_table_with_holes_are_one_graph_and_the_eager_
     command, environment = [sys.executable, "-W", "error", "-c", SCRIPT], os.environ | {"PYTHONPATH": path}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("binarization", ["none", "static", "dynamic", "threshold"])
+def test_elements_that_are_removed_stay_removed_whatever_becomes_bits(binarization: Binarization) -> None:
+    whole = Source(name="digits", binarization=binarization).load()
+    data = Source(name="digits", binarization=binarization, missing=0.2).load()
+    assert data.space.missing
+    assert data.space.digest != whole.space.digest
+    assert data.space.event_shape == whole.space.event_shape
+    for part in ("train", "validation", "test"):
+        split, complete = data.fixed(part), whole.fixed(part)
+        x, same = (each.batch(torch.arange(len(each))).x for each in (split, complete))
+        holes = x.isnan()
+        assert x.dtype == torch.float32
+        assert float(holes.float().mean()) == pytest.approx(0.2, abs=0.02)
+        assert torch.equal(holes, data.fixed(part).batch(torch.arange(len(split))).x.isnan())
+        if binarization in ("none", "threshold"):
+            assert torch.equal(x[~holes], same[~holes])
+        else:
+            assert set(x[~holes].unique().tolist()) == {0.0, 1.0}
+    seen = data.train.batch(torch.arange(5)).x
+    assert torch.equal(seen.isnan(), data.train.batch(torch.arange(5)).x.isnan())
+    other = Source(name="digits", binarization=binarization, missing=0.2, seed=1).load()
+    assert other.space.digest != data.space.digest
+
+
+@pytest.mark.parametrize("share", [1.0, -0.1])
+def test_shares_of_removed_elements_are_less_than_all(share: float) -> None:
+    with pytest.raises(InputError, match="missing"):
+        Source(name="digits", missing=share)
+
+
+def test_a_training_on_images_with_holes_does_everything(tmp_path: Path) -> None:
+    experiment = small(data__missing=0.2, epochs=1)
+    whole = finished(experiment, tmp_path / "whole")
+    stopped(experiment, tmp_path / "run", step=5)
+    run = finished(experiment, tmp_path / "run", resume=True)
+    assert same(run, whole)
+    assert all(np.isfinite(list(row["train"].values())).all() for row in run.metrics())
+    found = evaluate(run, metrics=("evidence", "ais", "latents", "samples"), samples=4, images=12, annealing=QUICK)
+    json.dumps(found, allow_nan=False)
+    assert found["left_out"]["samples"] == "digits has missing pixels: the classifier learns whole images"
+    assert "bits_per_dim" not in found
+    images = run.data().test.batch(torch.arange(4)).x
+    assert np.isfinite(encode(run, images)).all()
+    assert reconstruct(run, images, out=tmp_path / "pairs.png").shape == (4, 1, 8, 8)
+    interpolate(run, 0, 1, out=tmp_path / "way.png")
+    page = report(run).read_text(encoding="utf-8")
+    assert "Missing pixels are left blank." in page
+    assert "nan" not in page.replace("cannan", "")

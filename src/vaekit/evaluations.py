@@ -94,9 +94,9 @@ def numbers(run: Run, found: Mapping[str, Any], name: str, split: str) -> Tensor
 
 
 def bits(run: Run, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the bits per dimension of images by their log-evidence, where they are the length of a code."""
+    """Return the bits per dimension of images by their log-evidence, where it is the length of a code of all pixels."""
     shape, width = run.space.event_shape, cell(run.experiment.model.likelihood, run.space.support)
-    if len(shape) != 3 or width is None or "log_evidence" not in values:
+    if len(shape) != 3 or width is None or run.space.missing or "log_evidence" not in values:
         return {}
     return {"bits_per_dim": bits_per_dim(exact(values["log_evidence"]), prod(shape), width)}
 

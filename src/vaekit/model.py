@@ -187,7 +187,7 @@ class Model:
     likelihood: Likelihood = Bernoulli()
     """distribution of an example given its latents, p(x | z)"""
     corruption: CorruptionText | None = None
-    """how examples are corrupted before the encoder sees them in training: gaussian:0.3 adds noise, mask:0.5 hides"""
+    """corruption of what the encoder sees in training: gaussian:0.3 adds noise, mask:0.5 hides half of the elements"""
 
     def build(self, space: Space | Sequence[int]) -> VAE:
         """Return a VAE with fresh weights for data in a space, or for x of shape (batch, *space)."""

@@ -18,6 +18,7 @@ LATER: Mapping[str, Any] = {
     "data.label": None,
     "data.columns": {},
     "data.ignore": [],
+    "data.missing": 0,
     "model.corruption": None,
     "model.likelihood.head": "log_scale",
     "objective.free_bits_per": "unit",

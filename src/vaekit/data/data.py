@@ -28,6 +28,7 @@ class Split:
         dynamic: Whether every batch draws its bits anew, x ~ Bernoulli(stored gray level).
         threshold: Whether gray levels from ½ on are read as 1 and the others as 0.
         index: The rows of `x` that belong to this part; None if all do. A memory map is shared between parts.
+        missing: Whether stored examples, float32 then, may have holes, which stay holes when bits are drawn.
         device: Where batches go.
     """
 
@@ -37,6 +38,7 @@ class Split:
     dynamic: bool = False
     threshold: bool = False
     index: Tensor | None = None
+    missing: bool = False
     device: torch.device | str = "cpu"
 
     def __repr__(self) -> str:
@@ -81,9 +83,11 @@ class Split:
 
     def _read(self, stored: Tensor) -> Tensor:
         if self.dynamic:
-            return draw_batch(stored)
-        x = stored / self.levels
-        return (x >= 0.5).float() if self.threshold else x
+            x = draw_batch(stored)
+        else:
+            x = stored / self.levels
+            x = (x >= 0.5).float() if self.threshold else x
+        return torch.where(stored.isnan(), stored, x) if self.missing else x
 
     @property
     def large(self) -> bool:
@@ -108,9 +112,13 @@ class Split:
             return self
         count = len(self) if images is None else min(images, len(self))
         shape, random = (count, *self.x.shape[1:]), np.random.default_rng(seed)
-        bits = torch.from_numpy(scratch(shape) if math.prod(shape) > RESIDENT else np.empty(shape, np.uint8))
+        kind = np.dtype(np.float32 if self.missing else np.uint8)
+        large = math.prod(shape) * kind.itemsize > RESIDENT
+        bits = torch.from_numpy(scratch(shape, kind) if large else np.empty(shape, kind))
         for rows in torch.arange(count).split(1024):
-            bits[rows[0] : rows[-1] + 1] = torch.from_numpy(draw_bits(self.stored(rows).x.cpu().numpy(), random))
+            gray = self.stored(rows).x.cpu()
+            drawn = torch.from_numpy(draw_bits(gray.numpy(), random))
+            bits[rows[0] : rows[-1] + 1] = torch.where(gray.isnan(), gray, drawn) if self.missing else drawn
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, x=bits, labels=labels, levels=1, dynamic=False, index=None).to(self.device)
 

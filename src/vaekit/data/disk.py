@@ -71,13 +71,13 @@ def _private(stream: IO[bytes]) -> mmap.mmap:
     return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
-def scratch(shape: tuple[int, ...]) -> np.ndarray:
-    """Give bytes in a file without a name, which goes when the array goes: they need the disk, not the memory.
+def scratch(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """Give an array in a file without a name, which goes when the array goes: it needs the disk, not the memory.
 
     Raises:
         RunError: If the cache has no room.
     """
-    folder, size = cache_folder(), math.prod(shape)
+    folder, size = cache_folder(), math.prod(shape) * kind.itemsize
     with cache_errors():
         folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -87,7 +87,7 @@ def scratch(shape: tuple[int, ...]) -> np.ndarray:
             f"but the cache {folder} has {free / 1e9:.1f} GB left: make room, or set VAEKIT_CACHE to another folder"
         )
     with cache_errors(), tempfile.TemporaryFile(dir=folder) as stream:
-        return np.memmap(stream, np.uint8, "w+", shape=shape)
+        return np.memmap(stream, kind, "w+", shape=shape)
 
 
 def announce(x: Tensor, rows: Tensor) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from vaekit.arguments import Place, to_path
 from vaekit.data.arrays import arranged, as_images, side_of_images
@@ -18,6 +18,7 @@ from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
 from vaekit.data.fetching import read_named
 from vaekit.data.folders import read_folder
+from vaekit.data.holes import with_holes
 from vaekit.data.images import Size, read_image
 from vaekit.data.named import NAMED
 from vaekit.data.objects import KINDS, PREFIX, is_held, name_of, read_object
@@ -76,7 +77,9 @@ class Source:
     binarization: Binarization = "none"
     """none keeps gray levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
     seed: Whole = 0
-    """Seeds the split and the bits that are drawn once; the seed of training is another."""
+    """Seeds the split, what is removed and the bits that are drawn once; the seed of training is another."""
+    missing: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Share of all pixels or cells that is removed at random, to try a model on data with holes."""
     image_size: Count | tuple[Count, Count] | None = None
     """Height and width (one number for both) to which an image folder is resized, or of the images held by rows."""
     label: str | None = None
@@ -254,12 +257,14 @@ def is_word(name: str) -> bool:
 def assemble(source: Source, raw: Raw, learned: Sequence[str] | None = None) -> Data:
     """Split, standardize and binarize what a source has read, and of a table the columns that are learned."""
     assert raw.support  # as `arranged` gives
+    raw = with_holes(raw, source.missing, source.seed, source.name)
     _refuse_binarization(source, raw)
     split = source.split or raw.splits[0]
     rows = partition(raw, split, source.seed, source.name)
     raw, constant, stored = standardized(raw, rows["train"], source.name, learned)
     assert raw.support
-    parts = {name: _part(source, raw, name, own) for name, own in rows.items()}
+    missing = source.missing > 0 or has_holes(raw.x)
+    parts = {name: _part(source, raw, name, own, missing) for name, own in rows.items()}
     space = Space(
         source=source.name,
         event_shape=raw.x.shape[1:],
@@ -270,7 +275,7 @@ def assemble(source: Source, raw: Raw, learned: Sequence[str] | None = None) -> 
         digest=raw.digest or content_digest(stored, raw.labels, *words_of(raw.columns)),
         columns=raw.columns,
         constant=constant,
-        missing=has_holes(raw.x),
+        missing=missing,
         classes=raw.classes,
         depth=raw.depth,
         mean=_mean(raw, rows["train"]),
@@ -286,13 +291,14 @@ def _mean(raw: Raw, train: np.ndarray) -> float | None:
     return round(float(levels) / (LEVELS if raw.x.dtype == np.uint8 and raw.support == "byte" else 1), 6)
 
 
-def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
+def _part(source: Source, raw: Raw, name: str, rows: np.ndarray, missing: bool) -> Split:
     """Build one part: in memory of its own, or as rows of a large array that all parts share."""
     shared = raw.x.nbytes > RESIDENT
     part = Split(
         torch.from_numpy(raw.x if shared else raw.x[rows]),
         labels=None if raw.labels is None else torch.from_numpy(raw.labels[rows]),
         levels=255 if raw.x.dtype == np.uint8 and raw.support == "byte" else 1,
+        missing=missing,
         dynamic=source.binarization in ("dynamic", "static"),
         index=torch.from_numpy(rows) if shared else None,
         threshold=source.binarization == "threshold",
@@ -304,8 +310,6 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray) -> Split:
 def _refuse_binarization(source: Source, raw: Raw) -> None:
     if source.binarization == "none":
         return
-    if has_holes(raw.x):
-        raise InputError(f"{source.name} has missing values, which have no bits: use binarization none")
     if raw.support in ("byte", "unit"):
         return
     what = "is binary already" if raw.support == "binary" else "holds real numbers, which have no gray levels"

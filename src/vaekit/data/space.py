@@ -178,7 +178,9 @@ class Space:
         if self.columns or self.support == "real":
             return torch.from_numpy(as_float32(x, "the input"))
         x = (np.ascontiguousarray(x, np.float32) / np.float32(divisor)).clip(0, 1)
-        return torch.from_numpy((x >= 0.5).astype(np.float32) if self.support == "binary" else x)
+        if self.support == "binary":
+            x = np.where(np.isnan(x), x, (x >= 0.5).astype(np.float32))
+        return torch.from_numpy(x)
 
     def _read(self, array: Any) -> np.ndarray:
         """Give raw examples in the order of this space, the cells of a table as numbers.
@@ -263,11 +265,12 @@ class Space:
             x: Examples in the model's space, (..., *event).
 
         Returns:
-            uint8 levels, floats in [0, 1], or rows of numbers, (..., *event).
+            uint8 levels, floats in [0, 1], or rows of numbers, (..., *event); NaN where x is, levels then as floats.
         """
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
         if self.support == "byte":
-            return np.rint(values * 255).clip(0, 255).astype(np.uint8)
+            levels = np.rint(values * 255).clip(0, 255)
+            return levels if self.missing and np.isnan(levels).any() else levels.astype(np.uint8)
         return self._scaling.values(values) if self.columns else values
 
     def _arranged(self, x: np.ndarray) -> np.ndarray:

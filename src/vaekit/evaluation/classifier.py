@@ -121,6 +121,8 @@ def _classes(data: Data) -> int:
     if len(space.event_shape) != 3 or min(space.event_shape[1:]) < SMALLEST:
         shape = "×".join(map(str, space.event_shape))
         raise InputError(f"{space.source} has examples of {shape}: the classifier needs images of at least 8×8 pixels")
+    if space.missing:
+        raise InputError(f"{space.source} has missing pixels: the classifier learns whole images")
     if space.binarization != "none":
         raise InputError(
             f"{space.source} was loaded with binarization {space.binarization!r}, but the classifier learns gray "

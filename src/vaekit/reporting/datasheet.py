@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from vaekit.arguments import Place, to_path
@@ -106,7 +107,8 @@ def _figures(data: Data) -> dict[str, Figure]:
     few = torch.linspace(0, len(data.train) - 1, min(EXAMPLES, len(data.train))).long()
     images = data.train.batch(few).x.numpy()
     if space.support == "real":
-        images = (images - images.min()) / max(float(images.max() - images.min()), 1e-12)
+        low, high = np.nanmin(images), np.nanmax(images)
+        images = (images - low) / max(float(high - low), 1e-12)
     return {
         "examples": samples(images, title="Examples", note="training images spread over all"),
         "values": levels(values, title="The values of the pixels", note=note),

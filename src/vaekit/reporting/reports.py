@@ -36,7 +36,13 @@ HEADLINES = (
 """numbers that come first, ten of them at most; the others are for those who look for them"""
 FEW = 10
 
-VALUES = {"binary": "0 or 1", "byte": "8-bit levels", "unit": "reals in [0, 1]", "real": "reals"}
+VALUES = {
+    "binary": "0 or 1",
+    "byte": "8-bit levels",
+    "unit": "reals in [0, 1]",
+    "real": "reals",
+    "mixed": "columns of several kinds",
+}
 
 
 def figures(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vaekit import devices
+from vaekit.building import ObservedLikelihood
 from vaekit.data import Batch
 from vaekit.errors import InputError
 from vaekit.model import VAE, Draws
@@ -76,7 +77,8 @@ def first_non_finite(step: nn.Module, batch: Batch) -> Cause:
         step: the objective on a batch as a module, batch → Loss.
         batch: the batch.
     """
-    if not torch.isfinite(batch.x).all():
+    holes = any(isinstance(module, ObservedLikelihood) for module in step.modules())
+    if not torch.isfinite(batch.x.nan_to_num(0.0) if holes else batch.x).all():
         return Cause("the data of the batch", DATA_REMEDY)
     if weight := non_finite_weight(step):
         return Cause(f"weight {weight}, since the update before", REMEDY)

@@ -147,7 +147,7 @@ def reconstruct(
         input: as for ``encode``.
         n: how many of the first examples; all if None, of which a picture shows the first 100.
         out: a file to write them to as well: .npy, .csv of a table's rows, or a picture of images, each beside its
-            original as the model reads it.
+            original as the model reads it, whose missing pixels are those of the reconstruction.
         device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
 
@@ -165,7 +165,7 @@ def reconstruct(
         count += len(x)
         found.append(vae.reconstruct(x.to(target)).cpu())
         if kind == "picture" and (most is not None or count - len(x) < PAIRS):
-            originals.append(x)
+            originals.append(torch.where(x.isnan(), found[-1], x))
         if count == most:
             break
     values = run.space.generated(torch.cat(found))
@@ -214,7 +214,9 @@ def interpolate(
     kind_of(out, what_of(run.space))
     vae = run.vae(target)
     ends = torch.cat([example(run, end, name, data_root, data) for end, name in ((a, "a"), (b, "b"))])
-    first, last = vae.encode(ends.to(target)).cpu()
+    first, last = codes = vae.encode(ends.to(target)).cpu()
+    if run.space.missing:
+        ends = torch.where(ends.isnan(), vae.decode(codes.to(target)).cpu(), ends)
     found = _decoded(run, vae, torch.lerp(first, last, torch.linspace(0, 1, steps)[:, None]), target)
     write_strip(found, run.space.restore(ends), run.space, out)
     return found

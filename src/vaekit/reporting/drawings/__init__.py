@@ -57,7 +57,10 @@ def drawings(
             raise
         leave_out("no figures of the model: its weights or its data cannot be had", f" ({error})")
         return
-    for figure in _figures(subject, of_images(run.space)):
+    image = of_images(run.space)
+    if not image and not subject.numbers:
+        leave_out("no traversals: all columns are categories")
+    for figure in _figures(subject, image):
         if reason := lacking(figure.needs, run.experiment):
             leave_out(f"no {figure.name}: it {reason}")
         else:
@@ -77,10 +80,10 @@ def _figures(subject: Subject, image: bool) -> Iterator[Figure]:
     """List the figures of a model of images or of tables, and of as many latents as there are."""
     total = subject.codes.shape[1]
     yield Figure("codes", latents)
-    if total > 2 or not image:
-        yield Figure("traversals", traversals, REAL)
-    else:
+    if image and total <= 2:
         yield Figure("manifold", manifold, REAL)
+    elif image or subject.numbers:
+        yield Figure("traversals", traversals, REAL)
     yield Figure("reconstructions", reconstructions if image else agreement)
     if image:
         yield Figure("interpolations", interpolations, REAL)

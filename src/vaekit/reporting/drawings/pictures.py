@@ -29,7 +29,8 @@ def reconstructions(subject: Subject) -> Drawing:
         note=subject.note,
     )
     what = "a column for each class" if classes else "evenly spaced over the split"
-    caption = f"Test images, {what}, each above the decoded mean at its posterior mean."
+    holes = " Missing pixels are left blank." if subject.run.space.missing else ""
+    caption = f"Test images, {what}, each above the decoded mean at its posterior mean.{holes}"
     return Drawing("reconstructions", figure, caption)
 
 

@@ -14,9 +14,11 @@ from torch import Tensor
 from vaekit import devices
 from vaekit.compatibility import lacking
 from vaekit.data import Space, Split
+from vaekit.data.columns import CODED
 from vaekit.distributions import center, kl_parts
 from vaekit.evaluation import verdict
 from vaekit.evaluations import current
+from vaekit.features import CATEGORIES
 from vaekit.measures import FACTORIZED, GENERATIVE
 from vaekit.model import VAE
 from vaekit.reporting import plots
@@ -68,7 +70,9 @@ def named(space: Space) -> str:
 
 def binarized(space: Space) -> str:
     """Say how gray levels became bits, or what the values are."""
-    given = {"binary": "binary as given", "real": "real values"}.get(space.support, "no binarization")
+    given = {"binary": "binary as given", "real": "real values", "mixed": "columns of several kinds"}.get(
+        space.support, "no binarization"
+    )
     return given if space.binarization == "none" else f"{space.binarization} binarization"
 
 
@@ -181,6 +185,17 @@ class Subject:
         space = self.run.space
         return list(space.names or (f"column {k}" for k in range(space.event_shape[0])))
 
+    @property
+    def coded(self) -> list[bool]:
+        """Which columns of a table are numbers of categories."""
+        return [column.kind in CODED for column in self.run.space.columns or ()]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Places of a table's columns that are numbers: not categories, of which only the likeliest is decoded."""
+        found = self.run.space.columns
+        return [k for k in range(*self.run.space.event_shape[:1]) if not found or found[k].kind not in CATEGORIES]
+
     def sampled(self, n: int, noise: bool = False) -> Tensor:
         """Draw n examples from the model, the same every time."""
         with devices.seeded(self.run.experiment.seed, torch.device("cpu")):
@@ -191,5 +206,5 @@ class Subject:
         if self.run.space.support != "real":
             return x.numpy()
         first = self.split.batch(self.rows[:100]).x
-        low, high = float(first.min()), float(first.max())
+        low, high = (float(end) for end in first[~first.isnan()].aminmax())
         return (x.numpy() - low) / max(high - low, 1e-6)

@@ -59,12 +59,13 @@ def _pictures(subject: Subject, z: np.ndarray, units: list[int], steps: np.ndarr
 
 
 def _lines(subject: Subject, z: np.ndarray, units: list[int], steps: np.ndarray, note: str) -> plots.Figure:
-    deviation = subject.split.batch(subject.rows).x.numpy().std(0)
-    decoded = subject.mean(z).numpy() / np.where(deviation > 0, deviation, 1)
+    x, shown = subject.split.batch(subject.rows).x[:, subject.numbers], subject.numbers
+    deviation = (x - x.nanmean(0)).square().nanmean(0).sqrt().numpy()
+    decoded = subject.mean(z).numpy()[..., shown] / np.where(deviation > 0, deviation, 1)
     return plots.responses(
         steps,
         decoded - decoded[:, STEPS // 2, None],
-        subject.columns,
+        [subject.columns[k] for k in shown],
         names=[_name(subject, unit) for unit in units],
         title="What each latent unit does",
         note=note,

@@ -103,10 +103,10 @@ def traversals(
 
 @drawn
 def levels(values: Array, *, title: str, note: str = "") -> Figure:
-    """Draw a histogram of the values of all pixels, each bar the share of pixels on a logarithmic axis."""
+    """Draw a histogram of the values of all pixels that are not NaN, each bar their share on a logarithmic axis."""
     figure = sheet(1.9, title, note)
     axes = place(figure, 0.62, 0.42, WIDTH - 0.72, 1.4)
-    shares, edges = np.histogram(values, bins=32)
+    shares, edges = np.histogram(values[~np.isnan(values)], bins=32)
     axes.bar(edges[:-1], shares / max(1, shares.sum()), np.diff(edges), align="edge", color=SERIES[0])
     axes.set(xlabel="value of a pixel", ylabel="share of pixels", yscale="log")
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
@@ -165,17 +165,28 @@ def _starts(n: int, size: int, gap: int, breaks: Sequence[int]) -> tuple[list[in
 
 
 def _pixels(images: Array) -> Array:
-    """Bytes (rows, columns, H, W, RGBA), averaged down to 800 pixels a row, or to 600 in color, which weigh more."""
+    """Bytes (rows, columns, H, W, RGBA), averaged down to 800 pixels a row, or to 600 in color, which weigh more.
+
+    Pixels that are missing, NaN in any channel, are transparent.
+    """
     images = np.asarray(images, dtype=np.float32)
     color = images.shape[2] >= 3
-    factor = -(-images.shape[1] * images.shape[4] // (600 if color else 800))
-    if factor > 1:
-        h, w = (max(1, size // factor) for size in images.shape[3:])
-        cut = images[..., : h * factor, : w * factor]
-        images = cut.reshape(*cut.shape[:3], h, -1, w, factor).mean((4, 6))
     rgb = images[:, :, :3] if color else images[:, :, :1].repeat(3, axis=2)
-    rgba = np.concatenate([rgb, np.ones_like(rgb[:, :, :1])], axis=2)
+    there = ~np.isnan(rgb).any(2, keepdims=True)
+    factor = -(-images.shape[1] * images.shape[4] // (600 if color else 800))
+    alpha = _averaged(np.asarray(there, dtype=np.float32), factor)
+    rgb = _averaged(np.where(there, rgb, 0), factor) / np.where(alpha > 0, alpha, 1)
+    rgba = np.concatenate([rgb, alpha], axis=2)
     return (np.nan_to_num(rgba).clip(0, 1) * 255).round().astype(np.uint8).transpose(0, 1, 3, 4, 2)
+
+
+def _averaged(images: Array, factor: int) -> Array:
+    """Average images (rows, columns, C, H, W) over squares of so many pixels a side; what is over is cut off."""
+    if factor <= 1:
+        return images
+    h, w = (max(1, size // factor) for size in images.shape[3:])
+    cut = images[..., : h * factor, : w * factor]
+    return cut.reshape(*cut.shape[:3], h, -1, w, factor).mean((4, 6))
 
 
 def _ticks(values: Array) -> list[str]:

@@ -11,31 +11,65 @@ PANELS, SIDE = 12, 1.25  # inches
 
 
 @drawn
-def agreement(true: Array, reconstructed: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
-    """Draw reconstructed against true values, both (N, D), by column with R², the part of the variance explained."""
+def agreement(
+    true: Array,
+    reconstructed: Array,
+    columns: Sequence[str],
+    coded: Sequence[bool] = (),
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Draw reconstructed against true values, both (N, D), by column with R², the part of the variance explained.
+
+    Args:
+        true, reconstructed: what is NaN in the first is left out.
+        columns: names of the D columns.
+        coded: which of them are numbers of categories, of which the share of right ones is given in place of R².
+        title, note: what stands above.
+    """
     figure, panels = _panels(columns, title, note)
     for k, axes in enumerate(panels):
-        x, y = true[:, k], reconstructed[:, k]
+        seen = ~np.isnan(true[:, k])
+        x, y = true[seen, k], reconstructed[seen, k]
+        if not len(x):
+            axes.text(0.04, 0.96, "missing", transform=axes.transAxes, va="top", fontsize=7)
+            continue
+        words = k < len(coded) and coded[k]
         axes.scatter(x, y, color=SERIES[0], **dots(len(x)))
         ends = [float(x.min()), float(x.max())]
         axes.plot(ends, ends, color=INK, linewidth=0.7, linestyle="--")
-        spread = float(((x - x.mean()) ** 2).sum())
-        r2 = f"R² = {1 - float(((x - y) ** 2).sum()) / spread:.2f}".replace("-", "−") if spread else "constant"
-        axes.text(0.04, 0.96, r2, transform=axes.transAxes, va="top", fontsize=7)
+        said = f"{100 * np.mean(x == np.rint(y)):.0f} % right" if words else _explained(x, y)
+        axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=7)
     figure.supxlabel("value", fontsize=8, y=0.08 / figure.get_figheight())
     figure.supylabel("reconstruction", fontsize=8, x=0.06 / WIDTH)
     figure.set_label(f"{title}: scatter plots of {len(panels)} columns.")
     return figure
 
 
+def _explained(x: Array, y: Array) -> str:
+    """The part of the variance of x that y explains."""
+    spread = float(((x - x.mean()) ** 2).sum())
+    return f"R² = {1 - float(((x - y) ** 2).sum()) / spread:.2f}".replace("-", "−") if spread else "constant"
+
+
 @drawn
-def marginals(data: Array, drawn: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
-    """Draw histograms of each column over the data (N, D) and over draws of the model (M, D)."""
+def marginals(
+    data: Array, drawn: Array, columns: Sequence[str], coded: Sequence[bool] = (), *, title: str, note: str = ""
+) -> Figure:
+    """Draw histograms of each column over the data (N, D), without what is NaN, and over draws of the model (M, D).
+
+    Columns whose place in ``coded`` is true are numbers of categories, which have a bar each.
+    """
     figure, panels = _panels(columns, title, note)
     for k, axes in enumerate(panels):
-        edges = np.histogram_bin_edges(data[:, k], bins=24).tolist()
-        axes.hist(data[:, k], bins=edges, density=True, color=RULE, label="data")
-        drawing = np.histogram(drawn[:, k], bins=edges, density=True)[0]
+        values = data[~np.isnan(data[:, k]), k]
+        edges = np.histogram_bin_edges(values, bins=24).tolist()
+        if k < len(coded) and coded[k]:
+            edges = (np.arange(max(values.max(initial=0), drawn[:, k].max()) + 2) - 0.5).tolist()
+        axes.hist(values, bins=edges, density=bool(len(values)), color=RULE, label="data")
+        inside = drawn[(drawn[:, k] >= edges[0]) & (drawn[:, k] <= edges[-1]), k]
+        drawing = np.histogram(inside, bins=edges, density=bool(len(inside)))[0]
         axes.stairs(drawing, edges, color=SERIES[1], linewidth=1.1, label="samples of the model")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -46,10 +80,10 @@ def marginals(data: Array, drawn: Array, columns: Sequence[str], *, title: str, 
 
 @drawn
 def histograms(data: Array, columns: Sequence[str], *, title: str, note: str = "") -> Figure:
-    """Draw a histogram of each column of the data (N, D)."""
+    """Draw a histogram of each column of the data (N, D), without what is NaN."""
     figure, panels = _panels(columns, title, note)
     for k, axes in enumerate(panels):
-        axes.hist(data[:, k], bins=24, color=SERIES[0])
+        axes.hist(data[~np.isnan(data[:, k]), k], bins=24, color=SERIES[0])
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
     figure.set_label(f"{title}: histograms of {len(panels)} columns.")
