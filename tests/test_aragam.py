@@ -273,6 +273,11 @@ def test_errors_are_pooled_over_numbers_of_latents() -> None:
     assert pictures.error_of_difference(found, "x") == pytest.approx((2 * 36 / 6 / 3) ** 0.5)
 
 
+@pytest.mark.parametrize(("seeds", "words"), [(1, "2 errors over images, of one seed"), (3, "2 errors over the seeds")])
+def test_errors_are_named(seeds: int, words: str) -> None:
+    assert pictures.errors_in_words(measured({}, scale=Scale(epochs=10, seeds=seeds))) == words
+
+
 def test_a_single_seed_has_the_error_of_its_images() -> None:
     found = measured({})
     found.rows.extend(Row(label(d), "x", 0.0, 0.5, None) for d in TABLE)

@@ -12,8 +12,9 @@ from reproduced import ALL, DOCUMENTED, Apart, check_prose, find, result_of, sha
 
 from vaekit import InputError
 from vaekit.estimates import Estimate
-from vaekit.studies import findings, lessons, pages, running
+from vaekit.studies import findings, kth_bounds, kth_trials, lessons, pages, running
 from vaekit.studies.catalog import STUDIES
+from vaekit.studies.kth_bounds import AEVB, BOUND, SECOND, at, label
 from vaekit.studies.scale import SCALES, Scale
 from vaekit.studies.study import (
     BETTER,
@@ -222,6 +223,28 @@ class TestPages:
         assert "##" in lessons.page(Findings())
         whole = [lessons.HEAD, *check_prose(Apart()), lessons.FOOT]
         assert len(" ".join(whole).split()) < 900, "more than two screens"
+
+    def test_first_weights_are_compared_after_equally_many_images(self) -> None:
+        size = kth_bounds.lengths("mnist", 3, 10)["laptop"]
+        small, large = {}, {}
+        for d in (3, 10):
+            small[label(d, AEVB), at(1)], small[label(d, AEVB), BOUND] = -130.0, -120.0
+            large[label(d, SECOND), BOUND] = -127.0
+        found = Findings(
+            {("kth2021", "K1"): result_of("K1", small, size), ("kth2021", "K1c"): result_of("K1c", large, size)}
+        )
+        assert "by +3.0 nats with 3 latents and by +3.0 nats with 10 latents" in lessons.first_weights(found)
+        near = dict.fromkeys(large, -129.0)
+        with pytest.raises(InputError):
+            lessons.first_weights(Findings({**found, ("kth2021", "K1c"): result_of("K1c", near, size)}))
+
+    def test_the_setting_that_comes_nearest_to_faces_is_named(self) -> None:
+        size = kth_bounds.lengths("frey_face", 1, 10)["laptop"]
+        known = kth_trials.published(size)
+        values = {key: height + 100 for key, height in known.items()}
+        one = kth_trials.frey("frames in their order"), BOUND
+        words = lessons.nearest_trial(result_of("K2b", values | {one: known[one] - 40}, size))
+        assert "Of the 7 settings that we tried, the nearest is 'frames in their order', with 7" in words
 
     def test_full_comes_before_laptop_and_smoke_is_left_out(self, tmp_path: Path) -> None:
         for scale in SCALES:

@@ -109,9 +109,11 @@ def draw_denoised(lab: Lab) -> Iterator[Drawing]:
 
 
 def restored(lab: Lab, name: str, rows: dict[str, Tensor]) -> Drawing:
-    """Draw test images with what happened to them in the rows below."""
+    """Draw test images with what happened to them in the rows below, as the name says."""
     images = torch.stack([lab.test_images(LABEL)[:SHOWN], *rows.values()]).numpy()
-    figure = plots.strips(images, names=["original", *rows], title="Test images", note=lab.subject(LABEL).note)
+    figure = plots.strips(
+        images, names=["original", *rows], title=name.replace("-", " ").capitalize(), note=lab.subject(LABEL).note
+    )
     return Drawing(name, figure, f"Test images, and below them {', '.join(rows)}.")
 
 
