@@ -231,10 +231,10 @@ def _unlike_data(experiment: Any, space: Space) -> str | None:
 
 
 def _remedy(space: Space) -> str:
-    if space.columns:
+    if space.columns and space.support != "binary":
         return (
-            "columns of a table are standardized, so choose likelihood gaussian; to learn bits or gray levels, "
-            "save them as a .npy file"
+            "choose likelihood columns, which has a density for each kind of column (data.columns.NAME sets the kind), "
+            "or save bits or gray levels as a .npy file"
         )
     return {
         "real": "scale the values to [0, 1] (pixels of 0..255: save them as uint8), or choose likelihood gaussian",

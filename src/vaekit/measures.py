@@ -180,7 +180,7 @@ def _samples(subject: Subject) -> dict[str, Any]:
 
 def _latents(subject: Subject) -> dict[str, Any]:
     used = usage(subject.vae, subject.batches(subject.part, subject.images))
-    labels = subject.part.labels
+    labels = known(subject.part)
     numbers = (used.kl.tolist(), used.variance.tolist(), used.expected_variance.tolist())
     return {
         "latents": {
@@ -189,7 +189,7 @@ def _latents(subject: Subject) -> dict[str, Any]:
             "active_by_variance": used.active_by_variance,
             "ceiling": log(min(subject.images, AGGREGATE_IMAGES)),
             "verdict": units(*numbers),
-            "chance": None if labels is None else float(labels.unique(return_counts=True)[1].max()) / len(labels),
+            "chance": None if not len(labels) else float(labels.unique(return_counts=True)[1].max()) / len(labels),
         }
     }
 
@@ -224,10 +224,17 @@ def _probes(subject: Subject) -> dict[str, Any]:
 
 def _codes(subject: Subject, part: Split) -> list[Tensor]:
     """Return the codes of the first images of a split, and their labels."""
-    if part.labels is None:
+    if not len(known(part)):
         raise InputError("the data have no labels")
+    assert part.labels is not None
     codes = torch.cat([subject.vae.encode(x).cpu() for x in subject.batches(part, AGGREGATE_IMAGES)])
-    return [codes, part.labels[: len(codes)].cpu()]
+    labels = part.labels[: len(codes)].cpu()
+    return [codes[labels >= 0], labels[labels >= 0]]
+
+
+def known(part: Split) -> Tensor:
+    """Return the labels of the examples whose class is known; none if the data have no labels."""
+    return torch.empty(0) if part.labels is None else part.labels[part.labels >= 0]
 
 
 def _has_training_part(subject: Subject) -> bool:

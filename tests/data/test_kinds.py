@@ -9,7 +9,7 @@ import pytest
 import torch
 from small import finished
 
-from vaekit import Experiment, Source, choose
+from vaekit import Experiment, Source, choose, encode, evaluate, report
 from vaekit.data.inference import inferred
 from vaekit.errors import InputError
 
@@ -197,3 +197,51 @@ def test_penguins_train_as_they_are(tmp_path):
     assert run.space.classes == ("Adelie", "Chinstrap", "Gentoo")
     assert np.isfinite(run.metrics()[-1]["train"]["elbo"])
     assert run.data(place=frame).space == run.space
+
+
+def test_examples_without_a_label_are_left_out_where_labels_count(tmp_path):
+    frame = palmerpenguins.load_penguins()[["bill_length_mm", "flipper_length_mm", "sex"]]
+    experiment = choose(frame, latent_dim=2, hidden=[12], epochs=1, label="sex")
+    run = finished(experiment, tmp_path / "run", data=frame)
+    assert (run.data(place=frame).train.labels == -1).any()
+    found = evaluate(run, frame, metrics=["latents"], images=34)
+    assert found["linear_probe"]["images"] == int((run.data(place=frame).test.labels >= 0).sum())
+    assert report(run, data=frame).is_file()
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    encode(run, tmp_path / "t.csv", out=tmp_path / "z.csv")
+    labels = polars.read_csv(tmp_path / "z.csv")["label"].to_list()
+    assert labels == [None if word != word else word for word in frame["sex"].tolist()]
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "columns"])
+def test_arrays_with_missing_values_are_data(tmp_path, likelihood):
+    x = RANDOM.normal(size=(60, 3))
+    x[RANDOM.random(x.shape) < 0.2] = np.nan
+    experiment = choose(x, latent_dim=1, hidden=[4], epochs=1, likelihood=likelihood)
+    run = finished(experiment, tmp_path / "run", data=x)
+    assert run.space.missing
+    assert np.isfinite(run.metrics()[-1]["train"]["elbo"])
+    assert np.isfinite(encode(run, x)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "support"),
+    [
+        (RANDOM.random((40, 6, 6)), "unit"),
+        (RANDOM.integers(0, 256, (40, 6, 6)).astype(float), "byte"),
+        (RANDOM.integers(0, 2, (40, 6, 6)).astype(float), "binary"),
+    ],
+)
+def test_images_with_missing_pixels_are_data(tmp_path, values, support):
+    values[RANDOM.random(values.shape) < 0.1] = np.nan
+    run = finished(choose(values, latent_dim=1, hidden=[4], epochs=1), tmp_path / "run", data=values)
+    assert (run.space.support, run.space.missing) == (support, True)
+    data = run.data(place=values)
+    x = torch.cat([data.train.batch(torch.arange(32)).x, data.test.batch(torch.arange(4)).x])
+    assert 0.05 < x.isnan().float().mean() < 0.2
+    assert (x.nan_to_num(0.5).min(), x.nan_to_num(0.5).max()) >= (0, 0.5)
+    assert x.nan_to_num(0).max() <= 1
+    assert torch.equal(run.space.encode_input(values).isnan()[:, 0], torch.from_numpy(np.isnan(values)))
+    more = choose(values, latent_dim=1, hidden=[4], epochs=1, set={"data.missing": 0.3}).data.load(place=values)
+    assert more.train.x.isnan().float().mean() > data.train.x.isnan().float().mean() + 0.1
+    assert more.train.x.nan_to_num(0).max() == data.train.x.nan_to_num(0).max()

@@ -30,7 +30,7 @@ def with_holes(raw: Raw, share: float, seed: int, source: str) -> Raw:
     remedy = "give fewer, or leave missing (--set data.missing) at 0"
     require_memory(raw.x.size * kind.itemsize, f"{source} with holes, as {kind},", remedy)
     x = raw.x.astype(kind)
-    if raw.support == "byte":
+    if raw.support == "byte" and raw.x.dtype == np.uint8:  # else they have holes already, and are floats
         x /= LEVELS
     random = np.random.default_rng((seed, SEED))
     for row in x:

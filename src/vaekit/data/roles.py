@@ -231,8 +231,10 @@ def _note_odd_words(table: Table, i: int, kinds: Mapping[str, Kind], problems: P
     name, values = table.names[i], table.columns[i]
     if not are_words(values) or kinds.get(name, "real") in CODED:
         return
-    numbers = {word: number(word) is not None for word in values.tolist() if word is not None}
-    are_numbers = np.array([numbers.get(word, False) for word in values.tolist()])
+    numbers = {word for word in set(values.tolist()) if word is not None and number(word) is not None}
+    if not numbers:
+        return
+    are_numbers = np.array([word in numbers for word in values.tolist()])
     known = ~missing(values)
     if are_numbers.sum() < known.sum() / 2:
         return

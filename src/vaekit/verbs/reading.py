@@ -37,7 +37,7 @@ def examples(
         raw = read_examples(input, root, run.space.event_shape, depth, run.space.names, run.space.header)
         labels = None if raw.labels is None else raw.labels.tolist()
         if labels is not None and raw.classes:
-            labels = [raw.classes[k] for k in labels]
+            labels = ["" if k < 0 else raw.classes[k] for k in labels]
         input, origin = raw.x, Origin(raw.names, labels)
     return space.encode_batches(input, size or BATCH), origin
 

@@ -160,7 +160,7 @@ class Subject:
         if self.labels is None:
             return []
         classes = self.run.space.classes
-        return [classes[k] if classes and 0 <= k < len(classes) else str(k) for k in self.labels[rows]]
+        return ["" if k < 0 else classes[k] if classes and k < len(classes) else str(k) for k in self.labels[rows]]
 
     def unit(self, k: int) -> str:
         """Name a latent unit as code indexes it."""

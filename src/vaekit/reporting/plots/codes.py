@@ -44,7 +44,7 @@ def scatter(
 
     Args:
         points: (N, 1) is drawn as a histogram, (N, 2) as a plane, (N, 3) as a cloud.
-        labels: (N,) integers; the ten largest classes get a color, the others are gray.
+        labels: (N,) integers, -1 where the class is unknown; the ten largest classes get a color, the others are gray.
         classes: names of the labels.
         axes_labels: one for each dimension.
         title, note: what stands above.
@@ -78,11 +78,15 @@ def _groups(n: int, labels: Array | None, classes: Sequence[str] | None) -> Grou
     """Name, rows and color of the ten largest classes in their own order, and of the rest."""
     if labels is None:
         return [("", np.arange(n), SERIES[0])]
-    values, counts = np.unique(labels, return_counts=True)
+    values, counts = np.unique(labels[labels >= 0], return_counts=True)
     largest = np.sort(values[np.argsort(-counts, kind="stable")[: len(CLASSES)]])
-    names = [str(classes[k]) if classes and 0 <= k < len(classes) else str(k) for k in largest]
+    names = [str(classes[k]) if classes and k < len(classes) else str(k) for k in largest]
     rest = np.flatnonzero(~np.isin(labels, largest))
-    others: Groups = [(f"{len(values) - len(largest)} other classes", rest, MUTED)] if len(rest) else []
+    unnamed = [
+        *[f"{len(values) - len(largest)} other classes"] * (len(values) > len(largest)),
+        *["unknown classes"] * bool((labels < 0).any()),
+    ]
+    others: Groups = [(" and ".join(unnamed), rest, MUTED)] if len(rest) else []
     named = zip(names, largest, CLASSES, strict=False)
     return [(short(name), np.flatnonzero(labels == k), color) for name, k, color in named] + others
 
