@@ -7,8 +7,9 @@ import torch
 from small import finished, small
 from torch import Tensor, nn
 
-from vaekit import report
-from vaekit.footprint import activations
+from vaekit import InputError, devices, report
+from vaekit.data import Batch
+from vaekit.footprint import activations, recorded, second_bytes
 from vaekit.networks import MLP
 from vaekit.run import weight_shapes
 
@@ -56,3 +57,43 @@ def test_a_fault_of_a_model_is_not_taken_for_lack_of_memory(monkeypatch: pytest.
     monkeypatch.setattr(MLP, "encoder", encoder)
     with pytest.raises(TypeError, match="two arguments"):
         weight_shapes(small().model, space)
+
+
+OBJECTIVES = {
+    "elbo": {"objective": "elbo"},
+    "importance": {"objective": "importance", "objective.estimator": "dreg"},
+    "beta_tc": {"objective": "beta_tc"},
+    "factor": {"objective": "factor"},
+    "info": {"objective": "info", "model.posterior": "delta"},
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_a_step_keeps_is_known_for_any_batch(name: str) -> None:
+    experiment = small().replace_all(OBJECTIVES[name])
+    space = experiment.data.load().space
+    found, n = activations(experiment, space), 40
+    vae = experiment.model.build(space)
+    objective = experiment.objective.build(vae, space)
+    batch = Batch(torch.rand(n, *space.event_shape))
+    with recorded(vae, objective) as sizes:
+        objective(vae, batch)
+    assert found.once + n * found.kept + n**2 * found.pairs == sum(sizes)
+    assert (found.pairs > 0) == (name in ("beta_tc", "info"))
+
+
+def test_a_batch_whose_pairs_take_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(devices, "memory", lambda device: 2**30)
+    experiment = small(batch_size=1000, model__latent_dim=100)
+    finished(experiment.replace("epochs", 0.1), tmp_path / "elbo")
+    with pytest.raises(InputError, match=r"1\.\d GiB for batch_size 1,000"):  # 3 · 4 · 1000² · 100 bytes
+        finished(experiment.replace("objective", "beta_tc"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_player_is_counted() -> None:
+    experiment = small(objective="factor", model__latent_dim=3)
+    experiment = experiment.replace("objective.critic.hidden", [7])
+    weights = 3 * 7 + 7 + 7 + 1
+    assert second_bytes(experiment, experiment.data.load().space) == 4 * 4 * weights  # gradients and Adam's moments
+    assert second_bytes(small(), experiment.data.load().space) == 0

@@ -8,11 +8,13 @@ import own_parts
 import pytest
 import torch
 from small import finished, same, small, stopped
+from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from vaekit import Builder, Conditional, Experiment, InputError, Run, Source, evaluate, report, sample
+from vaekit import VAE, Builder, Conditional, Experiment, InputError, Loss, Run, Source, evaluate, report, sample
 from vaekit.cli import main
 from vaekit.compatibility import traits
+from vaekit.data import Batch, Space
 
 PARTS = {
     "model.prior": "own_parts:ShiftedPrior",
@@ -142,6 +144,25 @@ class PerUnit(Conditional):
         return Normal(self.loc, torch.ones_like(self.loc), validate_args=False)
 
 
+class Failing(own_parts.Tempered):
+    """Fails at the images that it is given after so many batches."""
+
+    def __init__(self, vae: VAE, space: Space, batches: int = 0) -> None:
+        super().__init__(vae, space)
+        self.batches = batches
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        self.batches -= 1
+        return super().forward(vae, batch) if self.batches >= 0 else {}["term"]
+
+
+class PerImage(own_parts.Tempered):
+    """Returns a loss of each image."""
+
+    def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
+        return super().forward(vae, batch)._replace(value=-vae.draw(batch.x).log_weight[0])
+
+
 class Mute(Conditional):
     """Does not say which data it is for."""
 
@@ -159,6 +180,13 @@ class Mute(Conditional):
             r"cannot be built .*TypeError.*mend the class, or its settings {'a': 1}",
         ),
         ("model.prior", Unfinished, {}, r"prior test_own:Unfinished fails.*KeyError: 'no such thing'"),
+        ("objective", Failing, {}, r"objective test_own:Failing fails .*test_own\.py, line \d+ \(KeyError: 'term'\)"),
+        (
+            "objective",
+            PerImage,
+            {},
+            r"objective PerImage returns Loss\(value=.*: return a vaekit.Loss whose value, bound",
+        ),
         ("model.prior", PerUnit, {}, r"log_prob of the prior has shape \(1, 2, 2\) for 1 draws for each of 2 examples"),
         ("model.likelihood", Mute, {}, "likelihood test_own:Mute states supports None: give its class a tuple"),
     ],
@@ -258,3 +286,36 @@ def test_the_command_line_imports_what_it_is_told_to(
     assert (
         main(["train", "--resume", "--run", "run", "--epochs", "2", "--no-report", "--import", "losses_of_mine"]) == 0
     )
+
+
+LATE = """
+from vaekit import Loss, Objective
+from vaekit.objectives import reported
+
+class Late(Objective):
+    batches = 0
+
+    def __init__(self, vae, space):
+        super().__init__()
+
+    def forward(self, vae, batch, *prepared):
+        Late.batches += 1
+        terms = reported(vae, vae.draw(batch.x))
+        return Loss(-terms["elbo"], terms["elbo"] if Late.batches < 9 else terms["bound"], terms)
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_error_of_a_class_of_the_users_is_a_sentence(
+    debug: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "late_losses", raising=False)
+    (tmp_path / "late_losses.py").write_text(LATE)
+    words = ["train", "digits", "--epochs", "1", "--hidden", "8", "--objective", "late_losses:Late", "--run", "run"]
+    assert main([*words, "--import", "late_losses", *(["--debug"] if debug else [])]) == 1
+    said = capsys.readouterr().err
+    file = tmp_path / "late_losses.py"
+    assert f"vaekit: late_losses:Late fails in {file}, line 14 (KeyError: 'bound'): mend it; --debug" in said
+    assert ("Traceback" in said) == debug

@@ -6,22 +6,22 @@ from math import prod
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaekit import devices
-from vaekit.data import Space
-from vaekit.errors import InputError
+from vaekit.data import Batch, Space
+from vaekit.errors import InputError, shown
 from vaekit.experiment import Experiment
 from vaekit.model import VAE
-from vaekit.objectives import Critic
-from vaekit.own import Own, own_parts
+from vaekit.objectives import Loss, Objective
+from vaekit.own import Own, own_parts, tried
 from vaekit.run import weight_shapes
 from vaekit.training.diagnosis import try_out
 from vaekit.training.optimizers import moments
 
 BYTES = 4
 EXAMPLES = 2
-"""that are measured, then one more: of a single one, batch normalization may make nothing"""
+"""that are measured, then one and two more: of a single one, batch normalization may make nothing"""
 TEMPORARY = 4
 """tensors as large as the largest, beside those that are kept: what an operation and its derivative read and make"""
 EVALUATION_BATCH = 1000
@@ -30,17 +30,19 @@ LARGE_BATCH = 2**32
 
 
 class Activations(NamedTuple):
-    """What the layers of a model emit for an example, in bytes.
+    """What a step emits for an example, in bytes.
 
     Attributes:
         kept: of all that is kept until its gradient is known.
         largest: of the largest tensor.
         once: of what is kept whatever the number of examples, such as the layers' outputs for pseudo-inputs.
+        pairs: of what is kept for each pair of examples, where an objective compares each with every other.
     """
 
     kept: float
     largest: float
     once: float
+    pairs: float = 0.0
 
     def evaluation_batch(self, batch_size: int) -> int:
         """Return how many images are evaluated at once."""
@@ -55,7 +57,7 @@ def refuse_too_large(experiment: Experiment, space: Space, device: torch.device)
     """
     batch = min(experiment.batch_size, space.sizes["train"])
     shapes = weight_shapes(experiment.model, space)
-    weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()]) + critic_bytes(experiment)
+    weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()]) + second_bytes(experiment, space)
     step = batch_bytes(experiment, space, batch)
     there = devices.memory(device)
     if weights + step > there:
@@ -87,54 +89,92 @@ def weight_bytes(experiment: Experiment, sizes: list[int]) -> int:
     return BYTES * (kept * sum(sizes) + TEMPORARY * max(sizes))
 
 
-def critic_bytes(experiment: Experiment) -> int:
+def second_bytes(experiment: Experiment, space: Space) -> int:
     """Bytes for the weights of a second player, their gradients and its optimizer's moments."""
-    critic = getattr(experiment.objective, "critic", None)
-    if not isinstance(critic, Critic):
-        return 0
-    with torch.device("meta"), devices.isolated(torch.device("cpu")):
-        sizes = [weight.numel() for weight in critic.build(experiment.model.latent_dim).parameters()]
-    return BYTES * (2 + sum(moments(critic.optimizer).values())) * sum(sizes)
+
+    def measure() -> int:
+        objective = experiment.objective.build(experiment.model.build(space), space)
+        if objective.second is None:
+            return 0
+        kept = 2 + sum(moments(objective.second).values())
+        return BYTES * kept * sum(weight.numel() for weight in objective.parameters())
+
+    return devices.without_memory(measure)
 
 
 def batch_bytes(experiment: Experiment, space: Space, batch: int) -> float:
     """Bytes for a step on a batch, or for an evaluation if that takes more."""
     each = activations(experiment, space)
     held_out = space.sizes.get("validation") or space.sizes["test"]
-    step = each.once + batch * (each.kept + TEMPORARY * each.largest)
+    step = each.once + batch * (each.kept + TEMPORARY * each.largest) + batch**2 * each.pairs
     return max(step, TEMPORARY * min(each.evaluation_batch(batch), held_out) * each.largest)
 
 
 def activations(experiment: Experiment, space: Space) -> Activations:
-    """Measure what a model keeps of an example, as log p(x | z) of the objective's draws does.
+    """Measure what a step keeps of an example: of few, as a polynomial in their number, whose square is that of pairs.
 
     This takes no memory, or that of a few examples if the model cannot be built without.
+
+    Raises:
+        InputError: if a part of the user's fails.
     """
-    draws = getattr(experiment.objective, "samples", 1)
 
-    def measure() -> list[list[int]]:
-        vae = experiment.model.build(space)
-        if isinstance(experiment.objective, Own):
-            experiment.objective.build(vae, space)  # before a folder is made
-        own = own_parts(experiment.model)
-        return [_kept(vae, torch.zeros(n, *space.event_shape), draws, own) for n in (EXAMPLES, EXAMPLES + 1)]
+    def measure() -> list[tuple[list[int], list[int]]]:
+        vae, own = experiment.model.build(space), own_parts(experiment)
+        objective = experiment.objective.build(vae, space)
+        return [_kept(vae, objective, own, torch.zeros(n, *space.event_shape)) for n in range(EXAMPLES, EXAMPLES + 3)]
 
-    few, more = devices.without_memory(measure)
-    each = [b - a for a, b in zip(few, more, strict=True)]
-    return Activations(sum(each), max(each, default=0), sum(few) - EXAMPLES * sum(each))
+    drawn, kept = (list(map(polynomial, *sizes)) for sizes in zip(*devices.without_memory(measure), strict=True))
+    once, each, pairs = (sum(column) for column in zip(*kept, strict=True)) if kept else (0.0, 0.0, 0.0)
+    return Activations(each, max((size.each for size in (*drawn, *kept)), default=0.0), once, pairs)
 
 
-def _kept(vae: VAE, x: Tensor, draws: int, own: Sequence[str]) -> list[int]:
-    """Return the bytes of each tensor that draws keep for the gradient."""
-    with recorded(vae) as sizes:
-        try_out(vae, x, draws, own)
-    return sizes
+def _kept(vae: VAE, objective: Objective, own: Sequence[Own], x: Tensor) -> tuple[list[int], list[int]]:
+    """Return the bytes of each tensor that draws keep for the gradient, and of each that a step keeps."""
+    batch = Batch(x)
+    with tried(own, len(x)):
+        with recorded(vae) as drawn:
+            try_out(vae, x)
+        with recorded(vae, objective) as kept:
+            loss = objective(vae.given(batch), batch)
+        refuse_no_loss(objective, loss)
+    return drawn, kept
+
+
+def refuse_no_loss(objective: Objective, loss: object) -> None:
+    """Refuse an objective that returns anything but a Loss of scalars."""
+    numbers = [loss.value, loss.bound, *loss.terms.values()] if isinstance(loss, Loss) else [None]
+    if not all(isinstance(number, Tensor) and number.ndim == 0 for number in numbers):
+        raise InputError(
+            f"objective {type(objective).__name__} returns {shown(loss)}: return a vaekit.Loss whose value, bound and "
+            "terms are scalar tensors"
+        )
+
+
+class Polynomial(NamedTuple):
+    """once + n each + n² pairs."""
+
+    once: float
+    each: float
+    pairs: float
+
+
+def polynomial(few: float, more: float, most: float) -> Polynomial:
+    """Return a polynomial in the number of examples, by its values at ``EXAMPLES`` of them, one more and two more.
+
+    Example:
+        >>> polynomial(*(7 + 5 * n + 3 * n**2 for n in range(EXAMPLES, EXAMPLES + 3)))
+        Polynomial(once=7.0, each=5.0, pairs=3.0)
+    """
+    pairs = (most - 2 * more + few) / 2
+    each = more - few - pairs * (2 * EXAMPLES + 1)
+    return Polynomial(few - each * EXAMPLES - pairs * EXAMPLES**2, each, pairs)
 
 
 @contextmanager
-def recorded(vae: VAE) -> Iterator[list[int]]:
+def recorded(*modules: nn.Module) -> Iterator[list[int]]:
     """Yield a list to which the bytes of each tensor are added that is kept for the gradient, weights apart."""
-    weights = {id(weight) for weight in vae.parameters()}
+    weights = {id(weight) for module in modules for weight in module.parameters()}
     seen: list[Tensor] = []
     sizes: list[int] = []
 

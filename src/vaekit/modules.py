@@ -2,11 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from traceback import walk_tb
+from typing import Any, NamedTuple
 
-from vaekit.errors import InputError, nearest
+from vaekit.errors import InputError, RunError, nearest
 
 
 def bring_in(names: Iterable[str]) -> None:
@@ -52,3 +54,40 @@ def find(path: str) -> Any:
             raise InputError(f"{path}: {found.__name__} has no {name!r}: {remedy}")
         found = members[name]
     return found
+
+
+class Fault(NamedTuple):
+    """Where an error was raised: in which class, as package.module:Class, and in which line of which file."""
+
+    path: str
+    where: str
+
+
+def fault(error: BaseException, modules: Collection[str]) -> Fault | None:
+    """Find the innermost call of an error that is in one of some modules of the user's; None if there is none."""
+    found = None
+    for frame, line in walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if any(f"{module}.".startswith(f"{name}.") for name in modules):
+            owner = frame.f_locals.get("self")
+            name = frame.f_code.co_name if owner is None else type(owner).__qualname__
+            found = Fault(f"{module}:{name}", f"{frame.f_code.co_filename}, line {line}")
+    return found
+
+
+@contextmanager
+def blamed(modules: Collection[str]) -> Iterator[None]:
+    """Say in one sentence which class of the user's an error is from, whatever it was doing.
+
+    Raises:
+        RunError: in place of an error that is raised in one of the modules; others pass.
+    """
+    try:
+        yield
+    except (InputError, RunError, OSError):
+        raise
+    except Exception as error:
+        if (at := fault(error, modules)) is None:
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise RunError(f"{at.path} fails in {at.where} ({reason}): mend it; --debug shows the traceback") from error

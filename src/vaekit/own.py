@@ -1,7 +1,7 @@
 """Parts of your own: specs that name a class, which is looked up among the modules that are imported already."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from math import isfinite
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from vaekit import devices
 from vaekit.compatibility import Latents, Needs, Role, Traits
 from vaekit.errors import InputError, shown
-from vaekit.modules import find
+from vaekit.modules import fault, find
 from vaekit.settings import FORMER
 from vaekit.specs import spec
 
@@ -147,13 +147,35 @@ class Own:
         return f"{self.role} {self.path} is a class of another package, and {module} is not imported: {remedy}"
 
 
-def own_parts(model: Any) -> list[str]:
-    """Name the parts of a model, given its spec, that are classes of the user's.
+@contextmanager
+def tried(parts: Sequence[Own], examples: int) -> Iterator[None]:
+    """Say which of some parts an error is from, in which file, unless memory is only counted.
+
+    Raises:
+        InputError: in place of the error.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if not parts or devices.lacks_meta(error):
+            raise
+        at = fault(error, {part.path.partition(":")[0] for part in parts})
+        named = [f"{part.role} {part.path}" for part in parts if at is None or part.path == at.path]
+        who, where = (" or ".join(named) or at.path, f" in {at.where}") if at else (" or ".join(named), "")
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{who} fails on {examples} examples{where} ({reason}): mend it") from error
+
+
+def own_parts(experiment: Any) -> list[Own]:
+    """List the parts of an experiment that are classes of the user's.
 
     Example:
-        >>> from vaekit.model import Model
-        >>> own_parts(Model())
+        >>> from vaekit.data import Source
+        >>> from vaekit.experiment import Experiment
+        >>> own_parts(Experiment(data=Source(name="digits")))
         []
     """
-    parts = (getattr(model, role) for role in ("prior", "posterior", "likelihood", "network"))
-    return [f"{part.role} {part.path}" for part in parts if isinstance(part, Own)]
+    parts = (getattr(experiment.model, role) for role in ("prior", "posterior", "likelihood", "network"))
+    return [part for part in (*parts, experiment.objective) if isinstance(part, Own)]

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vaekit import notebook
-from vaekit.modules import bring_in
+from vaekit.modules import blamed, bring_in
 from vaekit.text import escaped
 
 
@@ -93,7 +93,8 @@ def messages(output: Output) -> Iterator[None]:
     logger.setLevel(logging.ERROR if output.silent else logging.INFO)
     try:
         bring_in(output.imports)
-        yield
+        with blamed(output.imports):
+            yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
