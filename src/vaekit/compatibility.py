@@ -231,15 +231,12 @@ def _unlike_data(experiment: Any, space: Space) -> str | None:
 
 
 def _remedy(space: Space) -> str:
-    if space.columns and space.support != "binary":
-        return (
-            "choose likelihood columns, which has a density for each kind of column (data.columns.NAME sets the kind), "
-            "or save bits or gray levels as a .npy file"
-        )
+    if space.columns and space.support == "real":
+        return "choose likelihood gaussian or columns; to learn bits or gray levels, save them as a .npy file"
     return {
         "real": "scale the values to [0, 1] (pixels of 0..255: save them as uint8), or choose likelihood gaussian",
         "unit": "save the images as uint8, or choose likelihood gaussian",
         "byte": "choose likelihood gaussian",
-        "mixed": "choose likelihood columns",
+        "mixed": "choose likelihood columns, which has a density for each kind of column",
         "binary": "choose likelihood bernoulli, or binarization none",
     }[space.support]

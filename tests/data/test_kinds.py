@@ -244,4 +244,4 @@ def test_images_with_missing_pixels_are_data(tmp_path, values, support):
     assert torch.equal(run.space.encode_input(values).isnan()[:, 0], torch.from_numpy(np.isnan(values)))
     more = choose(values, latent_dim=1, hidden=[4], epochs=1, set={"data.missing": 0.3}).data.load(place=values)
     assert more.train.x.isnan().float().mean() > data.train.x.isnan().float().mean() + 0.1
-    assert more.train.x.nan_to_num(0).max() == data.train.x.nan_to_num(0).max()
+    assert 0.9 < more.train.x.nan_to_num(0).max() <= 1

@@ -50,15 +50,15 @@ class Column:
     """
 
     name: str
-    """The name in the file."""
+    """the name in the file"""
     kind: Kind = "real"
-    """What its values are."""
+    """what its values are"""
     categories: tuple[str, ...] = ()
-    """The words that the numbers 0, 1, ... stand for; none if the values are numbers."""
+    """the words that the numbers 0, 1, ... stand for; none if the values are numbers"""
     shift: float = 0.0
-    """Mean over the training rows: of log v of a positive column, of log(1 + v) of a count."""
+    """mean over the training rows: of log v of a positive column, of log(1 + v) of a count"""
     scale: Annotated[float, Field(ge=0)] = 1.0
-    """Standard deviation of the same; 0 of a column that does not vary, which is not divided."""
+    """standard deviation of the same; 0 of a column that does not vary, which is not divided"""
 
     def __post_init__(self) -> None:
         least = {"category": 1, "ordinal": 1}.get(self.kind, 0)
@@ -127,11 +127,11 @@ class Constant:
     """A column that has one value in all training rows: the model knows nothing of it, and outputs have it again."""
 
     name: str
-    """The name in the file."""
+    """the name in the file"""
     value: bool | float | str
-    """Its value."""
+    """its value"""
     place: Whole
-    """Its place among all columns of the output, counted from 0."""
+    """its place among all columns of the output, counted from 0"""
 
 
 def former_columns(space: Mapping[str, Any]) -> dict[str, Any]:

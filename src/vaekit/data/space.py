@@ -39,31 +39,31 @@ class Space:
     """
 
     source: str
-    """The named set or path that the data came from."""
+    """the named set or path that the data came from"""
     event_shape: tuple[Count, ...]
-    """Shape of one example: (C, H, W) of an image, (D,) of a table's row."""
+    """shape of one example: (C, H, W) of an image, (D,) of a table's row"""
     support: Support
-    """Values that the model sees: 0/1, levels k/255, reals in [0, 1], any reals, or columns of several kinds."""
+    """values that the model sees: 0/1, levels k/255, reals in [0, 1], any reals, or columns of several kinds"""
     binarization: Binarization
-    """How gray levels became bits; part of the data's identity, since likelihoods of unlike data do not compare."""
+    """how gray levels became bits; part of the data's identity, since likelihoods of unlike data do not compare"""
     split: str
-    """The split as resolved, such as 50k/10k/10k."""
+    """the split as resolved, such as 50k/10k/10k"""
     sizes: dict[str, Whole]
-    """Examples in each part."""
+    """examples in each part"""
     digest: str
-    """SHA-256 of all stored examples and labels."""
+    """SHA-256 of all stored examples and labels"""
     columns: tuple[Column, ...] | None = None
-    """What each column of a table is, in the order of the model; rows of reals without names have such as column 1."""
+    """what each column of a table is, in the order of the model; rows of reals without names have such as column 1"""
     constant: tuple[Constant, ...] = ()
-    """Columns that never varied in training: the model does not read them, and outputs have them again."""
+    """columns that never varied in training: the model does not read them, and outputs have them again"""
     missing: bool = False
-    """Whether elements may be missing, which the model reads as NaN."""
+    """whether elements may be missing, which the model reads as NaN"""
     classes: tuple[str, ...] | None = None
-    """Names of the classes that the labels 0, 1, ... stand for."""
+    """names of the classes that the labels 0, 1, ... stand for"""
     depth: Annotated[int, Field(ge=8, le=16)] | None = None
-    """Bits of the levels in the image files, 8 to 16, by which later images are scaled too; None if it is unknown."""
+    """bits of the levels in the image files, 8 to 16, by which later images are scaled too; None if it is unknown"""
     mean: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Mean of the training images' pixels, from 0 to 1; None if it is unknown."""
+    """mean of the training images' pixels, from 0 to 1; None if it is unknown"""
 
     def __post_init__(self) -> None:
         if len(self.event_shape) not in (1, 3):

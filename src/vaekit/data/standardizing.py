@@ -77,7 +77,8 @@ def standardized(raw: Raw, train: np.ndarray, source: str, learned: Sequence[str
         log.info("columns of %s that are constant over the training rows are not learned: %s", source, names)
         columns, x = tuple(columns[i] for i in np.flatnonzero(~out).tolist()), x[:, ~out]
     if any(column.standardized for column in columns):
-        log.info("the columns of %s are standardized, and densities are those of the standardized values", source)
+        which = "" if all(column.standardized for column in columns) else "real and positive "
+        log.info("the %scolumns of %s are standardized, and densities are those of their new values", which, source)
     found = replace(raw, x=x.astype(np.float32), columns=columns, support=support_of(columns))
     return Standardized(found, tuple(taken), raw.x[:, ~out] if taken else raw.x)
 
