@@ -245,3 +245,10 @@ def test_images_with_missing_pixels_are_data(tmp_path, values, support):
     more = choose(values, latent_dim=1, hidden=[4], epochs=1, set={"data.missing": 0.3}).data.load(place=values)
     assert more.train.x.isnan().float().mean() > data.train.x.isnan().float().mean() + 0.1
     assert 0.9 < more.train.x.nan_to_num(0).max() <= 1
+
+
+def test_codes_keep_the_labels_that_training_had(tmp_path):
+    palmerpenguins.load_penguins().to_csv(tmp_path / "t.csv", index=False)
+    experiment = choose(tmp_path / "t.csv", latent_dim=2, hidden=[12], epochs=1, label="species")
+    encode(finished(experiment, tmp_path / "run"), tmp_path / "t.csv", out=tmp_path / "z.csv")
+    assert polars.read_csv(tmp_path / "z.csv")["label"].unique().sort().to_list() == ["Adelie", "Chinstrap", "Gentoo"]

@@ -180,6 +180,7 @@ def read_examples(
     depth: int | None = None,
     columns: Sequence[str] | None = None,
     header: Sequence[str] | None = None,
+    label: str | None = None,
 ) -> Raw:
     """Read examples to encode, with the names of their files.
 
@@ -190,6 +191,7 @@ def read_examples(
         depth: Bits of the levels in 16-bit images; None tells by the highest.
         columns: As for `read_input`.
         header: All columns of the data that a model knows, constant ones included.
+        label: The column of labels, if the table has it; if none is given, it is found by its name.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
     word = to_name(name)
@@ -199,7 +201,7 @@ def read_examples(
         return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
     raw = _read(word, root, size, channels, depth=depth)
     if isinstance(raw, Table):
-        return untyped(raw, Columns(wanted=columns, header=header))
+        return untyped(raw, Columns(label=label if label in ("", *raw.names) else None, wanted=columns, header=header))
     # Bytes would be taken as levels, whatever the model's data are.
     return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 

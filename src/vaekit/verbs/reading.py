@@ -34,7 +34,8 @@ def examples(
     if isinstance(input, Place):
         # Levels of 16-bit images are scaled as in training; where there were none, as they need.
         depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
-        raw = read_examples(input, root, run.space.event_shape, depth, run.space.names, run.space.header)
+        label = run.experiment.data.label
+        raw = read_examples(input, root, run.space.event_shape, depth, run.space.names, run.space.header, label)
         labels = None if raw.labels is None else raw.labels.tolist()
         if labels is not None and raw.classes:
             labels = ["" if k < 0 else raw.classes[k] for k in labels]
