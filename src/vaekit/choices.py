@@ -119,6 +119,17 @@ def _value(text: str) -> Any:
     return text
 
 
+def further(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the fields that are given by dotted path, none if None.
+
+    Raises:
+        InputError: if it is not a dictionary.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"set is {shown(given)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")
+    return given or {}
+
+
 @with_short_names(dict.fromkeys(SHORT, Any))
 def choose(
     data: Any = None,
@@ -153,9 +164,7 @@ def choose(
         'gaussian'
     """
     flags = by_path(**short)
-    if set is not None and not isinstance(set, Mapping):
-        raise InputError(f"set is {shown(set)}: give a dictionary, such as {{'model.likelihood.scale': 'pixel'}}")
-    asked = [by_path(preset=preset), understood(flags), understood(set or {})]
+    asked = [by_path(preset=preset), understood(flags), understood(further(set))]
     experiment = _base(data, config)
     for changes in asked:  # one after the other, so that a kind that is named twice keeps the fields it was given
         experiment = experiment.replace_all(changes)
@@ -166,6 +175,11 @@ def choose(
     raw = experiment.data.read(data_root, track, data if is_held(data) else None)
     experiment = _take(experiment, _kinds(raw, experiment, named))
     space = assemble(experiment.data, retyped(raw, dict(experiment.data.columns))).space
+    return completed(experiment, space, named)
+
+
+def completed(experiment: Experiment, space: Space, named: Mapping[str, Any]) -> Experiment:
+    """Choose what is not among the fields that were named, by dotted path, to suit the space of the data; log it."""
     return _take(experiment, _of_space(space, experiment, named))
 
 

@@ -3,7 +3,7 @@
 Fields of later versions are kept as they are; what is known must be what it is known as.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite, sqrt
 from typing import (
     Annotated,
@@ -14,10 +14,12 @@ from typing import (
     cast,
 )
 
+import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from vaekit.errors import shown
+from vaekit.settings import fields
 
 T = TypeVar("T")
 
@@ -295,6 +297,18 @@ def rows(content: bytes) -> list[dict[str, Any]]:
     """
     lines = content.splitlines(keepends=True)
     return [_checked(_ROW, line, f"line {number}") for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+
+
+def by_columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Give rows of metrics by columns, such as "epoch" and "train.elbo", NaN where a row has no such number.
+
+    Example:
+        >>> by_columns([{"epoch": 0, "test": {"elbo": -1.5}}, {"epoch": 1}])["test.elbo"]
+        array([-1.5,  nan])
+    """
+    flat = [dict(fields(row)) for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in flat]) for name in names}
 
 
 def results(content: bytes) -> dict[str, Any]:

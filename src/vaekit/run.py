@@ -26,7 +26,7 @@ from vaekit.data.objects import PREFIX, is_held
 from vaekit.data.places import Places, search
 from vaekit.data.source import to_name
 from vaekit.errors import InputError
-from vaekit.experiment import Experiment, fields
+from vaekit.experiment import Experiment
 from vaekit.files import disk_errors, is_file, refuse_irregular, remove_leftovers, replacing, status, write
 from vaekit.folders import (
     EXPERIMENT,
@@ -226,9 +226,7 @@ class Run:
 
         ``pandas.DataFrame(run.history())`` and ``polars.DataFrame(run.history())`` make a table of it.
         """
-        rows = [dict(fields(row)) for row in self.metrics()]
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+        return records.by_columns(self.metrics())
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of metrics.jsonl; a last line that a crash cut short is left out."""

@@ -37,7 +37,8 @@ def matched(array: Any, columns: Sequence[Column], header: Sequence[str]) -> np.
             raise InputError(f"the input has shape {times(x.shape)}, but needs N rows of {len(header)} columns")
         x = x if x.shape[1] == len(columns) else x[:, [i for i, name in enumerate(header) if name in names]]
         if all(column.kind == "real" for column in columns):
-            extremes(x, INPUT, holes=True)
+            if not np.isnan(x).all():
+                extremes(x, INPUT, holes=True)
             return x
         table = Table(INPUT, tuple(names), tuple(x.T.astype(np.float64)))
     where = places(names, table.names, INPUT, header)

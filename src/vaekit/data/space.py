@@ -16,6 +16,7 @@ from torch import Tensor
 from vaekit.data.columns import Column, Constant, Scaling, former_columns
 from vaekit.data.kinds import restored, side_by_side
 from vaekit.data.matching import matched, numeric, times
+from vaekit.data.raw import Table
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
 from vaekit.errors import InputError
 from vaekit.specs import Count, Whole, spec
@@ -99,7 +100,7 @@ class Space:
         """What the examples are called."""
         return "images" if len(self.event_shape) == 3 else "examples"
 
-    def encode_input(self, array: npt.ArrayLike | Tensor) -> Tensor:
+    def encode_input(self, array: npt.ArrayLike | Tensor | Table) -> Tensor:
         """Turn raw examples into what the model reads, as float32 of shape (batch, *event).
 
         What the values mean is decided by the array as a whole, as it is when a file is trained on: bytes are gray

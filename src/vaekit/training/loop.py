@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from typing import Any, cast
 
@@ -196,7 +196,6 @@ class Training:
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
         )
-        self.evaluation_batch = activations(experiment, data.space).evaluation_batch(self.batch_size)
         self.step, self.saved, self.seconds = 0, 0, 0.0
         self.best_bound, self.stale, self.best = -math.inf, 0, dict[str, Tensor]()
         self.begin_window()
@@ -209,8 +208,12 @@ class Training:
             x = torch.zeros(1, *data.space.event_shape, device=device)
             self.descent.compile(Batch(x), asked=compile == "on")
 
-    def reports(self) -> Generator[Progress, None, None]:
-        """Train to the end; the state is saved at the start, every half minute, at the end, and on closing."""
+    def reports(self, each_step: bool = False) -> Generator[Progress, None, None]:
+        """Train to the end; the state is saved at the start, every half minute, at the end, and on closing.
+
+        Args:
+            each_step: report every step, not only ten times per second.
+        """
         began = time.perf_counter() - self.seconds
         reported, saved = -math.inf, time.perf_counter()
         row = self.begin()
@@ -218,7 +221,7 @@ class Training:
             while True:
                 now = time.perf_counter()
                 self.seconds = now - began
-                if row or now - reported > SECONDS_BETWEEN_REPORTS:
+                if row or each_step or now - reported > SECONDS_BETWEEN_REPORTS:
                     reported = now
                     try:
                         yield self.report(row)
@@ -253,6 +256,11 @@ class Training:
         self.save()
         if self.step < self.steps:
             log.info("stopped at epoch %.4g: %d evaluations found no better bound", self.epoch, self.stale)
+
+    @cached_property
+    def evaluation_batch(self) -> int:
+        """How many images are evaluated at once."""
+        return activations(self.experiment, self.data.space).evaluation_batch(self.batch_size)
 
     @property
     def epoch(self) -> float:
@@ -371,7 +379,7 @@ class Training:
         step = Step(self.model, self.objective).eval()
         self.objective.advance(self.epoch, self.epochs)
         with devices.seeded(EVALUATION_SEED, self.device):
-            for rows in torch.arange(images).split(self.evaluation_batch):
+            for rows in torch.arange(images).split(self.evaluation_batch if images > self.batch_size else images):
                 batch = split.batch(rows)
                 loss: Loss = step(batch)
                 if not math.isfinite(loss.value.item()):

@@ -102,13 +102,25 @@ def read_state(run: Run, experiment: Experiment) -> State | None:
         raise unresumable(run, f"it belongs to another experiment: {difference}")
     if facts.data not in (None, run.space.digest):
         raise unresumable(run, "it belongs to a training on other data")
+    try:
+        return State(facts, parts_of(tensors))
+    except ValueError as error:
+        raise unresumable(run, str(error)) from None
+
+
+def parts_of(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Sort the tensors of a state by the part that their names begin with.
+
+    Raises:
+        ValueError: naming one that is not part of a state.
+    """
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for name, tensor in tensors.items():
         part, _, key = (FORMER[1] + name.removeprefix(FORMER[0]) if name.startswith(FORMER[0]) else name).partition(".")
         if part not in parts:
-            raise unresumable(run, f"{name} is not part of a state")
+            raise ValueError(f"{name} is not part of a state")
         parts[part][key] = tensor
-    return State(facts, parts)
+    return parts
 
 
 def unresumable(run: Run, reason: str) -> InputError:

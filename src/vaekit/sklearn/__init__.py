@@ -1,0 +1,5 @@
+"""vaekit as an estimator of scikit-learn."""
+
+from vaekit.sklearn.estimator import VariationalAutoencoder
+
+__all__ = ["VariationalAutoencoder"]
