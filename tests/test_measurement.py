@@ -267,6 +267,19 @@ def test_latents_come_with_a_verdict(run: Run) -> None:
     assert found["amortization_gap"]["images"] == 20
 
 
+def test_first_images_that_are_unlike_the_others_are_called_so(run: Run, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 200, (200, 8, 8), dtype=np.uint8)
+    found = evaluate(run.vae(), x, metrics="evidence", samples=2, images=100)
+    assert not any("not like" in sentence for sentence in found["findings"])
+    x[:100] //= 4  # a set in the order of its classes
+    found = evaluate(run.vae(), x, metrics="evidence", samples=2, images=100)
+    words = "the first 100 test images are not like the others: their values average 0.09"
+    assert found["findings"][-1].startswith(words)
+    assert found["findings"][-1].endswith("standard errors away: measure all 200")
+    found = evaluate(run.vae(), x, metrics="evidence", samples=2, images=200)
+    assert not any("not like" in sentence for sentence in found["findings"])
+
+
 def test_a_deterministic_auto_encoder_has_a_reconstruction_only(tmp_path: Path) -> None:
     point = {"model.posterior": "delta", "objective": "reconstruction"}
     for _ in train(choose("digits", latent_dim=2, hidden=[8], epochs=1, set=point), tmp_path / "ae"):

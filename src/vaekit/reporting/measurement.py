@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import hypot
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from vaekit.compatibility import traits
 from vaekit.data.objects import is_held
 from vaekit.devices import Precision
 from vaekit.errors import InputError, command, nearest
+from vaekit.estimates import mean_over_images
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.verdict import verdict
 from vaekit.evaluation.words import words
@@ -27,6 +29,8 @@ from vaekit.training.compiling import Compiled
 from vaekit.unsaved import Unsaved
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
+LOOKED_AT, UNLIKE = 1000, 10.0
+"""images of which the means are compared, and standard errors from which those that are measured are called unlike"""
 WORTHWHILE = 5_000_000
 """number of decoded draws from which compiled densities save more time than compiling takes"""
 ANNEALING = Annealing()
@@ -115,9 +119,27 @@ def evaluate(
     if found.keys() & {"log_evidence", "ais"} and run.space.support not in likelihood.normalized_on:
         found["note"] = getattr(likelihood, "unnormalized", UNSTATED)
     found = plain(found)
-    found |= {"findings": verdict(found, run.metrics()), "words": words(found)}
+    found |= {"findings": verdict(found, run.metrics()) + selection(subject), "words": words(found)}
     run.add_evaluation(found)
     return Evaluation(found)
+
+
+def selection(subject: Subject) -> list[str]:
+    """Say if the first images of a split are not like the others, by their mean values, so that a part misleads."""
+    part, count, space = subject.part, subject.images, subject.run.space
+    if count == len(part) or space.columns is not None or space.missing:
+        return []
+    ends = ((0, count), (count, len(part)))
+    rows = [torch.linspace(start, end - 1, min(end - start, LOOKED_AT)).long() for start, end in ends]
+    first, others = (mean_over_images(part.batch(some).x.flatten(1).mean(1), 1) for some in rows)
+    apart = abs(first.value - others.value) / (hypot(first.standard_error, others.standard_error) or 1.0)
+    if not apart > UNLIKE:
+        return []
+    return [
+        f"the first {count:,} {subject.split} {space.noun} are not like the others: their values average "
+        f"{first.value:.3f}, those of the others {others.value:.3f}, {apart:.0f} standard errors away: measure all "
+        f"{len(part):,}"
+    ]
 
 
 def _groups(metrics: str | Sequence[str]) -> list[str]:
