@@ -382,6 +382,8 @@ def test_fields_that_joined_later_change_no_older_digest() -> None:
         tree["data"]["ignore"],
         tree["data"]["columns"],
         tree["data"]["missing"],
+        tree["data"]["sentinels"],
+        tree["data"]["format"],
         tree["model"]["corruption"],
         tree["shuffle"],
         tree["optimizer"]["decayed"],

@@ -19,6 +19,8 @@ LATER: Mapping[str, Any] = {
     "data.columns": {},
     "data.ignore": [],
     "data.missing": 0,
+    "data.sentinels": [],
+    "data.format": {"separator": None, "decimal": None, "header": None, "encoding": None},
     "model.corruption": None,
     "model.likelihood.head": "log_scale",
     "objective.free_bits_per": "unit",

@@ -134,7 +134,7 @@ def test_a_damaged_sparse_matrix_is_refused(tmp_path):
 
 
 def write_mat(path: Path) -> None:
-    scipy.io.savemat(path, {"X": IMAGES, "s": scipy.sparse.eye(4), "y": np.arange(6)}, do_compression=True)
+    scipy.io.savemat(path, {"X": IMAGES, "s": scipy.sparse.eye(4), "y": np.arange(6)}, do_compression=False)
 
 
 BINARY = {suffix: WRITE[suffix] for suffix in (".parquet", ".feather", ".jsonl.gz")} | {".mat": write_mat}
@@ -142,14 +142,20 @@ BINARY = {suffix: WRITE[suffix] for suffix in (".parquet", ".feather", ".jsonl.g
 
 @pytest.mark.parametrize("suffix", BINARY)
 def test_damaged_files_are_refused(tmp_path, suffix):
-    path, draw = tmp_path / f"t{suffix}", random.Random(0)
+    path = tmp_path / f"t{suffix}"
     BINARY[suffix](path)
     whole = path.read_bytes()
     for content in (b"", b"junk" * 100, whole[:-1], whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(InputError, match=rf"t{suffix} is truncated or not a"):
             open_file(path)
-    for _ in range(100):
+
+
+def test_no_byte_of_a_matlab_file_ends_the_process(tmp_path):
+    path, draw = tmp_path / "t.mat", random.Random(0)
+    write_mat(path)
+    whole = path.read_bytes()
+    for _ in range(300):
         changed = bytearray(whole)
         for _ in range(3):
             changed[draw.randrange(len(changed))] = draw.randrange(256)

@@ -11,6 +11,7 @@ import numpy as np
 import polars
 import pytest
 
+from vaekit.data import Source
 from vaekit.data.delimited import Format, read_text
 from vaekit.data.parsing import parsed
 from vaekit.data.raw import Table
@@ -239,3 +240,20 @@ def test_a_hundred_thousand_rows_of_fifty_columns_are_read_in_five_seconds(read)
     table = read(content)
     assert time.process_time() - began < 5
     assert [len(column) for column in table.columns] == [100_000] * 50
+
+
+def test_a_source_says_how_its_table_is_written(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("größe;b\n".encode("cp850") + b"".join(b"%d,5;%d\n" % (i, -9 * (i % 3)) for i in range(30)))
+    written = {"separator": "semicolon", "decimal": "comma", "header": True, "encoding": "cp850"}
+    source = Source(name=path, format=written, sentinels=-9)
+    raw = source.read()
+    assert [column.name for column in raw.columns] == ["größe", "b"]
+    assert raw.x[:3, 0].tolist() == [0.5, 1.5, 2.5]
+    assert np.isnan(raw.x[:, 1]).tolist() == [i % 3 == 1 for i in range(30)]
+    assert Source(name="digits", sentinels="-9,unknown", ignore="id").sentinels == ("-9", "unknown")
+    assert Source(name="digits", ignore="id").ignore == ("id",)
+    with pytest.raises(InputError, match=r"sentinels \(data.sentinels\) is for tables, which digits is not"):
+        Source(name="digits", sentinels="-9").load()
+    with pytest.raises(InputError, match=r"format.separator 'comme' is unknown; did you mean 'comma'"):
+        Source(name="digits", format={"separator": "comme"})

@@ -57,7 +57,7 @@ def data_check(
     """Look at data before training: what they are, what is odd, what vaekit would choose, and the command to type.
 
     Args:
-        name: A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file.
+        name: A named set, or the path of an image folder, an array (.npy, .npz, .mat) or a table (.csv, .parquet, ...).
         split: How to split the data; their own way if left out.
         image_size: Height and width to which an image folder is cropped and resized, or of images in rows of pixels.
         label: Column of a table that holds the labels; an empty word for none.

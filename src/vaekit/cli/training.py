@@ -114,7 +114,7 @@ def train(
     """Train a model on a named data set, an image folder, an array or a table.
 
     Args:
-        data: A named set (vaekit data list), or the path of an image folder, .npy, .npz, .csv or .tsv file; with
+        data: A named set (vaekit data list), or the path of an image folder, an array or a table; with
             --resume, where the run's data are now, if they were moved.
         set: Any other field as path=value; repeat it for more (vaekit options lists them all).
         config: Start from the experiment in this experiment.json.

@@ -119,7 +119,7 @@ def encode(
     """Encode examples as posterior means.
 
     Args:
-        input: A named set, or the path of an image, an image folder, .npy, .npz, .csv or .tsv file.
+        input: A named set, or the path of an image, an image folder, an array or a table.
         out: The file to write: .csv, with the file or number of each row and its label, or .npy.
         units: all, or active: those that carry information by the last evaluation.
     """
@@ -168,7 +168,7 @@ def reconstruct(
     """Encode and decode examples; a picture shows each original beside its reconstruction.
 
     Args:
-        input: A named set, or the path of an image, an image folder, .npy, .npz, .csv or .tsv file.
+        input: A named set, or the path of an image, an image folder, an array or a table.
         n: How many of the first examples; all if left out, of which a picture shows 100.
         out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
     """

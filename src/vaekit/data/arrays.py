@@ -36,16 +36,6 @@ LABELS = ("labels", "label", "y", "Y", "target")
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 
 
-def read_npy(path: Path) -> Raw:
-    """Read a .npy file of shape (N, D), (N, H, W), (N, H, W, C) or (N, C, H, W)."""
-    return Raw(open_array(path), None)
-
-
-def read_npz(path: Path) -> Raw:
-    """Read a .npz file: `x` and perhaps `labels`; or `train`, `test` and perhaps `validation`; or its only array."""
-    return read_arrays(open_arrays(path), str(path))
-
-
 def open_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of a .npz file by name.
 

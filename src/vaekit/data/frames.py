@@ -110,7 +110,8 @@ def from_columns(
 def from_array(array: np.ndarray, source: str, sentinels: Sequence[str] = ()) -> Table | Raw | None:
     """Read a structured array, or rows of words or objects, as a table; None if the array is neither."""
     if array.dtype.names:
-        return from_columns({name: array[name] for name in array.dtype.names}, source, sentinels)
+        words = {name for name in array.dtype.names if array[name].dtype.kind == "U"}
+        return from_columns({name: array[name] for name in array.dtype.names}, source, sentinels, words)
     if array.ndim == 2 and array.dtype.kind in "OUT":
         return from_columns({generic(i): array[:, i] for i in range(array.shape[1])}, source, sentinels)
     return None

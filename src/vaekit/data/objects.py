@@ -1,6 +1,6 @@
 """Objects in memory: arrays, tensors, data frames, sparse matrices, images and data sets of other libraries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -55,7 +55,7 @@ def name_of(value: Any) -> str:
     return f"{PREFIX}{digest[:16]}"
 
 
-def read_object(value: Any, sentinels: tuple[str, ...] = ()) -> Table | Raw:
+def read_object(value: Any, sentinels: Sequence[str] = ()) -> Table | Raw:
     """Read data in memory.
 
     Args:
@@ -83,7 +83,7 @@ def read_object(value: Any, sentinels: tuple[str, ...] = ()) -> Table | Raw:
     return from_array(array, SOURCE, sentinels) or Raw(_of_numbers(array), None)
 
 
-def _read_mapping(value: Mapping, sentinels: tuple[str, ...]) -> Table | Raw:
+def _read_mapping(value: Mapping, sentinels: Sequence[str]) -> Table | Raw:
     """Read arrays, columns or the parts of a data set, by their names."""
     if value and all(map(_is_hugging_face, value.values())):
         return read_arrays(dict(_parts(value)), SOURCE)

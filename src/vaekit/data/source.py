@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from vaekit.data.arrays import arranged, as_images, side_of_images
 from vaekit.data.columns import Columns, Kinds, words_of
 from vaekit.data.data import Data, Split, drawing_seed
 from vaekit.data.decoding import Progress
+from vaekit.data.delimited import Format
 from vaekit.data.fetching import read_named
 from vaekit.data.folders import read_folder
 from vaekit.data.holes import with_holes
@@ -60,6 +61,15 @@ def to_name(value: Any) -> str:
     return name
 
 
+def _words(value: Any) -> Any:
+    """Turn one word, several with commas between them, or a number into words."""
+    words = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else [value]
+    return [str(word) if isinstance(word, int | float) else word for word in words]
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
 @spec
 class Source:
     """Where data come from and how they are split and binarized: all that is needed to load the same data again.
@@ -71,7 +81,7 @@ class Source:
     """
 
     name: Annotated[str, BeforeValidator(to_name)]
-    """A named set, or the path of an image folder, .npy, .npz, .csv or .tsv file; data in memory give their digest."""
+    """A named set, or the path of an image folder, an array or a table; data in memory give their digest."""
     split: str | None = None
     """Such as 50k/10k/10k or 0.8/0.1/0.1; ordered:1565/400 cuts a film into blocks; None takes the set's own."""
     binarization: Binarization = "none"
@@ -84,10 +94,14 @@ class Source:
     """Height and width (one number for both) to which an image folder is resized, or of the images held by rows."""
     label: str | None = None
     """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
-    ignore: tuple[str, ...] = ()
+    ignore: Words = ()
     """Columns of a table that are left out."""
     columns: Kinds = ()
     """Kinds of a table's columns by name: real, positive, count, binary, category or ordinal; others are told."""
+    sentinels: Words = ()
+    """Cells of a table that stand for missing values, such as -999, besides blank ones, NA, NaN, null and ?."""
+    format: Format = Format()
+    """How a table of text is written, where what is told from it is wrong."""
 
     def load(
         self,
@@ -127,9 +141,9 @@ class Source:
             raise InputError(f"image_size (--image-size) is for own data, not for the set {name}: leave it out")
         size = (self.image_size, self.image_size) if isinstance(self.image_size, int) else self.image_size
         asked = Columns(self.label, self.ignore, columns, dict(self.columns))
-        found = read_object(place) if held else _read(name, root, size, progress=progress)
-        field = "columns" if self.columns else "ignore" if self.ignore else "label"
-        if not isinstance(found, Table) and (self.label is not None or self.ignore or self.columns):
+        found = read_object(place, self.sentinels) if held else _read(name, self, root, size, progress=progress)
+        named = {"columns": self.columns, "ignore": self.ignore, "sentinels": self.sentinels, "label": self.label}
+        if not isinstance(found, Table) and (field := next((f for f, v in named.items() if v not in ((), None)), None)):
             raise InputError(f"{field} (data.{field}) is for tables, which {name} is not: leave it out")
         raw = typed(found, asked) if isinstance(found, Table) else found
         if size and not to_path(name, "data").is_dir():
@@ -161,7 +175,7 @@ def read_input(
     """Read examples with their labels if they have any, as `Space.encode_input` takes them.
 
     Args:
-        name: A named set, or the path of an image, image folder, .npy, .npz, .csv or .tsv file.
+        name: A named set, or the path of an image, an image folder, an array or a table.
         root: A folder that is searched first for the files of a named set.
         event_shape: Images are cropped, resized and made gray or RGB as this (C, H, W) needs.
         columns: The columns that are taken from a table, in their order; None takes all that are data.
@@ -174,40 +188,45 @@ def read_input(
 
 
 def read_examples(
-    name: Place,
+    name: Any,
     root: Place | None = None,
     event_shape: tuple[int, ...] | None = None,
     depth: int | None = None,
     columns: Sequence[str] | None = None,
     header: Sequence[str] | None = None,
-    label: str | None = None,
+    source: Source | None = None,
 ) -> Raw:
     """Read examples to encode, with the names of their files.
 
     Args:
-        name: As for `read_input`.
+        name: As for `read_input`, or data in memory.
         root: As for `read_input`.
         event_shape: As for `read_input`.
         depth: Bits of the levels in 16-bit images; None tells by the highest.
         columns: As for `read_input`.
         header: All columns of the data that a model knows, constant ones included.
-        label: The column of labels, if the table has it; if none is given, it is found by its name.
+        source: Of the data that a model knows: a table is read with the same label, sentinels and format.
     """
     channels, size = (event_shape[0], event_shape[1:]) if event_shape and len(event_shape) == 3 else (None, None)
-    word = to_name(name)
-    if word not in NAMED and (path := readable(word)).is_file() and not can_open(path):
-        x = read_image(path, size, channels, depth)
-        several = (f"{path.name}#{frame}" for frame in range(len(x)))
-        return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
-    raw = _read(word, root, size, channels, depth=depth)
+    if is_held(name):
+        raw = read_object(name, source.sentinels if source else ())
+    else:
+        word = to_name(name)
+        if word not in NAMED and (path := readable(word)).is_file() and not can_open(path):
+            x = read_image(path, size, channels, depth)
+            several = (f"{path.name}#{frame}" for frame in range(len(x)))
+            return Raw(x, "byte", names=(path.name,) if len(x) == 1 else tuple(several))
+        raw = _read(word, source or Source(name=word), root, size, channels, depth=depth)
     if isinstance(raw, Table):
-        return untyped(raw, Columns(label=label if label in ("", *raw.names) else None, wanted=columns, header=header))
+        label = source.label if source and source.label in ("", *raw.names) else None
+        return untyped(raw, Columns(label=label, wanted=columns, header=header))
     # Bytes would be taken as levels, whatever the model's data are.
     return replace(raw, x=raw.x.view(np.bool_)) if raw.support == "binary" else raw
 
 
 def _read(
     name: str,
+    source: Source,
     root: Place | None,
     size: Size | None = None,
     channels: int | None = None,
@@ -220,7 +239,7 @@ def _read(
     path = readable(name)
     if path.is_dir():
         return read_folder(path, size, channels, progress, depth)
-    return open_file(path)
+    return open_file(path, source.format, source.sentinels)
 
 
 def readable(name: str) -> Path:

@@ -118,7 +118,7 @@ class Space:
         x = self._read(array)
         return self._seen(x, self._divisor(x))
 
-    def encode_batches(self, array: npt.ArrayLike | Tensor, size: int) -> Iterator[Tensor]:
+    def encode_batches(self, array: npt.ArrayLike | Tensor | Table, size: int) -> Iterator[Tensor]:
         """Give `encode_input` of an array in batches of `size`; a memory map is read piece by piece.
 
         Raises:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from vaekit.arguments import Place, to_path, to_whole
 from vaekit.compatibility import traits
 from vaekit.data import read_examples
+from vaekit.data.matching import as_table
 from vaekit.errors import InputError
 from vaekit.outputs import Origin
 from vaekit.run import Run
@@ -19,28 +21,25 @@ BATCH = 1000
 
 
 def examples(
-    run: Run, input: Place | np.ndarray | Tensor, root: Place | None, *, holes: bool = False, size: int | None = None
+    run: Run, input: Any, root: Place | None, *, holes: bool = False, size: int | None = None
 ) -> tuple[Iterable[Tensor], Origin]:
     """Read examples in the model's space, in batches, and the files and classes of the rows, where known.
 
     Args:
         run: the run.
-        input: what it is given.
+        input: what it is given: a place, or data in memory.
         root: folder of named sets.
         holes: whether to take missing values, as NaN, even if the model was trained without any.
         size: of the batches.
     """
-    origin, space = Origin(), replace(run.space, missing=True) if holes else run.space
-    if isinstance(input, Place):
-        # Levels of 16-bit images are scaled as in training; where there were none, as they need.
-        depth = {8: None, None: 16}.get(run.space.depth, run.space.depth)
-        label = run.experiment.data.label
-        raw = read_examples(input, root, run.space.event_shape, depth, run.space.names, run.space.header, label)
-        labels = None if raw.labels is None else raw.labels.tolist()
-        if labels is not None and raw.classes:
-            labels = ["" if k < 0 else raw.classes[k] for k in labels]
-        input, origin = raw.x, Origin(raw.names, labels)
-    return space.encode_batches(input, size or BATCH), origin
+    space = replace(run.space, missing=True) if holes else run.space
+    # Levels of 16-bit images are scaled as in training; where there were none, as they need.
+    depth = {8: None, None: 16}.get(space.depth, space.depth)
+    raw = read_examples(input, root, space.event_shape, depth, space.names, space.header, run.experiment.data)
+    labels = None if raw.labels is None else raw.labels.tolist()
+    if labels is not None and raw.classes:
+        labels = ["" if k < 0 else raw.classes[k] for k in labels]
+    return space.encode_batches(raw.x, size or BATCH), Origin(raw.names, labels)
 
 
 def takes_holes(run: Run) -> bool:
@@ -48,9 +47,7 @@ def takes_holes(run: Run) -> bool:
     return "elementwise" in traits(run.experiment.model.likelihood)
 
 
-def example(
-    run: Run, given: Place | int | np.ndarray | Tensor, name: str, root: Place | None, data: Place | None
-) -> Tensor:
+def example(run: Run, given: Any, name: str, root: Place | None, data: Place | None) -> Tensor:
     """Return one example as the model reads it, (1, *event)."""
     number = int(given) if isinstance(given, str) and given.isdecimal() and not Path(given).exists() else given
     if isinstance(number, int | np.integer):
@@ -58,6 +55,10 @@ def example(
         _refuse_beyond(row, len(test), f"{name} is {row}", "the test split")
         return test.batch(torch.tensor([row])).x
     if not isinstance(given, Place):
+        if (table := as_table(given)) is not None:
+            if len(table) != 1:
+                raise InputError(f"{name} is a table of {len(table)} rows: give one row")
+            return run.space.encode_input(table)
         array = np.asarray(given)
         alone = array.ndim >= len(run.space.event_shape) and len(array) == 1
         return run.space.encode_input(array if alone else array[None])
