@@ -36,7 +36,7 @@ def unpacked(path: Path) -> bytes:
         return path.read_bytes()
     found = bytearray()
     try:
-        with gzip.open(path) as stream:
+        with gzip.GzipFile(path) as stream:
             while block := stream.read(BLOCK):
                 found += block
                 require_memory(2 * len(found), str(path))
