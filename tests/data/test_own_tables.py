@@ -147,6 +147,13 @@ def test_decimal_commas_between_semicolons(table):
         Source(name=table("a;b\n0,5;1\n1.5;2")).load()
 
 
+@pytest.mark.parametrize("digits", ["%.3f", "%.4g"])
+def test_three_decimals_after_a_point_between_semicolons_group_nothing(table, digits):
+    rows = [[digits % value for value in row] for row in ROWS]
+    path = table("height;weight;age\n" + "\n".join(map(";".join, rows)))
+    assert np.array_equal(read_input(path)[0], np.array(rows, np.float64))
+
+
 def test_digits_grouped_by_commas_between_tabs(table):
     assert np.array_equal(read_input(table("a\tb\n1,234\t2\n3\t4"))[0], [[1234, 2], [3, 4]])
 

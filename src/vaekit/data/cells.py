@@ -92,7 +92,7 @@ _QUOTED = re.compile(r"(^|[,;\t| ])'[^'\n]*'([,;\t| ]|$)", re.MULTILINE)
 def _decimal(lines: Sequence[str], style: Style) -> str:
     """Tell what stands before decimals: a comma if some stand where none groups digits, or between semicolons."""
     cells = [cell.strip() for row in split(lines, style) for cell in row]
-    commas = [cell for cell in cells if _COMMA.fullmatch(cell) or _GROUPED[","].fullmatch(cell)]
+    commas = [cell for cell in cells if "," in cell and (_COMMA.fullmatch(cell) or _GROUPED[","].fullmatch(cell))]
     if style.separator == ";":
         return "," if commas else "."
     points = any("." in cell and _NUMBER.fullmatch(cell) for cell in cells)
