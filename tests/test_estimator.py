@@ -1,7 +1,9 @@
 """The estimator: scikit-learn's own checks, results that do not depend on other rows, densities that integrate to 1."""
 
 import io
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -371,3 +373,15 @@ class TestCallbacks:
 
         Small(epochs=4).set_callbacks(ProgressBar()).fit(rows())
         assert "100%" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_guide_of_the_estimator_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (Path(__file__).parent.parent / "docs" / "guides" / "estimator.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE):
+        exec(block, names)
+    assert names["outliers"].mean() == pytest.approx(0.1, abs=0.01)
+    assert [*names["new"].columns] == [*names["X"].columns]
+    assert names["vae"].history_["epoch"][-1] >= 99
