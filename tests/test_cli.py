@@ -115,6 +115,7 @@ def parameters(function: Any) -> set[str]:
         "interpolate",
         "sample",
         "score",
+        "impute",
         "figures",
         "report",
         "show",

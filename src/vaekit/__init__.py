@@ -38,6 +38,7 @@ _NAMES = {
     "verbs.coding": ("encode", "decode", "reconstruct", "interpolate"),
     "verbs.sampling": ("sample",),
     "verbs.scoring": ("score",),
+    "verbs.imputing": ("impute",),
     "listing": ("show", "runs"),
     "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),

@@ -15,6 +15,7 @@ from PIL import Image
 from vaekit.arguments import Place, to_path
 from vaekit.data import Space
 from vaekit.data.columns import distinct
+from vaekit.data.delimited import Cells
 from vaekit.data.parquet import write_parquet
 from vaekit.errors import InputError, either
 from vaekit.files import replacing, write
@@ -75,17 +76,17 @@ def write_codes(codes: np.ndarray, units: Sequence[int], out: Place | None, orig
     if kind == "array":
         _write_array(codes, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), origin.names)
-    elif kind:
-        write_rows({f"z{k}": column for k, column in zip(units, codes.T, strict=True)}, out, origin, "codes")
+    elif out is not None:
+        write_rows({f"z{k}": column for k, column in zip(units, codes.T, strict=True)}, out, origin)
 
 
-def write_rows(columns: Mapping[str, np.ndarray], out: Place | None, origin: Origin, what: str = "scores") -> None:
+def write_rows(columns: Mapping[str, np.ndarray], out: Place, origin: Origin) -> None:
     """Write what was computed of each row as a table that begins with its file or number and ends with its label."""
     count = len(next(iter(columns.values())))
     first = np.arange(count) if origin.names is None else np.array(origin.names)
     last = [] if origin.labels is None else [np.array(origin.labels)]
     names = distinct([NAMES[origin.names is not None], *columns, *(["label"] if last else [])])
-    _write_columns(dict(zip(names, [first, *columns.values(), *last], strict=True)), kind_of(out, what), out)
+    write_columns(dict(zip(names, [first, *columns.values(), *last], strict=True)), out)
 
 
 def parts_of(space: Space) -> str:
@@ -93,14 +94,14 @@ def parts_of(space: Space) -> str:
     return "parts of columns" if space.columns else "parts of pixels"
 
 
-def write_parts(parts: np.ndarray, rest: np.ndarray, space: Space, out: Place | None, origin: Origin) -> None:
+def write_parts(parts: np.ndarray, rest: np.ndarray, space: Space, out: Place, origin: Origin) -> None:
     """Write what each element contributes to scores, (N, *event): an array, or a table with the rest as a column."""
     if kind_of(out, parts_of(space)) == "array":
         _write_array(parts, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), origin.names)
     else:
         columns = dict(zip(distinct([*(space.names or ()), "rest"]), [*parts.T, rest], strict=True))
-        write_rows(columns, out, origin, parts_of(space))
+        write_rows(columns, out, origin)
 
 
 def write_examples(
@@ -121,8 +122,8 @@ def write_examples(
         _name_rows(to_path(out).with_suffix(".names.csv"), names or None)
     elif kind == "picture":
         _write_picture(picture(values) if sheet is None else picture(sheet), out)
-    elif kind:
-        _write_columns(columns_of(values, space), kind, out)
+    elif out is not None:
+        write_columns(columns_of(values, space), out)
 
 
 def columns_of(values: np.ndarray, space: Space) -> dict[str, np.ndarray]:
@@ -179,14 +180,30 @@ def _write_array(values: np.ndarray, out: Place | None) -> None:
         np.save(file, values, allow_pickle=False)
 
 
-def _write_columns(columns: Mapping[str, np.ndarray], kind: Kind | None, out: Place | None) -> None:
-    if kind is None:
-        return
+def write_columns(columns: Mapping[str, np.ndarray], out: Place) -> None:
+    """Write columns by name, as .parquet or .csv."""
     with _writing(to_path(out, "out")) as path, replacing(path) as file:
-        if kind == "parquet":
+        if path.suffix.lower() == ".parquet":
             write_parquet(columns, file)
         else:
             file.write(_csv([list(columns), *zip(*map(_cells, columns.values()), strict=True)]))
+
+
+def write_text(cells: Cells, out: Place) -> None:
+    """Write cells as they are, separated as they were."""
+    with _writing(to_path(out, "out")) as path:
+        text = StringIO(newline="")
+        style = {"delimiter": cells.style.separator, "quotechar": cells.style.quote, "lineterminator": "\n"}
+        csv.writer(text, **style).writerows([*([cells.header] if cells.header else []), *cells.rows])  # type: ignore[arg-type]
+        write(path, text.getvalue().encode())
+
+
+def write_scales(scales: np.ndarray, space: Space, out: Place | None) -> None:
+    """Write standard deviations of elements, NaN where there are none: an array, or a table of columns."""
+    if kind_of(out, parts_of(space), "--scales") == "array":
+        _write_array(scales, out)
+    elif out is not None:
+        write_rows(dict(zip(space.names or (), scales.T, strict=True)), out, Origin())
 
 
 def _write_picture(image: Image.Image, out: Place | None) -> None:

@@ -290,6 +290,51 @@ def score(
     display.emit(facts, output, lambda: display.say(sentence, out, *([parts] if parts else [])), out)
 
 
+@app.command(
+    synonym=["fill", "fillna", "complete", "inpaint"],
+    help_epilogue=examples(
+        "impute runs/first digits --mask hidden.png --out filled.png",
+    ),
+)
+def impute(
+    run: RunFolder,
+    input: str,
+    *,
+    out: Path,
+    draws: Int | None = None,
+    samples: Int | None = None,
+    mask: Path | None = None,
+    seed: Int = 0,
+    scales: Path | None = None,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    output: Output = LOUD,
+) -> None:
+    """Fill in what is missing of each row: means given what is observed, modes of categories, or draws.
+
+    Args:
+        input: A table or array with missing values (blanks, NA or NaN), or images with a mask.
+        out: The file to write: .csv, .parquet, .npy or a picture; what was observed stays as it is.
+        draws: Number of copies with draws in place of means, for multiple imputation; a table numbers them in its first
+            column, draw.
+        samples: Draws of the latents for each row, which are weighted; 1000 for tables and 100 for images if left out.
+        mask: A picture whose light pixels are missing from all images.
+        seed: Seed of the draws.
+        scales: A file for the standard deviations of what was filled in: .csv, .parquet or .npy.
+    """
+    with display.messages(output):
+        trained = vaekit.load(run)
+        with display.doing("imputing", output.silent) as track:
+            found = vaekit.impute(
+                trained, input, draws=draws, samples=samples, mask=mask, seed=seed, out=out, scales=scales,
+                device=device, data_root=data_root, track=track,
+            )  # fmt: skip
+    missing = int((found.scale == found.scale).sum())
+    facts = {"path": str(out), "scales": scales and str(scales), "rows": len(found.values), "missing": missing}
+    sentence = f"{missing:,} missing values of {len(found.values):,} rows are filled in:"
+    display.emit(facts, output, lambda: display.say(sentence, out, *([scales] if scales else [])), out)
+
+
 @app.command(synonym=["plot", "draw"], help_epilogue=examples("figures runs/first", "figures runs/first --format pdf"))
 def figures(
     run: RunFolder,

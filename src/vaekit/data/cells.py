@@ -8,6 +8,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
+
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blank": " "}
 """what may stand between cells; several blanks count as one"""
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none", "missing", "?")
@@ -43,6 +45,17 @@ class Style(NamedTuple):
     separator: str
     decimal: str = "."
     quote: str = '"'
+
+    def spelled(self, values: np.ndarray) -> list[str]:
+        """Write values, numbers with up to nine digits.
+
+        Example:
+            >>> Style(";", ",").spelled(np.array([0.5, 2]))
+            ['0,5', '2']
+        """
+        if values.dtype.kind != "f":
+            return [str(value) for value in values.tolist()]
+        return [f"{value:.9g}".replace(".", self.decimal) for value in values.tolist()]
 
     def number(self, cell: str) -> float | None:
         """Read a cell as a number, None if it is not one; digits may be grouped by thousands.

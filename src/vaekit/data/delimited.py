@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vaekit.data.cells import SEPARATORS, Style, counts, is_header, numbered, split, style
 from vaekit.data.columns import LABELS, distinct, generic
@@ -61,7 +61,7 @@ def read_text(path: Path, written: Format = Format(), sentinels: Sequence[str] =
     text = _written(data, path, written)
     frame = _frame(text)
     first, second = ([cell or "" for cell in row] for row in [*frame.head(2).rows(), (), ()][:2])
-    named = is_header(first, second, text.style, LABELS) if written.header is None else written.header
+    named = _is_named(first, second, text.style, written)
     if len(frame) <= named:
         raise InputError(f"{path} has no rows: give a line for every example")
     names = tuple(distinct((first[i].strip() if named else "") or generic(i) for i in range(len(first))))
@@ -77,6 +77,36 @@ def read_text(path: Path, written: Format = Format(), sentinels: Sequence[str] =
     if decided:
         log.info("chosen: reading %s with %s", path, "; ".join(decided))
     return Table(str(path), names, tuple(column.values for column in columns), partial(_where, text, named))
+
+
+class Cells(NamedTuple):
+    """The cells of a table of text as they are written.
+
+    Attributes:
+        style: How they are written.
+        header: The first line, if it has the names of the columns.
+        rows: The cells of each row.
+    """
+
+    style: Style
+    header: list[str] | None
+    rows: list[list[str]]
+
+
+def read_cells(path: Path, written: Format = Format()) -> Cells:  # noqa: B008 (frozen)
+    """Read the cells of a table of text, which `read_text` reads without an error, as they are written."""
+    text = _written(as_utf8(unpacked(path), str(path), written.encoding)[0], path, written)
+    first, *rest = (cells for _, cells in text.lines() if cells)
+    if rest and len(rest[0]) == len(first) + 1:
+        first = ["", *first]
+    if _is_named(first, rest[0] if rest else (), text.style, written):
+        return Cells(text.style, first, rest)
+    return Cells(text.style, None, [first, *rest])
+
+
+def _is_named(first: Sequence[str], second: Sequence[str], style: Style, written: Format) -> bool:
+    """Tell whether the first line has the names of the columns."""
+    return is_header(first, second, style, LABELS) if written.header is None else written.header
 
 
 def _about_names(first: Sequence[str], named: bool, text: "_Text") -> Iterator[str]:

@@ -251,10 +251,19 @@ class Space:
             each column, (...), as ``pandas.DataFrame`` and ``polars.DataFrame`` take them.
         """
         values = self.restore(x)
-        if not self.columns:
-            return values
-        columns = {c.name: restored(c, values[..., k]) for k, c in enumerate(self.columns)}
-        fixed: dict[str, Any] = {c.name: c.shift for c in self.columns if c.scale == 0 and c.standardized}
+        return self.worded(values) if self.columns else values
+
+    def worded(self, values: np.ndarray) -> np.ndarray:
+        """Turn a table's rows of numbers, as `restore` gives them, into words where they stand for words.
+
+        Args:
+            values: Rows of numbers (..., D), NaN where they are missing.
+
+        Returns:
+            As of `generated`, with constant columns as they were in training.
+        """
+        columns = {c.name: restored(c, values[..., k]) for k, c in enumerate(self.columns or ())}
+        fixed: dict[str, Any] = {c.name: c.shift for c in self.columns or () if c.scale == 0 and c.standardized}
         fixed |= {column.name: column.value for column in self.constant}
         columns |= {name: np.full(values.shape[:-1], value) for name, value in fixed.items()}
         return side_by_side({name: columns[name] for name in self.header})

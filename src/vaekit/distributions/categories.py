@@ -34,3 +34,8 @@ class Categories(Distribution):
     @property
     def mean(self) -> Float[Tensor, "..."]:
         return self.logits.argmax(-1).to(self.logits.dtype)
+
+    @property
+    def variance(self) -> Float[Tensor, "..."]:
+        """NaN: names have none."""
+        return torch.full(self.batch_shape, torch.nan, dtype=self.logits.dtype, device=self.logits.device)

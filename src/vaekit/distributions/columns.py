@@ -42,6 +42,11 @@ class Columns(Distribution):
         """Means of the columns; modes of those of categories."""
         return self._joined([group.mean for group in self.groups])
 
+    @property
+    def variance(self) -> Float[Tensor, "*batch_and_event"]:
+        """Variances of the columns; NaN of those of categories."""
+        return self._joined([group.variance for group in self.groups])
+
     def _joined(self, parts: Sequence[Tensor]) -> Float[Tensor, "*batch_and_event"]:
         """Bring what was computed group by group into the order of the table."""
         return torch.cat(list(parts), -1).index_select(-1, self.order)

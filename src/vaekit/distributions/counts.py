@@ -47,3 +47,7 @@ class Counts(Distribution):
     @property
     def mean(self) -> Float[Tensor, "..."]:
         return self.log_mean.exp()
+
+    @property
+    def variance(self) -> Float[Tensor, "..."]:
+        return self.mean + self.log_dispersion.exp() * self.mean.square()

@@ -59,6 +59,14 @@ class DiscretizedLogistic(Distribution):
             total += torch.sigmoid((self.loc - (k - 0.5) / (LEVELS - 1)) / self.scale)
         return total / (LEVELS - 1)
 
+    @property
+    def variance(self) -> Float[Tensor, "..."]:
+        """E[x²] − E[x]² with E[x²] = (1/255²) Σ_{k=1}^{255} (2k − 1) P(x ≥ k/255)."""
+        total = torch.zeros_like(self.loc)
+        for k in range(1, LEVELS):
+            total += (2 * k - 1) * torch.sigmoid((self.loc - (k - 0.5) / (LEVELS - 1)) / self.scale)
+        return (total / (LEVELS - 1) ** 2 - self.mean.square()).clamp_min(0)
+
 
 class CategoricalLevels(Distribution):
     """A categorical distribution over the levels k/255, k = 0..255.
@@ -88,3 +96,8 @@ class CategoricalLevels(Distribution):
     def mean(self) -> Float[Tensor, "..."]:
         levels = torch.arange(LEVELS, dtype=self.logits.dtype, device=self.logits.device) / (LEVELS - 1)
         return (self.categorical.probs * levels).sum(-1)
+
+    @property
+    def variance(self) -> Float[Tensor, "..."]:
+        levels = torch.arange(LEVELS, dtype=self.logits.dtype, device=self.logits.device) / (LEVELS - 1)
+        return (self.categorical.probs * (levels - self.mean[..., None]).square()).sum(-1)

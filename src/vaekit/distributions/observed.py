@@ -47,6 +47,10 @@ class Observed(Distribution):
         return self.p.mean
 
     @property
+    def variance(self) -> Float[Tensor, "*batch_and_event"]:
+        return self.p.variance
+
+    @property
     def center(self) -> Float[Tensor, "*batch_and_event"]:
         """What stands for p where one point is wanted."""
         return center(self.p)

@@ -95,7 +95,7 @@ class Weighted:
         vae: the model, in evaluation mode; its posterior must have a density.
         x: (rows, *event), what the likelihood is asked for.
         noise: ε, (draws, 1, d), as of ``shared_noise``.
-        seen: what the encoder reads in place of x.
+        posterior: what z is drawn from in place of q(z | x).
 
     Attributes:
         log_likelihood: log p(x | z_k), (draws, rows).
@@ -107,10 +107,10 @@ class Weighted:
         vae: VAE,
         x: Float[Tensor, "rows *event"],
         noise: Float[Tensor, "draws 1 latent"],
-        seen: Float[Tensor, "rows *event"] | None = None,
+        posterior: Distribution | None = None,
     ) -> None:
         self.vae, self.x = vae, x
-        self.posterior, self.prior = vae.posterior(x if seen is None else seen), vae.prior()
+        self.posterior, self.prior = vae.posterior(x) if posterior is None else posterior, vae.prior()
         self.noise = noise.to(x.device).split(max(1, ELEMENTS_AT_ONCE // x.numel()))
         log_likelihoods, log_weights = [], []
         for part in self.noise:

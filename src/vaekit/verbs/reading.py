@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from vaekit.arguments import Place, to_path, to_whole
-from vaekit.compatibility import traits
 from vaekit.data import read_examples
 from vaekit.data.matching import as_table
 from vaekit.errors import InputError
@@ -40,11 +39,6 @@ def examples(
     if labels is not None and raw.classes:
         labels = ["" if k < 0 else raw.classes[k] for k in labels]
     return space.encode_batches(raw.x, size or BATCH), Origin(raw.names, labels)
-
-
-def takes_holes(run: Run) -> bool:
-    """Say whether the model has the density of what is observed of an example with missing values."""
-    return "elementwise" in traits(run.experiment.model.likelihood)
 
 
 def example(run: Run, given: Any, name: str, root: Place | None, data: Place | None) -> Tensor:

@@ -13,7 +13,6 @@ from vaekit.arguments import Place, to_whole
 from vaekit.compatibility import lacking
 from vaekit.data import Space
 from vaekit.errors import InputError, nearest, shown
-from vaekit.evaluation.holes import with_holes
 from vaekit.evaluation.rows import ROWS, SEED, by_rows, shared_noise
 from vaekit.evaluation.scores import DRAWS, By, scores, share_lower
 from vaekit.measures import DENSITY
@@ -21,7 +20,7 @@ from vaekit.model import VAE
 from vaekit.outputs import kind_of, parts_of, write_parts, write_rows
 from vaekit.run import Run
 from vaekit.subject import Track
-from vaekit.verbs.reading import examples, takes_holes
+from vaekit.verbs.reading import examples
 
 log = logging.getLogger("vaekit")
 
@@ -103,7 +102,7 @@ def score(
     kind_of(out, "scores")
     kind_of(parts if isinstance(parts, Place) else None, parts_of(run.space), "--parts")
     vae, weights = evaluations.trained(run, target)
-    batches, origin = examples(run, input, data_root, holes=takes_holes(run), size=BATCH)
+    batches, origin = examples(run, input, data_root, size=BATCH)
     how = How(by, draws, units)
     found = _scored(run, vae, how, track(batches), target, parts is not False)
     share = share_lower(found["score"], _reference(run, vae, weights, how, target, data_root, data, track))
@@ -128,10 +127,10 @@ def _scored(
     run: Run, vae: VAE, how: How, batches: Iterable[Tensor], device: torch.device, parts: bool = False
 ) -> dict[str, Tensor]:
     """Return score and standard_error of rows, and if asked for parts and rest."""
-    noise, model = shared_noise(how.draws, vae.latent_dim), with_holes(vae, run.space) if takes_holes(run) else vae
+    noise = shared_noise(how.draws, vae.latent_dim)
 
     def computed(x: Tensor) -> dict[str, Tensor]:
-        found = scores(model, x, noise, how.by, parts)
+        found = scores(vae, x, noise, how.by, parts)
         if how.units == "file":
             slopes = run.space.log_slopes(x)
             found["score"] = found["score"] + slopes.flatten(1).sum(1)
