@@ -109,7 +109,7 @@ def pairs(levels: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mode", ["dynamic", "static", "threshold"])
-def test_binary_data_and_tables_are_not_binarised(tmp_path, mode):
+def test_binary_data_and_tables_are_not_binarized(tmp_path, mode):
     np.save(tmp_path / "bits.npy", np.eye(20, dtype=bool)[:, None, :])
     with pytest.raises(
         InputError, match=rf"bits.npy is binary already, so binarization '{mode}' makes no sense: use none"

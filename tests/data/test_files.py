@@ -65,12 +65,15 @@ def test_a_structured_array_is_a_table(tmp_path):
     assert cells(open_file(tmp_path / "words.npy")) == {"column 1": [1, None], "column 2": ["a", "b"]}
 
 
-def test_examples_in_columns(tmp_path):
+def test_examples_in_columns(tmp_path, caplog):
+    caplog.set_level("INFO", logger="vaekit")
     path = tmp_path / "t.parquet"
     polars.DataFrame({"code": [[1.5, 2], [3, 4]], "id": [7, 8], "Label": ["b", "a"]}).write_parquet(path)
     found = open_file(path)
     assert examples(found).tolist() == [[1.5, 2], [3, 4]]
     assert (found.labels.tolist(), found.classes) == ([1, 0], ("a", "b"))
+    assert "column 'code' of" in caplog.text
+    assert "holds the examples, and others are left out: 'id'" in caplog.text
     polars.DataFrame({"code": [[1, 2], [3]]}).write_parquet(path)
     with pytest.raises(InputError, match=r"t.parquet have examples of unlike shapes, \(1,\) and \(2,\)"):
         open_file(path)

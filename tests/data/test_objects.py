@@ -196,6 +196,7 @@ def test_arrays_of_other_libraries() -> None:
             return np.eye(3)
 
     assert is_held(Foreign())
+    assert not is_held(np.array(["digits"])[0])
     assert np.array_equal(examples(read_object(Foreign())), np.eye(3))
     assert examples(read_object(torch.ones(2, 3, dtype=torch.bfloat16))).dtype == np.float32
 

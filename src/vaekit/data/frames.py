@@ -147,6 +147,8 @@ def _examples(columns: Mapping[str, np.ndarray], name: str, source: str) -> Raw:
     others = [other for other in columns if other != name]
     called = [other for word in LABELS for other in others if other.lower() == word] or others[: len(others) == 1]
     x = stacked(columns[name], source)
+    if unused := [other for other in others if other not in called[:1]]:
+        log.info("column %r of %s holds the examples, and others are left out: %s", name, source, listed(unused))
     if not called:
         return Raw(x, None)
     labels, classes = coded_labels(_plain(columns[called[0]]), source)

@@ -32,6 +32,8 @@ def is_held(value: Any) -> bool:
         >>> is_held("digits"), is_held(np.zeros((2, 3)))
         (False, True)
     """
+    if isinstance(value, str):  # such as one of NumPy's, which turn into arrays
+        return False
     if isinstance(value, list | tuple):
         return len(value) > 0
     known = isinstance(value, np.ndarray | Tensor | Mapping | Dataset)

@@ -86,7 +86,18 @@ def conclude(
 
 def doctor(data_root: Place | None = None) -> dict[str, Any]:
     """Say what a bug report needs: versions, device, threads, disk, and which named sets are at hand."""
-    packages = ("torch", "numpy", "scipy", "scikit-learn", "zuko", "safetensors", "pydantic", "cyclopts", "matplotlib")
+    packages = (
+        "torch",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "polars",
+        "zuko",
+        "safetensors",
+        "pydantic",
+        "cyclopts",
+        "matplotlib",
+    )
     cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "vaekit": version("vaekit"),
