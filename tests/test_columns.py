@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from math import log
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from laws.conditionals import KINDS, rows_of, table
 from scipy import stats
+from small import finished, same, small, stopped
 from torch import Tensor, nn
 
 from vaekit import Model
@@ -165,3 +167,13 @@ def test_a_mixed_table_is_learned() -> None:
         bounds.append(float(loss.bound.detach()))
     alone: Tensor = vae.likelihood(torch.zeros(1, 1)).log_prob(x).mean().detach()
     assert np.mean(bounds[-20:]) > max(bounds[0], float(alone)) + 0.5
+
+
+def test_levels_of_two_have_one_cut_and_are_trained_saved_and_resumed(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{k % 2},{k % 7}.5\n" for k in range(100)))
+    changes = {"data.name": str(tmp_path / "t.csv"), "data.columns": {"a": "ordinal"}, "model.likelihood": "columns"}
+    experiment = small().replace_all(changes)
+    whole = finished(experiment, tmp_path / "whole")
+    stopped(experiment, tmp_path / "run", step=1)
+    assert same(finished(experiment, tmp_path / "run", resume=True), whole)
+    assert whole.vae().state_dict()["likelihood.groups.0.first"].shape == (1, 1)

@@ -334,3 +334,14 @@ def test_a_training_on_images_with_holes_does_everything(tmp_path: Path) -> None
     page = report(run).read_text(encoding="utf-8")
     assert "Missing pixels are left blank." in page
     assert "nan" not in page.replace("cannan", "")
+
+
+def test_models_in_memory_are_measured_on_what_is_observed_or_refuse_holes() -> None:
+    x = torch.where(torch.rand(30, 1, 8, 8) < 0.2, torch.nan, torch.rand(30, 1, 8, 8))
+    model = Model(latent_dim=2, network=MLP(hidden=(8,)))
+    vae = model.build(replace(Space.of((1, 8, 8)), missing=True))
+    found = evaluate(vae, data=x, samples=4, metrics=("evidence",), images=30)
+    json.dumps(found, allow_nan=False)
+    assert found["log_evidence"]["value"] < 0
+    with pytest.raises(InputError, match=r"data has missing values .*: fill them, or let it return"):
+        evaluate(model.build((1, 8, 8)), data=x, samples=4)

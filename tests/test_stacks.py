@@ -23,6 +23,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "model.likelihood": "bernoulli",
     },
     "monte carlo": {"objective": {"kind": "elbo", "samples": 2, "kl": "monte_carlo"}},
+    "holes": {"data.missing": 0.2},
     "gated": {"model.network.gated": True, "schedule": {"kind": "cosine", "warm_up": 0.5}},
     "convolutions": {"model.network": {"kind": "conv", "channels": [3], "strides": [2], "hidden": [8]}},
 }
@@ -73,6 +74,18 @@ def assert_close(run: Run, separate: Run) -> None:
 @pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
 def test_a_stack_ends_as_separate_runs_do(changes: dict[str, Any], tmp_path: Path) -> None:
     experiments = mixed(changes)
+    for i, (run, experiment) in enumerate(zip(stacked(experiments, tmp_path), experiments, strict=True)):
+        assert_close(run, finished(experiment, tmp_path / f"alone {i}"))
+
+
+@pytest.mark.parametrize("missing", [0, 0.2])
+def test_stacks_of_tables_end_as_separate_runs_do(missing: float, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [f"{random.normal():.4f},{random.poisson(3)},{random.choice(['a', 'b', 'c'])},{k % 3}" for k in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,n,word,grade", *rows]))
+    kinds = {"n": "count", "grade": "ordinal"}
+    source = {"data.name": str(tmp_path / "t.csv"), "data.columns": kinds, "data.missing": missing}
+    experiments = mixed({**source, "model.likelihood": "columns"})
     for i, (run, experiment) in enumerate(zip(stacked(experiments, tmp_path), experiments, strict=True)):
         assert_close(run, finished(experiment, tmp_path / f"alone {i}"))
 

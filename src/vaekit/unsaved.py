@@ -19,7 +19,7 @@ from vaekit.conditional import Conditional
 from vaekit.data import Data, Source, Space, Split
 from vaekit.data.raw import content_digest
 from vaekit.data.values import has_holes
-from vaekit.distributions import has_density
+from vaekit.distributions import Observed, has_density
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.training.diagnosis import try_out
@@ -83,7 +83,12 @@ class Unsaved:
         vae = deepcopy(as_vae(module, space.event_shape)).cpu().eval()
         found = cls(vae, space, Split(x, labels, levels=255 if raw.support == "byte" else 1))
         with torch.no_grad(), devices.isolated(torch.device("cpu")):
-            try_out(found.vae, found.some(), 1, ["a part of yours"])
+            draws = try_out(found.vae, found.some(), 1, ["a part of yours"])
+            if space.missing and not isinstance(found.vae.likelihood(draws.z), Observed):
+                raise InputError(
+                    "data has missing values (NaN), which this likelihood does not leave out: fill them, or let it "
+                    "return vaekit.distributions.Observed(p)"
+                )
             assert found.experiment  # seen while the model is on the CPU
         return found
 

@@ -268,7 +268,9 @@ def judge_carrying(result: Result) -> Verdict:
         for kind in POSTERIORS
     )
     held = " and ".join(name for name, gain in gains.items() if shown(gain) == REPRODUCED)
-    return by_seeds(shown(*gains.values()), f"noise helps {held or 'neither new images nor random codes'}: {words}")
+    return by_seeds(
+        result, shown(*gains.values()), f"noise helps {held or 'neither new images nor random codes'}: {words}"
+    )
 
 
 LEARNED, DRAWN = "codes from an encoder", "random codes"
@@ -320,4 +322,4 @@ def judge_storing(result: Result) -> Verdict:
         words.append(f"{name}: {learned:.2f} with {LEARNED}, {drawn:.2f} with {DRAWN}, {mean:.1f} by the mean image")
     most = stored(max(FEW))
     gap = result.paired((most, f"{LOST}, {DRAWN}"), (most, f"{LOST}, {LEARNED}"))
-    return by_seeds(shown(gap), f"squared errors of training images: {'; '.join(words)}")
+    return by_seeds(result, shown(gap), f"squared errors of training images: {'; '.join(words)}")

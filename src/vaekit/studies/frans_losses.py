@@ -105,7 +105,7 @@ def judge_progress(result: Result) -> Verdict:
     if word == REPRODUCED:
         word = REPRODUCED if all(fits) else UNTESTABLE if any(fits) else FAILED
         return Verdict(word, f"{words}.")
-    return by_seeds(word, words)
+    return by_seeds(result, word, words)
 
 
 def draw_reconstructions(lab: Lab) -> Iterator[Drawing]:
@@ -232,7 +232,7 @@ def judge_blurred(result: Result) -> Verdict:
         f"their reconstructions, {', '.join(shares)}; of samples, {', '.join(drawn)}; "
         "an adversarial loss, which the post expects to be sharper, is not trained here"
     )
-    return by_seeds(shown(*gaps), words)
+    return by_seeds(result, shown(*gaps), words)
 
 
 def draw_blurred(lab: Lab) -> Iterator[Drawing]:

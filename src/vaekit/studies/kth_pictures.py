@@ -115,4 +115,4 @@ def judge_bounds(result: Result) -> Verdict:
     lost = result.paired((RIGHT, BOUND), (SQUARED, BOUND))
     words = "an error of the text, not a claim of the report: trained with σ² the right bound is "
     words += f"{squared.value:.2f}, with σ {right.value:.2f}, a loss in nats of {spread(lost)}"
-    return by_seeds(shown(lost._replace(value=-lost.value)), words)
+    return by_seeds(result, shown(lost._replace(value=-lost.value)), words)

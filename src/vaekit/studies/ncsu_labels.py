@@ -54,7 +54,7 @@ def judge(result: Result) -> Verdict:
         f"{100 * result.value(few, CHANCE):.1f}%; {SHARP} {number(result.value(few, SHARP))} and "
         f"{number(result.value(many, SHARP))}, of test images {number(result.value(few, SHARP_TEST))}"
     )
-    return by_seeds(shown(sharper) if ordered else FAILED, words)
+    return by_seeds(result, shown(sharper) if ordered else FAILED, words)
 
 
 def draw(lab: Lab) -> Iterator[Drawing]:

@@ -299,9 +299,10 @@ def shown(*gains: Estimate) -> str:
     return REPRODUCED if all(gain.value > 0 and clear(gain) for gain in gains) else UNTESTABLE
 
 
-def by_seeds(word: str, words: str) -> Verdict:
+def by_seeds(result: Result, word: str, words: str) -> Verdict:
     """Return a verdict that rests on differences over seeds, which says so if they do not decide."""
-    return Verdict(word, f"{words}{'; over the seeds, this is not clear' * (word == UNTESTABLE)}.")
+    why = "one seed cannot tell" if result.size.seeds == 1 else "over the seeds, this is not clear"
+    return Verdict(word, f"{words}{f'; {why}' * (word == UNTESTABLE)}.")
 
 
 def compared(

@@ -44,16 +44,18 @@ def networks(scale: Scale) -> dict[str, Experiment]:
     return {LABEL: experiment(scale), LARGER: experiment(scale, model__latent_dim=20)}
 
 
-def judged(gains: Mapping[str, Sequence[Estimate]], words: Sequence[str]) -> Verdict:
+def judged(result: Result, gains: Mapping[str, Sequence[Estimate]], words: Sequence[str]) -> Verdict:
     """Judge each network by differences that should be positive: it is a correction if it takes more than two latents.
 
     Args:
+        result: that of the artifact.
         gains: by network.
         words: of the sentence.
     """
     with_two, with_more = (shown(*gains[name]) for name in (LABEL, LARGER))
     word = CORRECTED if REPRODUCED == with_more != with_two else with_two
-    return by_seeds(UNTESTABLE if word == FAILED and with_more == UNTESTABLE else word, "; ".join(words))
+    word = UNTESTABLE if word == FAILED and with_more == UNTESTABLE else word
+    return by_seeds(result, word, "; ".join(words))
 
 
 def less(result: Result, label: str, quantity: str, other: str) -> Estimate:
@@ -97,7 +99,7 @@ def judge_denoised(result: Result) -> Verdict:
         words.append(f"squared error at {level(sigma)}: {', '.join(errors)}")
     most = level(max(NOISES))
     gains = {name: [less(result, most, name, other) for other in (NOISY, SMOOTHED)] for name in (LABEL, LARGER)}
-    return judged(gains, words)
+    return judged(result, gains, words)
 
 
 def draw_denoised(lab: Lab) -> Iterator[Drawing]:
@@ -177,7 +179,7 @@ def judge_fillings(result: Result) -> Verdict:
                 for count in PASSES
             ]
         words.append(f"squared error in the {missing}: {', '.join(errors)}")
-    return judged(gains, words)
+    return judged(result, gains, words)
 
 
 def draw_fillings(lab: Lab) -> Iterator[Drawing]:
@@ -255,4 +257,4 @@ def judge_starts(result: Result) -> Verdict:
         words.append(f"{few(count)}: {', '.join(parts)}")
     fewest = few(min(LABELED))
     gains = {name: [result.paired((fewest, start(name)), (fewest, SCRATCH))] for name in (LABEL, LARGER)}
-    return judged(gains, words)
+    return judged(result, gains, words)
