@@ -211,7 +211,9 @@ def _tidy(text: _Text) -> bytes:
     """Take out blank lines and, between cells that blanks separate, all blanks but one."""
     data = text.data
     if text.style.separator == " ":
-        data = re.sub(rb" *(\r?\n) *", rb"\1", re.sub(b" +", b" ", data)).strip(b" ")
+        data = (re.sub(b" +", b" ", data) if b"  " in data else data).strip(b" ")
+        for end in (b"\n", b"\r\n"):
+            data = data.replace(b" " + end, end).replace(end + b" ", end)
     return re.sub(rb"(\r?\n){2,}", b"\n", data) if re.search(rb"\n\r?\n", data) else data
 
 
