@@ -19,7 +19,7 @@ from vaekit import InputError, Model, Source, encode, evaluate, interpolate, rec
 from vaekit.building import ObservedLikelihood
 from vaekit.compatibility import misfit
 from vaekit.conditional import Conditional
-from vaekit.data import Batch, Binarization, Space
+from vaekit.data import Batch, Binarization, Space, check
 from vaekit.distributions import independent
 from vaekit.evaluation.annealing import Annealing
 from vaekit.features import Features
@@ -345,3 +345,14 @@ def test_models_in_memory_are_measured_on_what_is_observed_or_refuse_holes() -> 
     assert found["log_evidence"]["value"] < 0
     with pytest.raises(InputError, match=r"data has missing values .*: fill them, or let it return"):
         evaluate(model.build((1, 8, 8)), data=x, samples=4)
+
+
+def test_a_look_at_images_with_holes_sees_what_is_there(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 200, (60, 8, 8)).astype(np.float32)
+    x[:, 0, 0], x[::3, :, 1], x[:, 7, 7] = 7, np.nan, np.nan
+    x[:20, 0, 0] = np.nan
+    np.save(tmp_path / "levels.npy", x)
+    found = check(tmp_path / "levels.npy")
+    assert (found["support"], found["range"], found["missing"]) == ("byte", [0, 199], 20 * 8 + 60 + 20)
+    assert found["constant"] == 1
+    json.dumps(found, allow_nan=False)

@@ -172,7 +172,7 @@ def _blocks(split: Split) -> Iterator[Tensor]:
 def _range(space: Space, parts: Mapping[str, Split]) -> list[float]:
     """Give the least and the greatest value in the file's units."""
     blocks = (space.restore(block / part.levels) for part in parts.values() for block in _blocks(part))
-    lows, highs = zip(*((block.min(), block.max()) for block in blocks), strict=True)
+    lows, highs = zip(*((np.nanmin(block), np.nanmax(block)) for block in blocks), strict=True)
     return [float(min(lows)), float(max(highs))]
 
 
@@ -186,10 +186,11 @@ def _classes(space: Space, parts: Mapping[str, Split]) -> dict[str, int] | None:
 
 
 def _constant(train: Split) -> Tensor:
-    """Mark the pixels or columns that have one value in all training examples."""
+    """Mark the pixels or columns that have one value in all training examples that have any."""
     low, high = train.stored(torch.tensor([0, 0])).x
     for block in _blocks(train):  # nothing of a block is kept, so that its memory serves the next
-        low, high = torch.minimum(low, block.amin(0)), torch.maximum(high, block.amax(0))
+        least, most = (block.nan_to_num(end) if train.missing else block for end in (torch.inf, -torch.inf))
+        low, high = torch.fmin(low, least.amin(0)), torch.fmax(high, most.amax(0))
     return low == high
 
 

@@ -162,7 +162,7 @@ class Space:
         """Warn if images would fit the training images far better with light and dark exchanged."""
         if self.mean is None:
             return
-        mean = float(x[:: -(-len(x) // 1000)].mean(dtype=np.float64)) / divisor
+        mean = float(np.nanmean(x[:: -(-len(x) // 1000)], dtype=np.float64)) / divisor
         if abs(mean - self.mean) > 0.3 and abs(1 - mean - self.mean) < abs(mean - self.mean) / 2:
             usual, these = (
                 ("light on dark", "dark on light") if self.mean < mean else ("dark on light", "light on dark")

@@ -15,8 +15,10 @@ from vaekit.specs import spec
 class Own(own.Own):
     """p(x | z) by a class of yours: a ``Conditional`` that is built from a ``Builder`` and called with z.
 
-    The class states the values that it ``supports``, of binary, byte, unit and real, and, where it is a density or
-    probability on some of them only, those as ``normalized_on``.
+    The class states the values that it ``supports``, of binary, byte, unit, real and mixed, and, where it is a density
+    or probability on some of them only, those as ``normalized_on``. One that is independent over the elements of x says
+    so by ``has = {"elementwise"}``, which missing values need: its distribution is torch's ``Independent``, or
+    has a method ``element_log_prob(x)``.
     """
 
     role: ClassVar[Role] = "likelihood"
