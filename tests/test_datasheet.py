@@ -36,6 +36,13 @@ def test_a_person_reads_a_page(table: str, capsys: pytest.CaptureFixture[str]) -
     assert out.splitlines()[-1].strip() == "vaekit train 'my table.csv' --label kind --ignore y"
 
 
+def test_data_are_checked_by_their_name_alone(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", table, "--label", "kind", "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == "vaekit train 'my table.csv' --label kind"
+    assert main(["data", "chek", table]) == 2
+    assert 'Did you mean "check"' in capsys.readouterr().err
+
+
 def test_the_command_trains_what_was_looked_at(table: str) -> None:
     found = datasheet(table, label="", split="40/20", ignore=("kind",))
     words = shlex.split(found["command"])[1:]

@@ -35,7 +35,7 @@ app = App(
 data_app = App(
     name="data",
     help="List, fetch and check data sets.",
-    help_epilogue=examples("data list", "data fetch mnist", "data check digits"),
+    help_epilogue=examples("data list", "data fetch mnist", "data check digits", "data digits"),
 )
 app.command(data_app)
 

@@ -29,7 +29,7 @@ def execute(words: Sequence[str]) -> int:
         if said and not {"--quiet", "--json"} & set(words):
             print(f"understood: {', '.join(said)}", file=sys.stderr)
         try:
-            app(words, exit_on_error=False, print_error=False, result_action="return_none")
+            app(data.looking(words), exit_on_error=False, print_error=False, result_action="return_none")
             sys.stdout.flush()
         except Stopped as stopped:
             return _ended(130, f"stopped; continue with: {command('train', '--resume', '--run', stopped)}")

@@ -1,6 +1,6 @@
 """Verbs that look at data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +41,21 @@ def data_fetch(name: str, *, data_root: DataRoot = None, output: Output = LOUD) 
     display.emit(paths, output, lambda: display.say(*places), *places)
 
 
-@data_app.default
+def looking(words: Sequence[str]) -> list[str]:
+    """Read data with nothing but their name after it as data check.
+
+    Example:
+        >>> looking(["data", "digits", "--json"]), looking(["data", "lits"])
+        (['data', 'check', 'digits', '--json'], ['data', 'lits'])
+    """
+    from vaekit.data.named import NAMED
+
+    if words[:1] != ["data"] or len(words) == 1 or words[1] in data_app or words[1].startswith("-"):
+        return list(words)
+    known = words[1] in NAMED or Path(words[1]).expanduser().exists()
+    return ["data", *["check"] * known, *words[1:]]
+
+
 @data_app.command(name="check")
 def data_check(
     name: str,

@@ -78,7 +78,9 @@ def standardized(raw: Raw, train: np.ndarray, source: str, learned: Sequence[str
         columns, x = tuple(columns[i] for i in np.flatnonzero(~out).tolist()), x[:, ~out]
     if any(column.standardized for column in columns):
         which = "" if all(column.standardized for column in columns) else "real and positive "
-        log.info("the %scolumns of %s are standardized, and densities are those of their new values", which, source)
+        log.info(
+            "the %scolumns of %s are standardized, and densities are those of the standardized values", which, source
+        )
     found = replace(raw, x=x.astype(np.float32), columns=columns, support=support_of(columns))
     return Standardized(found, tuple(taken), raw.x[:, ~out] if taken else raw.x)
 
