@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ class Crop(nn.Module):
         return x[..., :28, :28]
 
 
-def mlp() -> Parts:
+def mlp(latents: int = 20) -> Parts:
     """784-500-20-500-784, tanh."""
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.Tanh(), nn.Linear(500, 40))
-    decoder = nn.Sequential(nn.Linear(20, 500), nn.Tanh(), nn.Linear(500, 784), nn.Unflatten(1, (1, 28, 28)))
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.Tanh(), nn.Linear(500, 2 * latents))
+    decoder = nn.Sequential(nn.Linear(latents, 500), nn.Tanh(), nn.Linear(500, 784), nn.Unflatten(1, (1, 28, 28)))
     return encoder, decoder
 
 
@@ -60,14 +61,16 @@ def ncsu() -> Parts:
     return encoder, decoder
 
 
-NETS: dict[str, Callable[[], Parts]] = {"mlp": mlp, "aragam": aragam, "ncsu": ncsu}
+NETS: dict[str, Callable[[], Parts]] = {"mlp": mlp, "mlp-40": partial(mlp, 40), "aragam": aragam, "ncsu": ncsu}
+LATENTS = {"mlp": 20, "mlp-40": 40, "aragam": 2, "ncsu": 2}
 OPTIMIZERS: dict[str, tuple[str, float, dict[str, float]]] = {
     "mlp": ("Adam", 1e-3, {}),
+    "mlp-40": ("Adam", 1e-3, {}),
     "aragam": ("Adam", 5e-4, {}),
     "ncsu": ("RMSprop", 1e-3, {"alpha": 0.9, "eps": 1e-7}),
 }
 """torch's class, the learning rate, and whatever else the preset sets"""
-CONSTANT = {"mlp": 0.0, "aragam": 392 * math.log(2 * math.pi), "ncsu": 0.0}
+CONSTANT = {"mlp": 0.0, "mlp-40": 0.0, "aragam": 392 * math.log(2 * math.pi), "ncsu": 0.0}
 """difference of −log p(x | z) and the loss: 784/2 · log 2π for a Gaussian of unit scale"""
 
 

@@ -21,6 +21,7 @@ ROWS = {
     "mlp": "MLP-500: one epoch of 60,000 images",
     "aragam": "Convolutions: `aragam`",
     "ncsu": "Convolutions: `ncsu`",
+    "parts": "Priors, posteriors and objectives",
     "bound": "Time to a bound",
     "evidence": "Evidence",
     "startup": "Start-up",
@@ -28,6 +29,7 @@ ROWS = {
     "accuracy": "The same results, however they are computed",
 }
 EXTRA = {
+    "over": ("over the first, ms", ".2f"),
     "loss": ("loss, nats", ".2f"),
     "elbo": ("test ELBO", ".2f"),
     "steps": ("steps", ","),
@@ -35,7 +37,7 @@ EXTRA = {
     "log_evidence": ("log p(x), nats", ".2f"),
     "standard_error": ("standard error", ".3f"),
 }
-MAP, IMPORTANCE = "memory-map", "importance"
+MAP, IMPORTANCE, EVIDENCE = "memory-map", "importance", "evidence-memory"
 KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
 """kinds of machine that the page lists even before anything has been run there"""
 
@@ -43,17 +45,18 @@ Result = Mapping[str, Any]
 
 
 def stored() -> dict[str, Result]:
-    """Return all stored results, by the name of their file: kinds of machines, memory-map and importance."""
+    """Return all stored results, by the name of their file: a kind of machine, memory-map, ..."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
 
 
 def text(results: Mapping[str, Result]) -> str:
     """Write the page."""
     kinds = dict.fromkeys([*KINDS, *results])
-    for other in (MAP, IMPORTANCE):
+    for other in (MAP, IMPORTANCE, EVIDENCE):
         kinds.pop(other, None)
     sections = [line for kind in kinds for line in section(kind, results.get(kind))]
-    return "\n".join([HEAD, *sections, *memory_map(results.get(MAP)), *importance(results.get(IMPORTANCE))])
+    rest = (*memory_map(results.get(MAP)), *importance(results.get(IMPORTANCE)), *evidence(results.get(EVIDENCE)))
+    return "\n".join([HEAD, *sections, *rest])
 
 
 def memory_map(result: Result | None) -> Iterator[str]:
@@ -98,6 +101,23 @@ def importance(result: Result | None) -> Iterator[str]:
     for name, cost in numbers["costs"].items():
         each = f"{cost['of_products']:.2f} | {cost['of_products_of_all_rows']:.2f}"
         yield f"| {name} | {cost['milliseconds']:.1f} | {each} |"
+    yield ""
+
+
+def evidence(result: Result | None) -> Iterator[str]:
+    """Write about the memory of an evidence: benchmarks/evidence_memory.py."""
+    yield "## Memory of the evidence\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    yield (
+        f"`{result['command']}`: {result['samples']:,} draws for each of {result['images']:,} images, 784-300-300-40 "
+        f"and back. The peak of a process that is broken off after {result['batches']} batches of 100 images; later "
+        "ones take no more.\n"
+    )
+    yield "| prior | peak, MiB |\n|---|--:|"
+    for prior, peak in result["peak_mib"].items():
+        yield f"| {prior} | {peak:,.0f} |"
     yield ""
 
 

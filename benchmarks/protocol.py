@@ -29,6 +29,7 @@ class Job:
         images, samples, weights: of an evidence: how many images, draws per image, and an .npz of weights.
         epochs: of a complete training.
         device: cpu or cuda.
+        threads: of a runner; all cores if None.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Job:
     weights: str = ""
     epochs: float = 1e6
     device: str = "cpu"
+    threads: int | None = None
 
     def file(self, part: str) -> Path:
         """Read the images of a part as float32 in [0, 1], (N, 1, 28, 28)."""
@@ -60,9 +62,10 @@ def serve(*tasks: Callable[[Job], Any]) -> None:
     replies.write("{}\n")
     for line in sys.stdin:
         method, *arguments = json.loads(line)
-        began = time.perf_counter()
+        began, began_processor = time.perf_counter(), time.process_time()
         result = getattr(work, method)(*arguments) or {}
         facts = {"seconds": time.perf_counter() - began, "memory_mib": peak_memory()}
+        facts |= {"processor_seconds": time.process_time() - began_processor}
         replies.write(json.dumps({**facts, **result}) + "\n")
 
 
@@ -92,14 +95,16 @@ class Runner:
     """The driver's end of a runner's process, which cannot reuse code that an earlier one compiled."""
 
     def __init__(self, module: str, job: Job) -> None:
-        threads = {name: str(os.cpu_count()) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        threads = {name: str(os.cpu_count()) for name in names}
+        asked = {name: str(job.threads) for name in names if job.threads}
         cache = {"TORCHINDUCTOR_CACHE_DIR": tempfile.mkdtemp(dir=job.folder)}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the runner)
         command = [sys.executable, "-m", f"benchmarks.runners.{module}", json.dumps(asdict(job))]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**threads, **os.environ, **cache},
+            env={**threads, **os.environ, **asked, **cache},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

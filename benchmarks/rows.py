@@ -32,6 +32,18 @@ TRAINERS = {
 ON_IMAGES = {name: TRAINERS[name] for name in TRAINERS if TRAINERS[name][0] in ("plain", "pythae", "vaekit")}
 USERS = {"plain torch": ("plain", ""), "pythae": ("pythae_use", ""), "vaekit fp32": ("vaekit_use", "fp32 auto")}
 SAMPLERS = {**USERS, "vaekit bf16": ("vaekit_use", "bf16 auto"), "Pyro": ("pyro", "")}
+PARTS = {
+    "standard normal, Gaussian, ELBO": "",
+    "full-covariance posterior": "full",
+    "flow posterior (IAF)": "iaf",
+    "mixture of 500 as prior": "mixture",
+    "VampPrior, 500 pseudo-inputs": "vamp",
+    "flow prior (MAF)": "maf",
+    "importance, 50 draws": "importance",
+}
+"""what a model of vaekit is made of, and the word for it"""
+SHARED = ("iaf", "vamp", "importance")
+"""what pythae has as well"""
 EPOCH, BOUND, MOST_ROUNDS = 60_000, -110.0, 40
 
 
@@ -103,6 +115,32 @@ def training(
         ]
 
     return row
+
+
+def parts(settings: Settings) -> list[Table]:
+    """Time steps of models with other parts and objectives: vaekit's among themselves, and beside pythae's.
+
+    On the CPU it is the processor time of one thread, which other work on the machine changes little.
+    """
+    job = replace(settings.job, task="train", net="mlp-40", batch=100, steps=2 if settings.quick else 10, threads=1)
+    runners = {name: ("vaekit", f"fp32 auto {word}") for name, word in PARTS.items()}
+    replies = race(runners | {f"pythae {word}": ("pythae", word) for word in SHARED}, job, settings.rounds)
+    clock = "processor_seconds" if job.device == "cpu" else "seconds"
+    values = pick(replies, lambda reply: 1000 * reply[clock] / reply["steps"])
+    extra = last(replies, "loss")
+    title, unit = "a step of 784-500-40-500-784, batch 100", "ms per step" if job.device == "cuda" else "processor ms"
+    beside = []
+    for name in (name for name, word in PARTS.items() if word in SHARED):
+        names = {"pythae": f"pythae {PARTS[name]}", "vaekit fp32": name}
+        found = {runner: values[of] for runner, of in names.items()}
+        told = {runner: {"loss": extra[of]["loss"]} for runner, of in names.items() if of in extra}
+        beside.append(table(f"{name}, {title}", unit, found, extra=told))
+    plain, *others = PARTS
+    for name in others:
+        if not isinstance(values[name], str) and not isinstance(values[plain], str):
+            pairs = zip(values[name], values[plain], strict=True)
+            extra[name]["over"] = statistics.median(a - b for a, b in pairs)
+    return [table(f"vaekit, {title}", unit, {name: values[name] for name in PARTS}, extra=extra), *beside]
 
 
 def bound(settings: Settings) -> list[Table]:
@@ -248,6 +286,7 @@ ROWS: dict[str, Callable[[Settings], list[Table]]] = {
     "mlp": training("mlp", 100, 150, TRAINERS),
     "aragam": training("aragam", 256, 6, ON_IMAGES),
     "ncsu": training("ncsu", 16, 20, ON_IMAGES),
+    "parts": parts,
     "bound": bound,
     "evidence": evidence,
     "startup": startup,

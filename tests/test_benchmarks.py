@@ -37,6 +37,20 @@ def test_guide_quotes_the_stored_variances_which_estimators_lower():
     assert all(cost["of_products"] < 1.3 for cost in numbers["costs"].values())
 
 
+def test_a_mixture_of_500_costs_at_most_3_ms_a_step_and_vaekits_parts_less_than_pythaes():
+    rows = json.loads((ROOT / "benchmarks/results/cpu-2-cores.json").read_text())["rows"]
+    ours, *beside = (table["lines"] for table in rows["parts"]["tables"])
+    assert ours["mixture of 500 as prior"]["over"] <= 3
+    assert [lines["vaekit fp32"]["ratios"]["pythae"]["min"] > 1 for lines in beside] == [True] * 3
+
+
+def test_an_evidence_takes_less_than_4_gib_under_any_prior():
+    found = json.loads((ROOT / "benchmarks/results/evidence-memory.json").read_text())
+    assert (found["images"], found["samples"]) == (10_000, 5000)
+    assert len(found["peak_mib"]) == 4
+    assert max(found["peak_mib"].values()) < 4096
+
+
 def test_stored_results_are_complete():
     for path in (ROOT / "benchmarks/results").glob("c*-*.json"):
         result = json.loads(path.read_text())
@@ -106,7 +120,7 @@ def test_an_array_too_small_for_a_map_is_not_measured_as_one(benchmarks, monkeyp
     assert "arrays up to 1.07 are read, not mapped; ask for more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["mlp", "aragam", "ncsu"])
+@pytest.mark.parametrize("name", ["mlp", "mlp-40", "aragam", "ncsu"])
 def test_networks_in_plain_torch_are_those_of_the_presets(benchmarks, name):
     protocol, nets, runner = benchmarks("protocol"), benchmarks("nets"), benchmarks("runners.vaekit")
     experiment: Experiment = runner.experiment(protocol.Job("train", "", net=name))

@@ -1,11 +1,11 @@
-"""pythae: its VAE with the same networks, its own trainer."""
+"""pythae: its models with the same networks, its own trainer. Variant: a part other than the plain one, or none."""
 
 import tempfile
 
 import numpy as np
 import torch
 from pythae.data.datasets import BaseDataset, collate_dataset_output
-from pythae.models import VAE, VAEConfig
+from pythae.models import IWAE, VAE, VAE_IAF, VAMP, IWAEConfig, VAE_IAF_Config, VAEConfig, VAMPConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -35,12 +35,21 @@ class Decoder(BaseDecoder):
         return ModelOutput(reconstruction=output.sigmoid() if self.logits else output)
 
 
-def build(net: str) -> VAE:
-    """pythae's VAE around the networks of the benchmarks."""
+MODELS = {
+    "": (VAE, VAEConfig, {}),
+    "iaf": (VAE_IAF, VAE_IAF_Config, {"n_made_blocks": 2, "n_hidden_in_made": 2, "hidden_size": 64}),
+    "vamp": (VAMP, VAMPConfig, {"number_components": 500}),
+    "importance": (IWAE, IWAEConfig, {"number_samples": 50}),
+}
+
+
+def build(net: str, part: str = "") -> VAE:
+    """pythae's VAE, or its variant with some part, around the networks of the benchmarks."""
     encoder, decoder = nets.NETS[net]()
     loss = "mse" if net == "aragam" else "bce"
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=20 if net == "mlp" else 2, reconstruction_loss=loss)
-    return VAE(config, Encoder(encoder), Decoder(decoder, logits=loss == "bce"))
+    model, config, options = MODELS[part]
+    shared = {"input_dim": (1, 28, 28), "latent_dim": nets.LATENTS[net], "reconstruction_loss": loss}
+    return model(config(**shared, **options), Encoder(encoder), Decoder(decoder, logits=loss == "bce"))
 
 
 def parameters(vae: VAE) -> list[torch.Tensor]:
@@ -53,7 +62,7 @@ class Train:
 
     def __init__(self, job: Job) -> None:
         torch.manual_seed(job.seed)
-        vae = build(job.net)
+        vae = build(job.net, job.variant)
         self.job, self.epoch = job, 0
         data = BaseDataset(torch.from_numpy(np.load(job.file("train"))), torch.zeros(60_000))
         optimizer, rate, options = nets.OPTIMIZERS[job.net]

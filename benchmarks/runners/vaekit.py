@@ -1,4 +1,4 @@
-"""vaekit, training. Variant: precision and compile, such as "fp32 auto"."""
+"""vaekit, training. Variant: precision, compile and a part other than the plain one, such as "fp32 auto vamp"."""
 
 import tempfile
 from pathlib import Path
@@ -11,22 +11,33 @@ from benchmarks.protocol import Job, serve
 from vaekit.presets import PRESETS
 from vaekit.training import loop
 
+PARTS = {
+    "full": {"model.posterior": "full_gaussian"},
+    "iaf": {"model.posterior": "flow"},
+    "mixture": {"model.prior": {"kind": "mixture", "components": 500}},
+    "vamp": {"model.prior": {"kind": "vamp", "pseudo_inputs": 500}},
+    "maf": {"model.prior": "flow"},
+    "importance": {"objective": {"kind": "importance", "samples": 50}},
+}
+
 
 def experiment(job: Job) -> vaekit.Experiment:
     """The preset of the network, for the data and length of the job."""
-    preset = PRESETS["aevb-mnist" if job.net == "mlp" else job.net]
+    preset = PRESETS["aevb-mnist" if job.net.startswith("mlp") else job.net]
     unit = {"model.likelihood.fixed_scale": 1.0} if job.net == "aragam" else {}
-    latents = {"model.latent_dim": 20} if job.net == "mlp" else {}
+    precision, _, *parts = job.variant.split() or ("fp32", "")
+    own = {path: value for part in parts for path, value in PARTS[part].items()}
     settings = {
+        "model.latent_dim": nets.LATENTS[job.net],
         "data.binarization": job.binarization,
         "batch_size": job.batch,
         "seed": job.seed,
         "epochs": job.epochs,
         "evaluate_every": job.epochs,
-        "precision": job.variant.split()[0] if job.variant else "fp32",
+        "precision": precision,
     }
     source = vaekit.Source(name="mnist", split="60k/10k")
-    return vaekit.Experiment(data=source).replace_all({**preset, **unit, **latents, **settings})
+    return vaekit.Experiment(data=source).replace_all({**preset, **unit, **settings, **own})
 
 
 def begin(job: Job, folder: Path):
