@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars
 import pytest
 import torch
 from PIL import Image
@@ -67,6 +68,41 @@ class TestCodes:
         encode(run, np.zeros((2, 8, 8)), units="active", out=tmp_path / "z.csv")
         assert cells(tmp_path / "z.csv")[0] == ["row", "z2"]
 
+    def test_have_scales_beside_them_on_request(self, run: Run, tmp_path: Path) -> None:
+        x = np.random.default_rng(0).random((5, 8, 8), np.float32)
+        codes = encode(run, x, scale=True, out=tmp_path / "z.csv")
+        with torch.no_grad():
+            q = run.vae().posterior(torch.from_numpy(x[:, None]))
+        np.testing.assert_allclose(codes, torch.stack([q.mean, q.stddev], 1).numpy(), rtol=1e-5, atol=1e-6)
+        assert cells(tmp_path / "z.csv")[0] == ["row", "z0", "z1", "z2", "scale0", "scale1", "scale2"]
+        assert np.array_equal(numbers(tmp_path / "z.csv", 1).astype(np.float32), codes.reshape(5, 6))
+        flow = finished(small(model__posterior="flow"), tmp_path / "flow")
+        with pytest.raises(InputError, match="no standard deviations in closed form: ask for draws"):
+            encode(flow, x, scale=True)
+        with pytest.raises(InputError, match="scale is set, and draws is 2: ask for one of them"):
+            encode(run, x, scale=True, draws=2)
+
+    def test_are_drawn_on_request(self, run: Run, tmp_path: Path) -> None:
+        x = np.random.default_rng(0).random((4, 8, 8), np.float32)
+        codes = encode(run, x, draws=2000)
+        assert codes.shape == (4, 2000, 3)
+        mean, scale = encode(run, x, scale=True).transpose(1, 0, 2)
+        assert np.abs((codes.mean(1) - mean) / scale).max() < 5 / 2000**0.5
+        assert np.abs(codes.std(1) / scale - 1).max() < 5 / 4000**0.5
+        found = encode(run, "digits", draws=2, out=tmp_path / "z.csv")
+        header, rows = cells(tmp_path / "z.csv")
+        assert header == ["row", "draw", "z0", "z1", "z2", "label"]
+        assert [row[:2] for row in rows[:3]] == [["0", "1"], ["0", "2"], ["1", "1"]]
+        assert np.array_equal(numbers(tmp_path / "z.csv", 2, 5).astype(np.float32), found.reshape(-1, 3))
+        assert np.array_equal(encode(run, "digits", draws=2), found)
+        assert not np.array_equal(encode(run, "digits", draws=2, seed=1), found)
+
+    def test_are_written_as_parquet(self, run: Run, tmp_path: Path) -> None:
+        codes = encode(run, "digits", out=tmp_path / "z.parquet")
+        read = polars.read_parquet(tmp_path / "z.parquet")
+        assert read.columns == ["row", "z0", "z1", "z2", "label"]
+        assert np.array_equal(read.select("z0", "z1", "z2").to_numpy(), codes)
+
     def test_are_decoded_from_their_table(self, run: Run, tmp_path: Path) -> None:
         x = np.random.default_rng(0).random((5, 8, 8), np.float32)
         encode(run, x, out=tmp_path / "z.csv")
@@ -80,7 +116,7 @@ class TestCodes:
 
 class TestTables:
     def test_are_written_under_their_columns_in_the_files_units(self, table: Run, tmp_path: Path) -> None:
-        found = sample(table, 40, out=tmp_path / "s.csv")
+        found = sample(table, 40, noise=False, out=tmp_path / "s.csv")
         assert cells(tmp_path / "s.csv")[0] == ["a", "same", "b"]
         np.testing.assert_allclose(numbers(tmp_path / "s.csv"), found, rtol=1e-8)
         np.testing.assert_allclose(found.mean(0), [5, 7.5, -100], rtol=0.3)
@@ -88,9 +124,15 @@ class TestTables:
         np.testing.assert_allclose(numbers(tmp_path / "r.csv"), found, rtol=1e-8)
         np.testing.assert_allclose(encode(table, tmp_path / "r.csv"), encode(table, found), atol=1e-5)  # is read again
 
+    def test_are_sampled_with_noise_unless_means_are_asked_for(self, table: Run, tmp_path: Path) -> None:
+        found = sample(table, 500, out=tmp_path / "s.parquet")
+        assert np.array_equal(found, sample(table, 500, noise=True))
+        assert found[:, 0].std() > 1.2 * sample(table, 500, noise=False)[:, 0].std()
+        assert np.array_equal(polars.read_parquet(tmp_path / "s.parquet").to_numpy(), found)
+
     def test_columns_that_never_varied_stay_as_they_were(self, table: Run, tmp_path: Path) -> None:
         assert (sample(table, 9, noise=True)[:, 1] == 7.5).all()
-        assert (sample(table, 9)[:, 1] == 7.5).all()
+        assert (sample(table, 9, noise=False)[:, 1] == 7.5).all()
         assert (reconstruct(table, tmp_path / "t.csv")[:, 1] == 7.5).all()
         assert (decode(table, "0.5,1.2")[:, 1] == 7.5).all()
         assert (interpolate(table, 0, 1)[:, 1] == 7.5).all()

@@ -313,7 +313,7 @@ def test_a_table_of_bits_is_told_what_fits(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).integers(0, 2, (60, 3))
     (tmp_path / "t.csv").write_text("a,b,c\n" + "\n".join(",".join(map(str, row)) for row in rows))
     experiment = small(data__name=str(tmp_path / "t.csv")).replace("model.likelihood", "bernoulli")
-    with pytest.raises(InputError, match=r"choose likelihood gaussian; .*save them as a \.npy file"):
+    with pytest.raises(InputError, match=r"choose likelihood gaussian or columns; .*save them as a \.npy file"):
         finished(experiment, tmp_path / "run")
 
 

@@ -70,23 +70,44 @@ def what_of(space: Space) -> str:
     return "images" if len(space.event_shape) == 3 else "rows of a table" if space.columns else "arrays"
 
 
-def write_codes(codes: np.ndarray, units: Sequence[int], out: Place | None, origin: Origin) -> None:
-    """Write codes (N, d): an array, with the files of its rows beside it, or a table of rows."""
-    kind = kind_of(out, "codes")
-    if kind == "array":
+def write_codes(
+    codes: np.ndarray, units: Sequence[int], out: Place | None, origin: Origin, scale: bool = False
+) -> None:
+    """Write codes: an array, with the files of its rows beside it, or a table.
+
+    Args:
+        codes: (N, d); (N, 2, d), means and scales; or (N, draws, d), which become a row each.
+        units: numbers of the latents.
+        out: the file, if there is one.
+        origin: where the rows are from.
+        scale: whether these are means and scales.
+    """
+    if kind_of(out, "codes") == "array":
         _write_array(codes, out)
         _name_rows(to_path(out).with_suffix(".names.csv"), origin.names)
     elif out is not None:
-        write_rows({f"z{k}": column for k, column in zip(units, codes.T, strict=True)}, out, origin)
+        names = [f"{word}{k}" for word in ("z", "scale")[: 1 + scale] for k in units]
+        each = 1 if scale or codes.ndim == 2 else codes.shape[1]
+        columns = dict(zip(names, codes.reshape(-1, len(names)).T, strict=True))
+        if codes.ndim == 3 and not scale:
+            columns = {"draw": np.tile(np.arange(1, each + 1), len(codes))} | columns
+        write_rows(columns, out, origin, each)
 
 
-def write_rows(columns: Mapping[str, np.ndarray], out: Place, origin: Origin) -> None:
-    """Write what was computed of each row as a table that begins with its file or number and ends with its label."""
-    count = len(next(iter(columns.values())))
+def write_rows(columns: Mapping[str, np.ndarray], out: Place, origin: Origin, each: int = 1) -> None:
+    """Write what was computed of each row as a table that begins with its file or number and ends with its label.
+
+    Args:
+        columns: by name.
+        out: the file.
+        origin: where the rows are from.
+        each: lines of the table for each row.
+    """
+    count = len(next(iter(columns.values()))) // each
     first = np.arange(count) if origin.names is None else np.array(origin.names)
-    last = [] if origin.labels is None else [np.array(origin.labels)]
+    last = [] if origin.labels is None else [np.array(origin.labels).repeat(each)]
     names = distinct([NAMES[origin.names is not None], *columns, *(["label"] if last else [])])
-    write_columns(dict(zip(names, [first, *columns.values(), *last], strict=True)), out)
+    write_columns(dict(zip(names, [first.repeat(each), *columns.values(), *last], strict=True)), out)
 
 
 def parts_of(space: Space) -> str:

@@ -104,6 +104,7 @@ def compare(*runs: RunFolder, split: str = "test", out: Path | None = None, outp
         "encode runs/first digits --out z.csv",
         "encode runs/first digits --out z.npy",
         "encode runs/first digits --units active --out active.npy",
+        "encode runs/first digits --scale --out z.parquet",
     ),
 )
 def encode(
@@ -112,6 +113,9 @@ def encode(
     *,
     out: Path,
     units: str = "all",
+    scale: Switch = False,
+    draws: Int | None = None,
+    seed: Int = 0,
     device: Device = "auto",
     data_root: DataRoot = None,
     output: Output = LOUD,
@@ -120,11 +124,17 @@ def encode(
 
     Args:
         input: A named set, or the path of an image, an image folder, an array or a table.
-        out: The file to write: .csv, with the file or number of each row and its label, or .npy.
+        out: The file to write: .csv or .parquet, with the file or number of each row and its label, or .npy.
         units: all, or active: those that carry information by the last evaluation.
+        scale: Also write the standard deviation of each posterior.
+        draws: Number of draws from each posterior to write in place of its mean.
+        seed: Seed of the draws.
     """
     with display.messages(output):
-        z = vaekit.encode(vaekit.load(run), input, out=out, units=units, device=device, data_root=data_root)
+        z = vaekit.encode(
+            vaekit.load(run), input, units=units, scale=scale, draws=draws, seed=seed, out=out, device=device,
+            data_root=data_root,
+        )  # fmt: skip
     display.print_written(out, z.shape, output)
 
 
@@ -147,7 +157,7 @@ def decode(
 
     Args:
         z: The numbers of one latent, such as 0.5,-1.2, or a .npy or .csv file of latents.
-        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
+        out: The file to write: .npy, a picture such as .png, or .csv or .parquet for rows of a table.
     """
     with display.messages(output):
         x = vaekit.decode(vaekit.load(run), z, out=out, device=device)
@@ -170,7 +180,7 @@ def reconstruct(
     Args:
         input: A named set, or the path of an image, an image folder, an array or a table.
         n: How many of the first examples; all if left out, of which a picture shows 100.
-        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
+        out: The file to write: .npy, a picture such as .png, or .csv or .parquet for rows of a table.
     """
     with display.messages(output):
         x = vaekit.reconstruct(vaekit.load(run), input, n=n, out=out, device=device, data_root=data_root)
@@ -223,7 +233,7 @@ def sample(
     n: Annotated[Int, Parameter(name=["-n", "--n"])] = 64,
     out: Path,
     seed: Int = 0,
-    noise: Switch = False,
+    noise: Annotated[bool | None, Parameter(negative="--no-noise")] = None,
     device: Device = "auto",
     output: Output = LOUD,
 ) -> None:
@@ -231,9 +241,10 @@ def sample(
 
     Args:
         n: Number of samples.
-        out: The file to write: .npy, a picture such as .png, or .csv for rows of a table.
+        out: The file to write: .npy, a picture such as .png, or .csv or .parquet for rows of a table.
         seed: Seed of the random numbers.
-        noise: Sample x from p(x | z) instead of taking its mean.
+        noise: Sample x from p(x | z) or, with --no-noise, take its mean; if left out, rows of tables are sampled, and
+            images are means.
     """
     with display.messages(output):
         x = vaekit.sample(vaekit.load(run), n, seed=seed, noise=noise, out=out, device=device)

@@ -19,7 +19,7 @@ from vaekit.measures import FACTORIZED
 from vaekit.model import VAE
 from vaekit.outputs import PAIRS, kind_of, pairs, what_of, write_codes, write_examples, write_strip
 from vaekit.run import Run
-from vaekit.verbs.reading import BATCH, example, examples
+from vaekit.verbs.reading import BATCH, SEED, example, examples
 
 log = logging.getLogger("vaekit")
 
@@ -29,6 +29,9 @@ def encode(
     input: Place | np.ndarray | Tensor,
     *,
     units: str = "all",
+    scale: bool = False,
+    draws: int | None = None,
+    seed: int = SEED,
     out: Place | None = None,
     device: str = "auto",
     data_root: Place | None = None,
@@ -40,22 +43,48 @@ def encode(
         input: a named set, the path of an image, a folder, an array or a table, an array, or a DataFrame; in the
             data's own units. Columns of a table are matched by their names.
         units: all, or active (those with more than 0.01 nats of KL at the last evaluation).
+        scale: whether to return the posteriors' standard deviations as well.
+        draws: how many draws from each posterior to return in place of its mean; the same call gives the same draws.
+        seed: of the draws.
         out: a file to write them to as well: .npy, with the files that the rows are from beside it in `.names.csv`; or
-            .csv, whose columns are the file or number of each row, z0, z1, ..., and the label where there are labels.
+            .csv or .parquet, whose columns are the file or number of each row, z0, z1, ..., and the label where there
+            are labels; scale0, scale1, ... follow the means, and draws have a row each, with its number in ``draw``.
         device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
 
+    Returns:
+        means (N, d); with ``scale`` means and standard deviations (N, 2, d); with ``draws`` draws (N, draws, d).
+
     Raises:
-        InputError: if the input does not fit the model's data, or codes cannot be written to such a file.
+        InputError: if the input does not fit the model's data, the posterior has no standard deviations, or codes
+            cannot be written to such a file.
     """
     kind_of(out, "codes")
     run, target = Run.of(run), devices.choose(device)
+    if scale and draws is not None:
+        raise InputError(f"scale is set, and draws is {draws}: ask for one of them")
+    copies = None if draws is None else to_whole(draws, "draws")
     vae = run.vae(target)
     batches, origin = examples(run, input, data_root)
     chosen = list(range(vae.latent_dim)) if units == "all" else _active(run, units)
-    codes = torch.cat([vae.encode(x.to(target)).cpu() for x in batches]).numpy()[:, chosen]
-    write_codes(codes, chosen, out, origin)
+    with devices.seeded(to_whole(seed, "seed", 0), target):
+        codes = torch.cat([_codes(vae, x.to(target), scale, copies).cpu() for x in batches]).numpy()[..., chosen]
+    write_codes(codes, chosen, out, origin, scale)
     return codes
+
+
+@torch.no_grad()
+def _codes(vae: VAE, x: Tensor, scale: bool, draws: int | None) -> Tensor:
+    """Return means (batch, d), means and standard deviations (batch, 2, d), or draws (batch, draws, d)."""
+    if draws is not None:
+        return vae.posterior(x).sample(torch.Size((draws,))).movedim(0, 1)
+    means = vae.encode(x)
+    if not scale:
+        return means
+    try:
+        return torch.stack([means, vae.posterior(x).stddev], 1)
+    except NotImplementedError:
+        raise InputError("the posterior has no standard deviations in closed form: ask for draws (--draws)") from None
 
 
 def _active(run: Run, units: str) -> list[int]:

@@ -37,7 +37,7 @@ from vaekit.outputs import (
 from vaekit.run import Run
 from vaekit.subject import Track
 from vaekit.verbs.filled import Filled
-from vaekit.verbs.reading import examples
+from vaekit.verbs.reading import SEED, examples
 
 BATCH = 8 * ROWS
 
@@ -45,7 +45,6 @@ log = logging.getLogger("vaekit")
 
 NEEDS: Needs = {"posterior": {"density"}, "likelihood": {"elementwise"}}
 SAMPLES, IMAGE_SAMPLES = 1000, 100
-SEED = 0
 
 
 class Imputed(NamedTuple):

@@ -17,6 +17,7 @@ from vaekit.outputs import Origin
 from vaekit.run import Run
 
 BATCH = 1000
+SEED = 0
 
 
 def examples(

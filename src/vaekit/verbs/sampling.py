@@ -13,11 +13,10 @@ from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.outputs import kind_of, what_of, write_examples
 from vaekit.run import Run
-from vaekit.verbs.reading import BATCH
+from vaekit.verbs.reading import BATCH, SEED
 
 COPIES = 2
 """of samples: their batches, and all of them joined"""
-SEED = 0
 
 
 def sample(
@@ -25,18 +24,19 @@ def sample(
     n: int = 64,
     *,
     seed: int = SEED,
-    noise: bool = False,
+    noise: bool | None = None,
     out: Place | None = None,
     device: str = "auto",
 ) -> np.ndarray:
-    """Sample from the model: z from the prior, then the means of p(x | z), or draws from it with ``noise``.
+    """Sample from the model: z from the prior, then x from p(x | z) for a table, or the means of p(x | z) for images.
 
     Args:
         run: the run, or the path of its folder.
         n: how many.
         seed: of the draws.
-        noise: draw x from p(x | z) in place of its mean.
-        out: a file to write them to as well: .npy, a picture of image data, or .csv of a table's rows.
+        noise: whether to draw x from p(x | z) or to take its mean; None draws rows of a table, which need the noise to
+            spread as real ones do, and takes the means of images.
+        out: a file to write them to as well: .npy, a picture of image data, or .csv or .parquet of a table's rows.
         device: auto, cpu, cuda or mps.
 
     Raises:
@@ -51,9 +51,9 @@ def sample(
             f"n is {n}: so many samples take {taken / 2**30:,.1f} GiB of memory, and {there / 2**30:,.1f} GiB are "
             "available: ask for fewer at a time, with another seed each"
         )
-    vae = run.vae(target)
+    vae, noisy = run.vae(target), bool(run.space.columns) if noise is None else noise
     with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
-        found = np.concatenate([run.space.generated(x) for x in _sampled(vae, n, noise)])
+        found = np.concatenate([run.space.generated(x) for x in _sampled(vae, n, noisy)])
     write_examples(found, run.space, out)
     return found
 
