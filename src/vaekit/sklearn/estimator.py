@@ -1,6 +1,7 @@
 """A variational auto-encoder as an estimator: it embeds rows, scores them, samples new ones and finds outliers."""
 
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
         latent_dim: number of latents.
         hidden: widths of the hidden layers, such as (200, 100).
         network: mlp or conv, or a spec such as ``vaekit.MLP(activation="relu")``.
-        likelihood: gaussian for columns of numbers; bernoulli, continuous_bernoulli, discretized_logistic or
-            categorical for bits, values in [0, 1] and gray levels, which are then not standardized; or a spec.
+        likelihood: columns, with a density of its kind and a scale for each column; gaussian; bernoulli,
+            continuous_bernoulli, discretized_logistic or categorical for bits, values in [0, 1] and gray levels, which
+            are then not standardized; or a spec.
         prior: standard_normal, mixture, vamp or flow, or a spec.
         posterior: gaussian, full_gaussian, flow or delta, or a spec.
         objective: what is minimized, such as elbo or importance, or a spec.
@@ -144,9 +146,9 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
             RunError: if the loss becomes NaN or infinite, or memory runs out; it is a RuntimeError.
         """
         named, rows = self._named(), read(self, X, fitting=True)
+        self._library = library_of(X)
         with followed(self.verbose) as follow:
             self._train(*begun(rows, named), X, follow)
-        self._library = library_of(X)
         del self.run_.files[STATE]  # the optimizer's moments are for partial_fit, and twice as large as the weights
         return self
 
@@ -171,7 +173,7 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
 
     def _named(self) -> dict[str, Any]:
         """Return the parameters that are fields of an experiment and not left open, by name, with a seed."""
-        if not 0 < float(self.contamination) <= 0.5:
+        if not (isinstance(self.contamination, Real) and 0 < self.contamination <= 0.5):
             raise InputError(f"contamination is {shown(self.contamination)}: give a share in (0, 0.5]")
         to_whole(self.samples, "samples")
         given = {name: value for name, value in self.get_params(deep=False).items() if not _is_auto(value)}

@@ -1,5 +1,6 @@
 """Training in memory: the loop of every training, on rows at hand, into no folder."""
 
+import logging
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,13 @@ import safetensors.torch
 import torch
 
 from vaekit import devices
-from vaekit.choices import completed, further, understood
+from vaekit.choices import Choice, completed, further, understood
 from vaekit.data import Data, Source, Split
 from vaekit.data.objects import PREFIX
 from vaekit.data.raw import Table, content_digest
 from vaekit.data.source import assemble
 from vaekit.data.splits import ORDERED
+from vaekit.errors import InputError
 from vaekit.experiment import Experiment
 from vaekit.folders import STATE, WEIGHTS
 from vaekit.progress import Progress
@@ -23,6 +25,8 @@ from vaekit.sklearn.kept import Kept
 from vaekit.sklearn.reading import Rows, as_pixels, as_table
 from vaekit.training.loop import Training, check, refuse_begun
 from vaekit.training.state import Facts, State, parts_of
+
+log = logging.getLogger("vaekit")
 
 FEW = 10
 """rows from which some are held out"""
@@ -56,11 +60,17 @@ def begun(rows: Rows, named: Mapping[str, Any], hold_out: bool = True) -> tuple[
         experiment = experiment.replace("data.split", f"{ORDERED}{len(raw.x)}/{len(raw.x)}")
         raw = replace(raw, x=np.concatenate([raw.x, raw.x]), digest=digest)
     data = assemble(experiment.data, raw)
+    if data.space.columns and data.space.support == "real" and "model.likelihood" not in fields:
+        choice = Choice("model.likelihood", "columns", "each column is known as exactly as it can be")
+        log.info("chosen: %s", choice)
+        experiment, fields = experiment.replace(*choice[:2]), {**fields, choice.path: choice.value}
     return completed(experiment, data.space, fields), data
 
 
 def continued(before: Kept, rows: Rows) -> tuple[Experiment, Data]:
     """Return the experiment of a run, and rows as its model reads them, all of which are trained on and watched."""
+    if before.space.binarization in ("dynamic", "static"):
+        raise InputError(f"partial_fit draws no bits (binarize {before.space.binarization}): use fit, or give bits")
     part = Split(before.space.encode_input(rows))
     return before.experiment, Data(before.space, part, None, part)
 
