@@ -41,6 +41,12 @@ def fitted() -> VariationalAutoencoder:
     return Small().fit(rows())
 
 
+@pytest.fixture(scope="module")
+def trained_well() -> VariationalAutoencoder:
+    """An estimator that knows how the columns depend on each other, to be read only."""
+    return VariationalAutoencoder(2, hidden=(50,), epochs=400, random_state=0).fit(rows(300))
+
+
 def dumped(estimator: Any) -> bytes:
     stream = io.BytesIO()
     joblib.dump(estimator, stream)
@@ -333,6 +339,44 @@ class TestHoles:
         assert vae.score_samples(np.full((1, 3), np.nan)) == pytest.approx([0], abs=0.5)
 
 
+class TestImpute:
+    def test_missing_cells_are_what_the_others_say_and_those_stay(self, trained_well):
+        x = rows(300)[:40]
+        holes = np.arange(40) % 3
+        given = x.copy()
+        given[np.arange(40), holes] = np.nan
+        found = trained_well.impute(given)
+        there = ~np.isnan(given)
+        assert np.array_equal(found[there], given[there])
+        error = abs(found - x)[~there] / x.std(0)[holes]
+        assert np.median(error) < 0.2  # the mean of each column is 0.67 away
+        assert np.array_equal(trained_well.impute(given[7:8]), found[7:8])
+
+    def test_draws_vary_about_it(self, trained_well):
+        given = rows(300)[:5]
+        given[:, 2] = np.nan
+        copies = np.stack(trained_well.impute(given, draws=200, random_state=0))
+        assert np.array_equal(copies, np.stack(trained_well.impute(given, draws=200, random_state=0)))
+        assert copies.mean(0)[:, 2] == pytest.approx(trained_well.impute(given)[:, 2], abs=0.2)
+        assert (copies.std(0)[:, 2] > 0).all()
+
+    @pytest.mark.parametrize("kind", [pandas.DataFrame, polars.DataFrame])
+    def test_frames_stay_frames_with_their_words(self, kind):
+        x = rows()
+        frame = {"size": x[:, 0], "color": np.where(x[:, 0] > 0, "red", "green"), "fixed": np.full(60, "a")}
+        vae = Small(epochs=200).fit(kind(frame))
+        given = kind({"size": [-2.0, None], "color": [None, "red"], "fixed": ["a", None]})
+        found = vae.impute(given)
+        assert type(found) is kind
+        assert ([*found["color"]], [*found["fixed"]]) == (["green", "red"], ["a", "a"])
+        assert found["size"][0] == -2
+        assert found["size"][1] > 0
+
+    def test_a_model_without_density_says_so(self):
+        with pytest.raises(InputError, match="impute needs a posterior that has a density"):
+            Small(posterior="delta", objective="reconstruction").fit(rows()).impute(rows())
+
+
 class TestShowing:
     def test_a_notebook_shows_fitted_numbers(self, fitted):
         html = fitted._repr_mimebundle_()["text/html"]
@@ -384,4 +428,5 @@ def test_the_guide_of_the_estimator_runs(tmp_path, monkeypatch):
         exec(block, names)
     assert names["outliers"].mean() == pytest.approx(0.1, abs=0.01)
     assert [*names["new"].columns] == [*names["X"].columns]
+    assert not names["filled"].isna().any(axis=None)
     assert names["vae"].history_["epoch"][-1] >= 99

@@ -1,4 +1,4 @@
-"""A variational auto-encoder as an estimator: it embeds rows, scores them, samples new ones and finds outliers."""
+"""A variational auto-encoder as an estimator: it embeds, scores, fills in and samples rows, and finds outliers."""
 
 from collections.abc import Callable, Mapping
 from numbers import Real
@@ -15,6 +15,7 @@ from vaekit import devices
 from vaekit.arguments import to_whole
 from vaekit.compatibility import lacking
 from vaekit.data import Data
+from vaekit.data.columns import generic
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError, shown
 from vaekit.evaluation.rows import Weighted, by_rows, shared_noise
@@ -25,8 +26,10 @@ from vaekit.model import VAE
 from vaekit.sklearn.contract import CallbackSupportMixin, Watchers, with_callbacks
 from vaekit.sklearn.fitting import Fitting, begun, continued
 from vaekit.sklearn.kept import Kept
-from vaekit.sklearn.reading import Rows, library_of, like, read
+from vaekit.sklearn.reading import Rows, by_name, filled, library_of, like, read, seen_with_holes
 from vaekit.sklearn.showing import Follow, fitted_html, followed
+from vaekit.verbs.imputing import NEEDS as IMPUTING
+from vaekit.verbs.imputing import Filling
 
 AUTO = "auto"
 THRESHOLD_ROWS = 5000
@@ -267,6 +270,34 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
         """Return -1 for outliers among rows X and 1 for the others, (n,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def impute(self, X: Any, *, draws: int | None = None, random_state: Any = None) -> Any:  # noqa: N803
+        """Fill in the missing cells of rows X, (n, features), by what is expected given the others; those stay.
+
+        These are means, and modes of categories, of p(x_missing | x_observed), by importance weights of draws of z.
+        They depend on no other row. Rows with missing cells need not have been in training, but it helps if they were.
+
+        Args:
+            X: rows with NaN, None or blanks.
+            draws: return a list of so many copies of the rows, with draws in the cells, for multiple imputation.
+            random_state: seed, NumPy generator, or None for other draws each time.
+
+        Raises:
+            InputError: if the model has no density, or not one of each column.
+        """
+        rows = self._read(X)
+        if reason := lacking(IMPUTING, self.run_.experiment):
+            raise InputError(f"impute {reason}: choose other parts")
+        space, device = self.run_.space, devices.choose(self.device)
+        x, filling = seen_with_holes(rows, space), Filling(self.run_.vae(device), space, None, device)
+        if draws is None:
+            values = filling.guesses(x, iter)[0][None]
+        else:
+            seed = int(check_random_state(random_state).randint(2**31))
+            values = filling.draws(x, to_whole(draws, "draws"), seed)
+        found = [space.worded(each) if space.columns else each for each in values.numpy()]
+        copies = [like(library_of(X), filled(rows, by_name(each, self._names))) for each in found]
+        return copies[0] if draws is None else copies
+
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw rows from p(x), (n_samples, features).
 
@@ -283,7 +314,11 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
 
     def _generated(self, x: Tensor) -> Any:
         """Return rows as the model emits them in the units and words of the columns, as what was fitted."""
-        return like(self._library, self.run_.space.generated(x), getattr(self, "feature_names_in_", ()))
+        return like(self._library, by_name(self.run_.space.generated(x), self._names))
+
+    @property
+    def _names(self) -> list[str]:
+        return self.run_.space.header or [generic(i) for i in range(self.n_features_in_)]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the codes: z0, z1, ..."""

@@ -24,6 +24,7 @@ from vaekit.data.values import as_float32
 from vaekit.errors import InputError
 from vaekit.evaluation.imputation import drawn, guessed, weighted
 from vaekit.evaluation.rows import ROWS, by_rows, shared_noise
+from vaekit.model import VAE
 from vaekit.outputs import (
     columns_of,
     kind_of,
@@ -106,8 +107,6 @@ def impute(
     if reason := lacking(NEEDS, run.experiment):
         raise InputError(f"{run.path} cannot impute: it {reason}")
     copies = None if draws is None else to_whole(draws, "draws")
-    usual = IMAGE_SAMPLES if len(space.event_shape) == 3 else SAMPLES
-    used = usual if samples is None else to_whole(samples, "samples")
     kind_of(out, what_of(space))
     kind_of(scales, parts_of(space), "--scales")
     given = _given(run, input, data_root, mask)
@@ -115,7 +114,7 @@ def impute(
     rows = holes.flatten(1).any(1)
     if not rows.any():
         log.info("no value of the input is missing")
-    filling = Filling(run, used, target)
+    filling = Filling(run.vae(target), space, samples, target)
     value, scale = filling.guesses(given.x[rows], track)
     spread = torch.full(holes.shape, torch.nan, dtype=torch.float64)
     spread[rows] = scale.where(holes[rows], torch.nan)
@@ -180,14 +179,16 @@ class Filling:
     """What is filled into rows with missing values.
 
     Args:
-        run: the run.
-        samples: draws of z for each row.
+        vae: the model, on the device.
+        space: of its data.
+        samples: draws of z for each row; None takes the usual number.
         device: where they are computed.
     """
 
-    def __init__(self, run: Run, samples: int, device: torch.device) -> None:
-        self.space, self.device = run.space, device
-        self.vae = run.vae(device)
+    def __init__(self, vae: VAE, space: Space, samples: int | None, device: torch.device) -> None:
+        self.vae, self.space, self.device = vae, space, device
+        usual = IMAGE_SAMPLES if len(space.event_shape) == 3 else SAMPLES
+        samples = usual if samples is None else to_whole(samples, "samples")
         self.noise = shared_noise(samples, self.vae.latent_dim)
 
     def guesses(self, x: Tensor, track: Track) -> tuple[Tensor, Tensor]:
