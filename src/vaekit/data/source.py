@@ -81,27 +81,27 @@ class Source:
     """
 
     name: Annotated[str, BeforeValidator(to_name)]
-    """A named set, or the path of an image folder, an array or a table; data in memory give their digest."""
+    """a named set, or the path of an image folder, an array or a table; data in memory give their digest"""
     split: str | None = None
-    """Such as 50k/10k/10k or 0.8/0.1/0.1; ordered:1565/400 cuts a film into blocks; None takes the set's own."""
+    """such as 50k/10k/10k or 0.8/0.1/0.1; ordered:1565/400 cuts a film into blocks; None takes the set's own"""
     binarization: Binarization = "none"
-    """none keeps gray levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½."""
+    """none keeps gray levels; dynamic draws bits anew for every batch; static draws them once; threshold cuts at ½"""
     seed: Whole = 0
-    """Seeds the split, what is removed and the bits that are drawn once; the seed of training is another."""
+    """seeds the split, what is removed and the bits that are drawn once; the seed of training is another"""
     missing: Annotated[float, Field(ge=0, lt=1)] = 0
-    """Share of all pixels or cells that is removed at random, to try a model on data with holes."""
+    """share of all pixels or cells that is removed at random, to try a model on data with holes"""
     image_size: Count | tuple[Count, Count] | None = None
-    """Height and width (one number for both) to which an image folder is resized, or of the images held by rows."""
+    """height and width (one number for both) to which an image folder is resized, or of the images held by rows"""
     label: str | None = None
-    """Column of a table that holds the labels; if none is given, it is found by its name; "" takes none."""
+    """column of a table that holds the labels; if none is given, it is found by its name; "" takes none"""
     ignore: Words = ()
-    """Columns of a table that are left out."""
+    """columns of a table that are left out"""
     columns: Kinds = ()
-    """Kinds of a table's columns by name: real, positive, count, binary, category or ordinal; others are told."""
+    """kinds of a table's columns by name: real, positive, count, binary, category or ordinal; others are told"""
     sentinels: Words = ()
-    """Cells of a table that stand for missing values, such as -999, besides blank ones, NA, NaN, null and ?."""
+    """cells of a table that stand for missing values, such as -999, besides blank ones, NA, NaN, null and ?"""
     format: Format = Format()
-    """How a table of text is written, where what is told from it is wrong."""
+    """how a table of text is written, where what is told from it is wrong"""
 
     def load(
         self,
