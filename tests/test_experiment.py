@@ -305,11 +305,15 @@ class TestChoose:
         (tmp_path / "e.json").write_text(DIGITS.to_json())
         assert choose(config=tmp_path / "e.json").epochs == 10
 
-    @pytest.mark.parametrize("name", ["digits", "digits28"])
-    def test_what_is_suggested_is_what_is_chosen(self, name: str) -> None:
-        space = Source(name=name).load().space
-        changes = {choice.path: choice.value for choice in choices.suggested(space)}
-        assert Experiment(data=Source(name=name)).replace_all(changes) == choose(name)
+    @pytest.mark.parametrize("name", ["digits", "digits28", "t.csv"])
+    def test_what_is_suggested_is_what_is_chosen(
+        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("t.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{'xy'[i % 2]},{'pqr'[i % 3]}\n" for i in range(40)))
+        source = Source(name=name)
+        changes = {choice.path: choice.value for choice in choices.suggested(source, source.read())[0]}
+        assert Experiment(data=source).replace_all(changes) == choose(name)
 
     def test_what_is_named_is_not_chosen(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, logger="vaekit")
@@ -317,7 +321,7 @@ class TestChoose:
         assert caplog.text == ""
 
     def test_wrong_words_are_refused_before_data_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Source, "load", lambda *_: pytest.fail("the data were read"))
+        monkeypatch.setattr(Source, "read", lambda *_: pytest.fail("the data were read"))
         for wrong in ({"preset": "aevb-mnits"}, {"epochs": -1}, {"likelihood": "bernouli"}, {"set": {"x": 1}}):
             with pytest.raises(InputError):
                 choose("digits", **wrong)
