@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vaekit import Gaussian, InputError, RunError, encode, evaluate, load
+from vaekit import Gaussian, InputError, RunError, encode, evaluate, impute, load, score
 from vaekit.evaluation.evidence import evidence
 from vaekit.folders import WEIGHTS
 from vaekit.sklearn import VariationalAutoencoder
@@ -255,6 +255,13 @@ class TestValues:
         assert vae.run_.space.event_shape == (1, 8, 8)
         assert vae.inverse_transform(vae.transform(x)).shape == x.shape
 
+    def test_gray_levels_become_bits_where_asked(self):
+        x = np.random.default_rng(0).random((60, 9), np.float32)
+        vae = Small(likelihood="bernoulli", binarize="dynamic").fit(x)
+        assert vae.run_.space.binarization == "dynamic"
+        with pytest.raises(InputError, match="partial_fit draws no bits"):
+            vae.partial_fit(x)
+
     def test_few_rows_are_all_trained_on(self):
         vae = Small().fit(rows(4))
         assert vae.run_.space.sizes == {"train": 4, "test": 4}
@@ -318,6 +325,14 @@ class TestFrames:
         assert vae.run_.space.columns[2].kind == "count"
         again = joblib.load(io.BytesIO(dumped(vae)))
         assert np.array_equal(again.score_samples(frame), vae.score_samples(frame))
+
+    def test_its_folder_scores_and_fills_in_alike(self, frame, tmp_path):
+        vae = Small().fit(frame)
+        run = vae.run_.to_folder(tmp_path / "run")
+        found = score(run, frame, units="file", draws=vae.samples, data=frame)
+        assert np.array_equal(found.score, vae.score_samples(frame))
+        given = type(frame)({name: [None] if name == "size" else frame[name][:1] for name in frame.columns})
+        assert impute(run, given).values["size"][0] == vae.impute(given)["size"][0]
 
     def test_an_unknown_word_is_named(self, frame):
         vae = Small().fit(frame)
