@@ -34,6 +34,7 @@ MANY_CLASSES = 100
 """a column called target with more different numbers is a quantity"""
 MANY_WORDS = 20
 """a column of more different words may be names of the rows"""
+NUMBERING = "it only numbers the rows"
 REMEDY = (
     "correct it, name what stands for missing values (data.sentinels), set the kind of the column "
     "(data.columns.NAME=category), or leave it out (ignore)"
@@ -81,7 +82,8 @@ def typed(table: Table, asked: Columns = Columns()) -> Raw:  # noqa: B008 (froze
         x[:, k] = codes(column, table.columns[i], problems)
     problems.refuse()
     for name, why in roles.left_out.items():
-        log.info("column %r of %s is left out (%s)", name, table.source, why)
+        keep = f"; --set {quote(f'data.columns.{name}=real')} reads it as data" if why == NUMBERING else ""
+        log.info("column %r of %s is left out (%s%s)", name, table.source, why, keep)
     if not columns:
         raise InputError(f"{table.source} has no column to learn from: add one")
     raw = Raw(x, support_of(columns), columns=columns, left_out=roles.left_out)
@@ -200,7 +202,7 @@ def _why_left_out(table: Table, i: int, numbering: bool) -> str | None:
     if not len(known):
         return "it is empty"
     if numbering and (are_words(values) or _identifies(known)):
-        return "it only numbers the rows"
+        return NUMBERING
     if are_words(values) and len(set(known)) > max(MANY_WORDS, len(known) / 2):
         return f"its words name the rows; data.columns.{table.names[i]}=category reads them as data"
     return None
