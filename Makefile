@@ -46,6 +46,7 @@ storm: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.parts
 	$(BIN)/vaekit reproduce --report
 	$(BIN)/python -m benchmarks.page
 

@@ -1,5 +1,6 @@
 """The documentation is what the code does."""
 
+import json
 import re
 import runpy
 import shlex
@@ -86,6 +87,25 @@ def test_options_page_is_what_the_specs_say():
     generate = runpy.run_path(str(ROOT / "docs/generate.py"))
     assert (ROOT / "docs/options.md").read_text() == generate["options_page"]()
     assert settings.FILE.read_text() == generate["options_file"]()
+
+
+@pytest.fixture
+def parts():
+    return runpy.run_path(str(ROOT / "docs/parts.py"))
+
+
+def test_page_of_parts_is_what_the_stored_numbers_say(parts):
+    assert parts["PAGE"].read_text() == parts["page"](json.loads(parts["RESULTS"].read_text()))
+
+
+def test_each_part_gains_and_estimators_lower_the_variance(parts):
+    found = json.loads(parts["RESULTS"].read_text())
+    for name in set(parts["VARIANTS"]) - {parts["PLAIN"], parts["FULL"]}:  # of which the page says that it falls behind
+        gains = [found[table][name]["difference"] for table in ("relu", "rising") if name in found[table]]
+        assert max(gain["value"] - 2 * gain["standard_error"] for gain in gains) > 0
+    for name in ("stl", "dreg"):
+        each = found["gradient"]["estimators"][name]
+        assert each["of_plain"] + 3 * each["of_plain_standard_error"] < 1
 
 
 def test_help_of_a_field_is_one_line():
