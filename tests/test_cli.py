@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vaekit
 from vaekit import Run, RunError
@@ -78,6 +79,7 @@ class TestHelp:
             line.strip(): None for text in texts for line in text.splitlines() if line.startswith("    vaekit ")
         }
         assert len(examples) > 30
+        Image.new("L", (8, 8)).save("hidden.png")
         for example in examples:
             words = shlex.split(example)[1:]
             if words[0] == "demo" or words[1:2] == ["wei"] or "fetch" in words:  # they have tests of their own
