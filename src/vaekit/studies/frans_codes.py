@@ -75,6 +75,8 @@ def forgotten(lab: Lab, name: str) -> float:
 
 ADDED = (0.0, 0.1, 0.3, 1.0, 3.0)
 """standard deviations of the noise that is added to codes"""
+NAMED = (0.0, 1.0, 3.0)
+"""those that a verdict names"""
 FRUIT, APPLE, BANANA = "apple at 5.43, banana at 5.44", 5.43, 5.44
 WIDTH = "standard deviation of codes"
 
@@ -148,15 +150,18 @@ def judge_capacities(result: Result) -> Verdict:
         rows = [[result.row(name, quantity(added)) for added in ADDED] for quantity in (told, kept)]
         fine &= all(never_rises(each) for each in rows)
         fine &= name == NONE or all(each[-1].value < each[0].value / 2 for each in rows)
-        percent = (", ".join(f"{100 * row.value:.1f}" for row in each) for each in rows)
-        words.append(f"{name} (codes spread by {result.value(name, WIDTH):.2g}): {' and '.join(percent)}%")
+        percent = (
+            " → ".join(f"{100 * result.value(name, quantity(added)):.1f}%" for added in NAMED)
+            for quantity in (told, kept)
+        )
+        words.append(f"{name} (codes spread by {result.value(name, WIDTH):.2g}): {' and '.join(percent)}")
     lost = {name: result.value(name, FORGOTTEN) for name in MEMORIES}
     fine &= max(lost.values()) < SHARE
-    levels = ", ".join(f"{added:g}" for added in ADDED)
+    levels = ", ".join(f"{added:g}" for added in NAMED)
     memory = ", of ".join(f"{name}, {100 * share:.2g}% is lost" for name, share in lost.items())
     return Verdict(
         REPRODUCED if fine else FAILED,
-        f"images told apart and classes kept at noise {levels}: {'; '.join(words)}; with noise 1, an apple is told "
+        f"images told apart, and classes kept, at noise {levels}: {'; '.join(words)}; with noise 1, an apple is told "
         f"from a banana {100 * result.value(FRUIT, told(1.0)):.1f}% of the time; σ grows with β ("
         f"{', '.join(f'{s:.3f}' for s in sigma)}) and the KL falls ({', '.join(f'{k:.1f}' for k in kl)} nats); of the "
         f"sum of squares of {memory}.",
