@@ -2,6 +2,7 @@
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,18 @@ class TestState:
         assert (torch.get_num_threads(), torch.get_default_dtype()) == (threads, kind)
         assert torch.is_grad_enabled()
         assert list(tmp_path.iterdir()) == []
+
+    def test_threads_may_use_it_at_the_same_time(self, fitted):
+        expected, threads = fitted.score_samples(rows()), torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                found = [*pool.map(fitted.score_samples, [rows()] * 20)]
+            with ThreadPoolExecutor(1) as another:
+                assert another.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(threads)
+        assert all(np.array_equal(each, expected) for each in found)
 
     def test_the_run_becomes_a_folder_that_vaekit_takes(self, fitted, tmp_path):
         frame = pandas.DataFrame(rows(), columns=["a", "b", "c"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import log
+from threading import RLock
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from vaekit.model import VAE
 ROWS = 128
 """rows of every block: the last one is filled up, because products of matrices round by their size"""
 SEED = 0
+ONE_THREAD = RLock()
+"""held while torch computes with one thread, so that its number of threads is restored to what it was"""
 ALIGNED, NARROW = 16, 32
 """numbers between the beginnings of rows whose alignment is the same, and outputs below which it decides over bits"""
 
@@ -71,13 +74,14 @@ def _threads(device: torch.device) -> Iterator[Callable[..., Iterable[dict[str, 
     if device.type != "cpu":
         yield map
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool.map
-    finally:
-        torch.set_num_threads(threads)
+    with ONE_THREAD:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool.map
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _filled(batch: Tensor) -> Iterator[tuple[Tensor, int]]:
