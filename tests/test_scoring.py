@@ -85,8 +85,9 @@ def test_scores_of_training_rows_are_computed_once(table: Run, monkeypatch: pyte
 
 
 def test_without_the_training_data_no_row_is_flagged(
-    kept: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kept: Path, tmp_path: Path, caplog: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (kept / "run").rename(tmp_path / "run")
     try:
         (kept / "t.csv").rename(kept / "gone.csv")
@@ -96,6 +97,8 @@ def test_without_the_training_data_no_row_is_flagged(
         assert np.isnan(found.share_lower).all()
         assert not found.flag.any()
         assert "no row is compared with the training rows or flagged" in caplog.text
+        assert main(["score", str(tmp_path / "run"), str(kept / "gone.csv"), "--draws", "9", "--out", "s.csv"]) == 0
+        assert capsys.readouterr().out == "200 rows are scored:\ns.csv\n"
         assert np.isfinite(score(tmp_path / "run", ROWS, draws=9, data=kept / "gone.csv").share_lower).all()
     finally:
         (kept / "gone.csv").rename(kept / "t.csv")

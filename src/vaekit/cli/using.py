@@ -298,6 +298,8 @@ def score(
     rows, flagged = len(found.score), int(found.flag.sum())
     facts = {"path": str(out), "parts": parts and str(parts), "rows": rows, "flagged": flagged, "quantile": quantile}
     sentence = f"{flagged:,} of {rows:,} rows are less probable than {100 * quantile:.4g} % of the training rows:"
+    if not (found.share_lower == found.share_lower).all():  # NaN, as the training data were not found
+        sentence = f"{rows:,} rows are scored:"
     display.emit(facts, output, lambda: display.say(sentence, out, *([parts] if parts else [])), out)
 
 
