@@ -72,6 +72,7 @@ class Network(NamedTuple):
 
 RELU, RISING, TANH = "relu", "rising", "tanh"
 FLAGS = "--set model.network.activation=relu --set model.network.initialization=glorot"
+TANH_FLAG = "--set model.network.activation=tanh"
 CHANGES = {"model.network.activation": "relu", "model.network.initialization": "glorot"}
 RISE, LONG_RISE = 5, 10
 """epochs over which β rises, of 15 and of 30"""
@@ -79,7 +80,9 @@ NETWORKS = {
     RELU: Network(CHANGES, 15, VARIANTS),
     RISING: Network(CHANGES, 15, {name: warmed(VARIANTS[name], RISE) for name in (PLAIN, IAF, MAF)}),
     TANH: Network(
-        {}, 30, VARIANTS | {f"{name}, β warmed up": warmed(VARIANTS[name], LONG_RISE) for name in (VAMP, MAF)}
+        {"model.network.activation": "tanh"},
+        30,
+        VARIANTS | {f"{name}, β warmed up": warmed(VARIANTS[name], LONG_RISE) for name in (VAMP, MAF)},
     ),
 }
 SHOWN = {"plain": PLAIN, "iaf": IAF, "full": FULL}
@@ -116,7 +119,7 @@ COLUMNS = """| variant | log-evidence | gain | ELBO | KL |
 |---|--:|--:|--:|--:|
 """
 SECOND = """
-## tanh, torch's first weights (the defaults), {epochs} epochs
+## tanh, torch's first weights, {epochs} epochs
 
 The ELBO and the KL of the 10,000 validation images, one draw each. Priors that are learned may fall into a trap here.
 
@@ -129,8 +132,8 @@ saturate: after {first} steps, {plain:.0%} of the decoder's last hidden units ar
 VampPrior, and there what z says is lost. N(0, I) keeps the scale of q(z ∣ x) near 1, so the plain model gets out again.
 A VampPrior follows the posterior wherever it goes, so nothing keeps the scale: all codes become alike, and the KL of
 such codes is 0. A flow as prior follows in part, and lags behind. A rise of β does not help, because it is not the KL
-that drives them there. With ReLU and Glorot's weights, or a gated network as in the preset `vampprior`, it does not
-happen.
+that drives them there. With ReLU and Glorot's weights, which vaekit chooses for priors that are learned, or a gated
+network as in the preset `vampprior`, it does not happen.
 """
 GRADIENT = """
 ## The gradient of the importance-weighted bound
@@ -152,7 +155,8 @@ Each row of the first table is
 vaekit evaluate RUN --images {images} --samples {draws}
 ```
 
-and of the last one `{command} --epochs {others}`. Where β rises, it is by
+and of the last one `{command} --epochs {others} {tanh}`. Where β
+rises, it is by
 `--set objective.beta_schedule=warm_up --set objective.beta_schedule.epochs={rise}`, or
 {long_rise} with tanh. The parts:
 
@@ -276,7 +280,9 @@ def page(found: Mapping[str, Any]) -> str:
         share = f"{each['of_plain']:.2f} ± {each['of_plain_standard_error']:.2f}" if name != "plain" else "1"
         text += f"| `{name}` | {each['variance']:,.0f} ± {each['standard_error']:,.0f} | {share} |\n"
     epochs = {"epochs": NETWORKS[RELU].epochs, "others": NETWORKS[TANH].epochs}
-    text += COMMANDS.format(**facts, **epochs, command=COMMAND, flags=FLAGS, rise=RISE, long_rise=LONG_RISE)
+    text += COMMANDS.format(
+        **facts, **epochs, command=COMMAND, flags=FLAGS, tanh=TANH_FLAG, rise=RISE, long_rise=LONG_RISE
+    )
     return text + "".join(f"- {name}: `{variant.flags}`\n" for name, variant in VARIANTS.items() if variant.flags)
 
 

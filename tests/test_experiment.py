@@ -305,6 +305,25 @@ class TestChoose:
         (tmp_path / "e.json").write_text(DIGITS.to_json())
         assert choose(config=tmp_path / "e.json").epochs == 10
 
+    @pytest.mark.parametrize(
+        ("words", "activation", "initialization"),
+        [
+            ({"prior": "vamp"}, "relu", "glorot"),
+            ({"prior": "mixture", "hidden": [30, 30]}, "relu", "glorot"),
+            ({"prior": "vamp", "set": {"model.network.activation": "tanh"}}, "tanh", "torch"),
+            ({"preset": "vampprior"}, "tanh", "glorot"),  # gated
+            ({"preset": "iwae-1l", "prior": "vamp"}, "tanh", "glorot"),
+            ({"network": "mlp", "prior": "vamp"}, "relu", "glorot"),
+            ({}, "tanh", "torch"),
+        ],
+    )
+    def test_a_learned_prior_gets_units_that_do_not_saturate(
+        self, words: dict[str, Any], activation: str, initialization: str
+    ) -> None:
+        network = choose("digits28", **words).model.network
+        assert isinstance(network, MLP)
+        assert (network.activation, network.initialization) == (activation, initialization)
+
     @pytest.mark.parametrize("name", ["digits", "digits28", "t.csv"])
     def test_what_is_suggested_is_what_is_chosen(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

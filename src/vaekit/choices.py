@@ -290,7 +290,7 @@ def _of_space(space: Space, experiment: Experiment, named: Mapping[str, Any]) ->
         "precision": lambda _: Choice("precision", "fp32", "it is exact on every device; bf16 is faster on some"),
     }
     chosen = [choice(space) for part, choice in open_parts.items() if not _names(named, part)]
-    return chosen + _length(space, experiment, named)
+    return [*chosen, *_units(chosen, experiment, named), *_length(space, experiment, named)]
 
 
 def _network(space: Space) -> Choice:
@@ -304,6 +304,20 @@ def _network(space: Space) -> Choice:
     if max(size) > LARGE_IMAGE:
         return Choice("model.network", "conv", f"{images} are larger than {LARGE_IMAGE}×{LARGE_IMAGE}")
     return Choice("model.network", "mlp", f"{images} are small")
+
+
+def _units(chosen: Sequence[Choice], experiment: Experiment, named: Mapping[str, Any]) -> list[Choice]:
+    """Choose units that do not saturate where a learned prior would follow the posterior out of their reach."""
+    network = {choice.path: choice.value for choice in chosen}.get("model.network", experiment.model.network.kind)
+    whole = isinstance(named.get("model.network"), Mapping)  # as presets have it
+    units = whole or any(_names(named, f"model.network.{name}") for name in ("activation", "gated", "initialization"))
+    if network != "mlp" or units or "standard" in traits(experiment.model.prior):
+        return []
+    reason = "with a prior that is learned, units of tanh may saturate, and all codes become alike"
+    return [
+        Choice("model.network.activation", "relu", reason),
+        Choice("model.network.initialization", "glorot", "it suits relu"),
+    ]
 
 
 def _likelihood(space: Space) -> Choice:
