@@ -49,6 +49,7 @@ docs: $(READY)
 	$(BIN)/python -m docs.parts
 	$(BIN)/vaekit reproduce --report
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python docs/tables.py --page
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)

@@ -53,11 +53,20 @@ SHARES: Mapping[str, Label] = {
     "linear_probe": Label("linear probe", "share of test examples that logistic regression on the codes gets right"),
 }
 """shares of right answers"""
+SAMPLED: Mapping[str, Label] = {
+    "told_apart": Label(
+        "told apart", "area under the curve of a classifier of samples and test rows; 0.5 if it cannot tell them"
+    ),
+    "near_copies": Label(
+        "near copies", "share of samples as near to a training row as the nearest 5 % of the held-out rows are"
+    ),
+}
+"""what samples of a table are worth"""
 COUNTS: Mapping[str, Label] = {
     "effective_samples": Label("effective draws", "how many of the draws carry the log-evidence"),
 }
 """numbers of draws"""
-LABELS: Mapping[str, Label] = {**NATS, **BITS, **SHARES, **COUNTS}
+LABELS: Mapping[str, Label] = {**NATS, **BITS, **SHARES, **SAMPLED, **COUNTS}
 
 
 TERMS: Mapping[str, str] = {

@@ -11,12 +11,14 @@ from torch import Tensor
 from vaekit import evaluations
 from vaekit.compatibility import NOTHING, Needs, lacking, traits
 from vaekit.data import Split
+from vaekit.data.columns import CODED
 from vaekit.errors import InputError
 from vaekit.estimates import exceeds, mean_over_images
 from vaekit.evaluation import evidence
 from vaekit.evaluation.amortization import amortization_gap
 from vaekit.evaluation.annealing import Annealing, bracket, compared, forward, log_mean, log_mean_error
 from vaekit.evaluation.classifier import classifier_for
+from vaekit.evaluation.fidelity import fidelity, near_copies, told_apart
 from vaekit.evaluation.harmonic import CANDIDATES, MOST_LATENTS, harmonic
 from vaekit.evaluation.information import information
 from vaekit.evaluation.latents import usage
@@ -36,6 +38,8 @@ SURE = 5.0
 """nats by which few chains exceed log p(x) on one image in 148 at most"""
 AGGREGATE_IMAGES = 10_000
 """how many images at most stand for all in what compares each code with every other"""
+SAMPLED_ROWS = 2000
+"""how many rows of a table at most are set beside as many samples"""
 SLOW_AGGREGATE_IMAGES = 300
 """the same, where each comparison is a pass through a network"""
 
@@ -154,6 +158,8 @@ def _harmonic(subject: Subject) -> dict[str, Any]:
 
 
 def _samples(subject: Subject) -> dict[str, Any]:
+    if subject.run.space.columns is not None:
+        return _rows(subject)
     if not _has_training_part(subject):
         raise InputError("a model that is in no run has no training images to set its samples beside")
     data = subject.run.data(subject.data_root, subject.place, stored=True).to(subject.device)
@@ -176,6 +182,21 @@ def _samples(subject: Subject) -> dict[str, Any]:
             "closest": closest,
         }
     }
+
+
+def _rows(subject: Subject) -> dict[str, Any]:
+    """Compare samples of a table with held-out rows: both in the file's units, with the same cells missing."""
+    space, n = subject.run.space, min(subject.images, SAMPLED_ROWS)
+    x = subject.part.batch(torch.arange(n)).x
+    drawn = subject.vae.sample(n, noise=True).where(~x.isnan(), torch.nan)
+    real, sampled = space.restore(x), space.restore(drawn)
+    columns = space.columns or ()
+    found: dict[str, Any] = {"told_apart": told_apart(sampled, real)._asdict() | {"images": n}}
+    if _has_training_part(subject) and subject.split != "train":
+        training = torch.cat(list(subject.batches(subject.data.fixed("train"), AGGREGATE_IMAGES)))
+        copies = near_copies(*(each.nan_to_num(0) for each in (drawn, x, training)))
+        found["near_copies"] = copies._asdict() | {"images": n}
+    return found | {"fidelity": fidelity(real, sampled, [c.name for c in columns], [c.kind in CODED for c in columns])}
 
 
 def _latents(subject: Subject) -> dict[str, Any]:

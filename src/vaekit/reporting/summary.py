@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vaekit import notebook
-from vaekit.labels import BITS, COUNTS, NATS, SHARES, label
+from vaekit.labels import BITS, COUNTS, NATS, SAMPLED, SHARES, label
 
 
 class Evaluation(dict[str, Any]):
@@ -34,7 +34,13 @@ def headline(found: Mapping[str, Any]) -> float | None:
 def tables(found: Mapping[str, Any]) -> Iterator[list[dict[str, str]]]:
     """Give the numbers of an evaluation as rows of tables, one table for each unit, with a word on what is good."""
     things, words = noun(found), found.get("words", {})
-    units = {f"nats per {things[:-1]}": NATS, "bits": BITS, "accuracy of codes": SHARES, "importance weights": COUNTS}
+    units = {
+        f"nats per {things[:-1]}": NATS,
+        "bits": BITS,
+        "accuracy of codes": SHARES,
+        "samples": SAMPLED,
+        "importance weights": COUNTS,
+    }
     for heading, labels in units.items():
         rows = [
             {
