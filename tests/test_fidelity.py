@@ -1,10 +1,12 @@
 """Sampled rows beside real ones: alike where they are, copies where they are, and associations as scipy has them."""
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
 import vaekit
+from vaekit.errors import InputError
 from vaekit.evaluation.fidelity import cramer_v, fidelity, near_copies, told_apart
 
 NAMES, CODED = ("a", "b", "c"), (False, False, True)
@@ -58,6 +60,16 @@ def test_equal_rows_are_alike_and_missing_cells_are_left_out():
     assert all(each["value"] == 0 for each in found["columns"].values())
     assert all(pair["real"] == pair["sampled"] for pair in found["pairs"])
     assert np.isclose(found["pairs"][0]["real"], np.corrcoef(real[50:, 0], real[50:, 1])[0, 1])
+
+
+def test_what_no_row_has_is_left_out_and_too_few_rows_are_refused():
+    real = rows(200, 0)
+    real[:, 0] = np.nan
+    found = fidelity(real, real.copy(), NAMES, CODED)
+    assert list(found["columns"]) == ["b", "c"]
+    assert [pair["columns"] for pair in found["pairs"]] == [["b", "c"]]
+    with pytest.raises(InputError, match="4 rows are too few"):
+        told_apart(real[:4], real[:4])
 
 
 def test_a_constant_column_has_no_association():

@@ -12,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from torch import Tensor
 
+from vaekit.errors import InputError
 from vaekit.estimates import Estimate
 from vaekit.evaluation.neighbors import Nearest, nearer, nearest
 
@@ -32,8 +33,13 @@ def told_apart(samples: Rows, real: Rows, seed: int = 0) -> Estimate:
     One half, and they cannot; 1, and they always can. Missing cells are read as such. The rows are those of
     five folds, with the standard error of a Mann–Whitney statistic.
 
+    Raises:
+        InputError: if there are fewer than five of either.
+
     Reference: *Revisiting classifier two-sample tests (Lopez-Paz, Oquab, 2017)*, arXiv:1610.06545.
     """
+    if min(len(samples), len(real)) < FOLDS:
+        raise InputError(f"{len(real)} rows are too few to be told from samples: measure at least {FOLDS}")
     x, y = np.concatenate([samples, real]), np.repeat([1, 0], [len(samples), len(real)])
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     trees = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=seed)
@@ -68,14 +74,18 @@ def fidelity(real: Rows, sampled: Rows, names: Sequence[str], coded: Sequence[bo
         columns: by name the largest difference of distribution functions of numbers, or half the sum of differences of
         categories' shares: 0 if they are alike, 1 at most. pairs: their columns, whether it is a correlation or a
         Cramér's V, in which a number beside a category is cut into quarters, and the value of real and of sampled rows.
-        All have a standard_error, by the bootstrap.
+        All have a standard_error, by the bootstrap. What no real row has is left out.
     """
     columns = {}
     for k, name in enumerate(names):
+        if np.isnan(real[:, k]).all():
+            continue
         distance = _shares_apart if coded[k] else _functions_apart
         columns[name] = _with_error(distance, real[:, k : k + 1], sampled[:, k : k + 1])
     pairs = []
     for i, j in combinations(range(len(names)), 2):
+        if np.isnan(real[:, [i, j]]).any(1).all():
+            continue
         measure = cramer_v if coded[i] or coded[j] else _correlation
         both = [_cut(rows[:, [i, j]], real[:, [i, j]], (coded[i], coded[j])) for rows in (real, sampled)]
         found = _with_error(partial(_gained, measure), *both)
