@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from small import finished, small
 
-from vaekit import InputError, Run, choose, impute, train
+from vaekit import InputError, Run, choose, encode, impute, train
 from vaekit.cli import main
 
 N = 300
@@ -191,6 +191,15 @@ def test_a_table_without_holes_stays(run: Run, caplog: pytest.LogCaptureFixture)
 def test_wrong_arguments_are_refused(wrong: dict[str, Any], words: str, run: Run, kept: Path) -> None:
     with pytest.raises(InputError, match=words):
         impute(run, **{"input": kept / "t.csv", **wrong})
+
+
+def test_a_wrong_cell_is_named_by_its_file_and_line(run: Run, kept: Path, tmp_path: Path) -> None:
+    lines = (kept / "t.csv").read_text().splitlines()
+    lines[2] = lines[2].replace("tall", "huge").replace("short", "huge").replace("NA", "huge")
+    (tmp_path / "wrong.csv").write_text("\n".join(lines) + "\n")
+    for verb in (encode, impute):
+        with pytest.raises(InputError, match=r"wrong\.csv line 3, column 'size' holds 'huge', which is not one of"):
+            verb(run, tmp_path / "wrong.csv")
 
 
 def test_models_without_a_density_cannot_impute(tmp_path: Path) -> None:

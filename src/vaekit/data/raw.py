@@ -62,6 +62,7 @@ class Raw:
         depth: Bits of the levels in image files: 8, or as many as the highest 16-bit level needs.
         label_column: The column of a table that was read as labels.
         left_out: Why columns of a table are left out, by name.
+        cells: What `x` is of a table that a model reads, as the file has it.
     """
 
     x: np.ndarray
@@ -77,6 +78,7 @@ class Raw:
     depth: int | None = None
     label_column: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    cells: Table | None = None
 
 
 def content_digest(*arrays: np.ndarray | None) -> str:

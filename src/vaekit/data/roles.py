@@ -102,7 +102,8 @@ def untyped(table: Table, asked: Columns) -> Raw:
     """
     roles = _roles(table, asked, {})
     names = tuple(table.names[i] for i in roles.data)
-    raw = Raw(as_rows(replace(table, names=names, columns=tuple(table.columns[i] for i in roles.data))), None)
+    cells = replace(table, names=names, columns=tuple(table.columns[i] for i in roles.data))
+    raw = Raw(as_rows(cells), None, cells=cells)
     return raw if roles.labels is None else _with_labels(raw, table, roles.labels)
 
 

@@ -39,7 +39,8 @@ def examples(
     labels = None if raw.labels is None else raw.labels.tolist()
     if labels is not None and raw.classes:
         labels = ["" if k < 0 else raw.classes[k] for k in labels]
-    return space.encode_batches(raw.x, size or BATCH), Origin(raw.names, labels)
+    cells = raw.x if raw.cells is None else raw.cells  # whose messages name the file's lines
+    return space.encode_batches(cells, size or BATCH), Origin(raw.names, labels)
 
 
 def example(run: Run, given: Any, name: str, root: Place | None, data: Place | None) -> Tensor:
