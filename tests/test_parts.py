@@ -246,7 +246,7 @@ class Borrowing(Conditional):
 class Spec:
     """A model's spec, with parts of the test's own."""
 
-    latent_dim, network = LATENTS, MLP(hidden=(8,))
+    latent_dim, network, corruption = LATENTS, MLP(hidden=(8,)), None
 
     def __init__(self, **parts: object) -> None:
         self.prior, self.posterior, self.likelihood = Model().prior, Gaussian(), Model().likelihood

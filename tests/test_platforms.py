@@ -106,6 +106,7 @@ ELSEWHERE = f"""
 import ctypes, importlib, mmap, os, pkgutil, signal, sys
 import cyclopts, filelock, jinja2, matplotlib.figure, numpy, PIL.Image, pooch, psutil, pydantic, rich.progress
 import safetensors.torch, scipy.stats, sklearn.datasets, sklearn.linear_model, sklearn.neighbors, torch, zuko
+import narwhals, polars
 import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, mpl_toolkits.mplot3d
 
 sys.modules |= dict.fromkeys({sorted(MODULES - {"posix"})!r})

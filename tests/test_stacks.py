@@ -174,7 +174,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "norm": (
         [{"model.network": {"kind": "conv", "batch_norm": True}}] * 2,
-        "unlike 'conv': choose network 'mlp', or model.network.batch_norm=False, or train one by one",
+        "unlike 'conv': choose model.network.batch_norm=False, or network 'mlp', or train one by one",
     ),
 }
 

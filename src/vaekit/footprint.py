@@ -17,7 +17,7 @@ from vaekit.objectives import Loss, Objective
 from vaekit.own import Own, own_parts, tried
 from vaekit.run import weight_shapes
 from vaekit.training.diagnosis import try_out
-from vaekit.training.optimizers import moments
+from vaekit.training.optimizers import Optimizer, moments
 
 BYTES = 4
 EXAMPLES = 2
@@ -92,14 +92,12 @@ def weight_bytes(experiment: Experiment, sizes: list[int]) -> int:
 def second_bytes(experiment: Experiment, space: Space) -> int:
     """Bytes for the weights of a second player, their gradients and its optimizer's moments."""
 
-    def measure() -> int:
+    def built() -> tuple[Optimizer | None, int]:
         objective = experiment.objective.build(experiment.model.build(space), space)
-        if objective.second is None:
-            return 0
-        kept = 2 + sum(moments(objective.second).values())
-        return BYTES * kept * sum(weight.numel() for weight in objective.parameters())
+        return objective.second, sum(weight.numel() for weight in objective.parameters())
 
-    return devices.without_memory(measure)
+    optimizer, weights = devices.without_memory(built)
+    return 0 if optimizer is None else BYTES * weights * (2 + sum(moments(optimizer).values()))
 
 
 def batch_bytes(experiment: Experiment, space: Space, batch: int) -> float:
