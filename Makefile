@@ -12,7 +12,7 @@ PIP := --quiet --disable-pip-version-check --constraint constraints.txt
 
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
-	@echo "make test   check and test everything (four minutes)"
+	@echo "make test   check and test everything (six minutes)"
 	@echo "make storm  the slow tests, then kill and damage runs at random for some minutes"
 	@echo "make check  formatting, lint, types, import directions"
 	@echo "make docs   write the generated pages and pictures anew"

@@ -170,6 +170,7 @@ def test_monte_carlo_em_reports_the_joint_and_leaves_the_encoder_alone() -> None
     assert torch.equal(vae.likelihood.loadings.grad, expected)
 
 
+@pytest.mark.slow
 def test_a_draw_of_monte_carlo_em_serves_as_many_updates_as_asked_for(tmp_path: Path) -> None:
     rate, updates = 1e-3, 3
     experiment = small().replace_all(

@@ -316,6 +316,7 @@ def test_shares_of_removed_elements_are_less_than_all(share: float) -> None:
         Source(name="digits", missing=share)
 
 
+@pytest.mark.slow
 def test_a_training_on_images_with_holes_does_everything(tmp_path: Path) -> None:
     experiment = small(data__missing=0.2, epochs=1)
     whole = finished(experiment, tmp_path / "whole")

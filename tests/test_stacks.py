@@ -231,6 +231,7 @@ for compile in ("off", "on"):
 """
 
 
+@pytest.mark.slow
 def test_compiled_stacks_draw_the_same_numbers(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", SCRIPT, str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

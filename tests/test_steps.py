@@ -66,6 +66,7 @@ def test_compiled_steps_draw_the_same_numbers_and_a_resumed_run_goes_on_compiled
     assert resumed == compiled
 
 
+@pytest.mark.slow
 def test_compiled_densities_are_the_eager_ones(tmp_path: Path) -> None:
     script = """
 import logging, torch

@@ -38,7 +38,7 @@ def each_artefact(function):
     return pytest.mark.parametrize(("study", "artefact"), ALL, ids=names)(function)
 
 
-QUICK = ("K4", "N5", "A2", "A8", "W1", "W7", "F3")
+QUICK = ("K4", "N5", "A8", "W1", "F3")
 """the artefacts that are run at smoke whenever tests are; the others are slow"""
 slow = pytest.mark.slow
 

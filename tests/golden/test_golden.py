@@ -29,6 +29,11 @@ reported = pytest.mark.parametrize(
     [p if "averaged" in str(p.id) else pytest.param(*p.values, id=p.id, marks=pytest.mark.slow) for p in STORED],
 )
 
+resumed = pytest.mark.parametrize(
+    "golden",  # the compiler takes its time for the chains of Monte Carlo EM
+    [pytest.param(*p.values, id=p.id, marks=pytest.mark.slow) if "monte_carlo" in str(p.id) else p for p in STORED],
+)
+
 
 def facts(golden: Path) -> dict[str, Any]:
     """Where a release's runs were stored, and their digests."""
@@ -99,7 +104,7 @@ def test_stored_run_evaluates_to_the_same_numbers(golden: Path, tmp_path: Path) 
         assert_close({name: after[name] for name in kept}, kept)
 
 
-@golden
+@resumed
 def test_stored_run_resumes_to_the_end_of_an_uninterrupted_one(golden: Path, tmp_path: Path) -> None:
     run = copied(golden, tmp_path)
     rows = numbers(run)

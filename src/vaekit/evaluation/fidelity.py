@@ -151,4 +151,4 @@ def cramer_v(pair: Rows) -> float:
         return 0.0
     expected = np.outer(counts.sum(1), counts.sum(0)) / counts.sum()
     chi2 = float((np.square(counts - expected) / expected).sum())
-    return (chi2 / (counts.sum() * (min(counts.shape) - 1))) ** 0.5
+    return float(np.sqrt(chi2 / (counts.sum() * (min(counts.shape) - 1))))
