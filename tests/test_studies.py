@@ -38,7 +38,7 @@ def each_artefact(function):
     return pytest.mark.parametrize(("study", "artefact"), ALL, ids=names)(function)
 
 
-QUICK = ("K4", "N5", "A8", "W1", "F3")
+QUICK = ("K4", "N5", "W1", "F3")
 """the artefacts that are run at smoke whenever tests are; the others are slow"""
 slow = pytest.mark.slow
 
@@ -206,7 +206,7 @@ class TestReproduce:
         monkeypatch.setattr(findings, "STUDIES", (made,))
         return first, alone
 
-    @pytest.mark.parametrize("jobs", [1, 2])
+    @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=slow)])
     def test_a_result_is_stored_once_its_own_trainings_are_finished(
         self, two: tuple[Artefact, Artefact], tmp_path: Path, jobs: int, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -220,7 +220,7 @@ class TestReproduce:
         assert [result.artefact for result in found] == ["X0", "X1"]
         assert longer.finished
 
-    @pytest.mark.parametrize("jobs", [1, 2])
+    @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=slow)])
     def test_a_failed_training_stops_no_other(self, two: tuple[Artefact, Artefact], tmp_path: Path, jobs: int) -> None:
         _, longer = planning.plan(two[0], two[0].scales["laptop"], tmp_path)
         longer.path.mkdir(parents=True)

@@ -98,6 +98,7 @@ for prior in TypeAdapter(list[priors.Prior]).validate_json(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_compiled_steps_are_one_graph() -> None:
     own = [prior for prior in LEARNED if prior.kind != "own"]  # a class of the tests, which that process does not know
     written = TypeAdapter(list[priors.Prior]).dump_json(own)
