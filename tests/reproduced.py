@@ -1,4 +1,4 @@
-"""What tests of the studies share: all artefacts, and results of given numbers."""
+"""What tests of the studies share: all artifacts, and results of given numbers."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,23 +15,23 @@ from vaekit.studies.study import (
     FAILED,
     REPRODUCED,
     UNTESTABLE,
-    Artefact,
+    Artifact,
     Findings,
     Result,
     Row,
 )
 
 WORDS = (REPRODUCED, CORRECTED, BETTER, FAILED, UNTESTABLE)
-ALL = [(study, artefact) for study in STUDIES for artefact in study.artefacts]
+ALL = [(study, artifact) for study in STUDIES for artifact in study.artifacts]
 DOCUMENTED = Path(__file__).parent.parent / "docs/reproductions/results"
 
 
-def find(study: str, name: str) -> Artefact:
-    return next(artefact for found, artefact in ALL if (found.name, artefact.name) == (study, name))
+def find(study: str, name: str) -> Artifact:
+    return next(artifact for found, artifact in ALL if (found.name, artifact.name) == (study, name))
 
 
 class Other:
-    """Stands for the results of other artefacts: each of their numbers is one."""
+    """Stands for the results of other artifacts: each of their numbers is one."""
 
     size = SMOKE
 
@@ -43,7 +43,7 @@ class Other:
 
 
 class Apart(Findings):
-    """The result of one artefact, beside others."""
+    """The result of one artifact, beside others."""
 
     def __missing__(self, _: object) -> Other:
         return Other()
@@ -54,7 +54,7 @@ def check_prose(found: Findings) -> list[str]:
     told = []
     texts = [text for study in STUDIES for text in study.errors.values() if callable(text)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lessons, "supported", lambda found, study, artefact, *_: found[study, artefact])
+        patch.setattr(lessons, "supported", lambda found, study, artifact, *_: found[study, artifact])
         patch.setattr(lessons, "require", lambda _: None)
         for text in [*texts, *(lesson for each in lessons.LESSONS.values() for lesson in each)]:
             with suppress(lessons.UnsupportedError):
@@ -65,10 +65,10 @@ def check_prose(found: Findings) -> list[str]:
 
 def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale) -> Result:
     """A result with given numbers, the same with every seed."""
-    study, artefact = next((study, artefact) for study, artefact in ALL if artefact.name == name)
+    study, artifact = next((study, artifact) for study, artifact in ALL if artifact.name == name)
     return Result(
         study=study.name,
-        artefact=name,
+        artifact=name,
         scale="full",
         size=scale,
         rows=[
@@ -77,7 +77,7 @@ def result_of(name: str, values: dict[tuple[str, str], float], scale: Scale) -> 
         figures={},
         data=["mnist"],
         epochs={"d = 2": 10},
-        digests=planning.digests(artefact, scale),
+        digests=planning.digests(artifact, scale),
         command=f"vaekit reproduce {study.name}",
         training_seconds=60,
         measuring_seconds=0,

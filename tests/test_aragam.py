@@ -31,7 +31,7 @@ def measured(values: Mapping[Key, float], deviation: float = 0.01, scale: Scale 
         for key, value in values.items()
     ]
     return Result(
-        study="aragam2024", artefact="A1", scale="laptop", size=scale, rows=rows, figures={}, data=["mnist"],
+        study="aragam2024", artifact="A1", scale="laptop", size=scale, rows=rows, figures={}, data=["mnist"],
         epochs={}, digests=[], command="", training_seconds=0, measuring_seconds=0, machine="2 CPU cores", versions={},
     )  # fmt: skip
 

@@ -237,7 +237,7 @@ def own_data(folder: Path) -> None:
             Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(path)
     np.save(folder / "images.npy", random.integers(0, 256, (20, 8, 8), np.uint8))
     np.save(folder / "rows.npy", random.normal(size=(20, 3)))
-    np.savez(folder / "labelled.npz", x=random.random((20, 8, 8)), labels=np.arange(20) % 3)
+    np.savez(folder / "labeled.npz", x=random.random((20, 8, 8)), labels=np.arange(20) % 3)
     np.savez(folder / "parts.npz", train=random.random((16, 8, 8)), test=random.random((4, 8, 8)))
     for name, comma in (("table.csv", ","), ("table.tsv", "\t")):
         lines = [comma.join(f"{value:.4f}" for value in row) for row in random.normal(size=(20, 3))]
@@ -246,7 +246,7 @@ def own_data(folder: Path) -> None:
 
 @pytest.mark.usefixtures("own_data")
 @pytest.mark.parametrize(
-    "data", ["gray", "colors", "images.npy", "rows.npy", "labelled.npz", "parts.npz", "table.csv", "table.tsv"]
+    "data", ["gray", "colors", "images.npy", "rows.npy", "labeled.npz", "parts.npz", "table.csv", "table.tsv"]
 )
 def test_own_data_need_one_command(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", data, "--epochs", "1", "--hidden", "9", "--no-report"]) == 0

@@ -20,7 +20,7 @@ from vaekit.distributions import (
     IndependentBernoulli,
     independent,
 )
-from vaekit.likelihoods.pixels import GREY_LEVEL, bounded_log_scale
+from vaekit.likelihoods.pixels import GRAY_LEVEL, bounded_log_scale
 
 GREYS = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
 SINGLE = torch.finfo(torch.float32).eps
@@ -30,7 +30,7 @@ def double(value: float) -> Tensor:
     return torch.tensor(value, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("scale", [GREY_LEVEL / 8, 0.01, 0.3, 20.0])
+@pytest.mark.parametrize("scale", [GRAY_LEVEL / 8, 0.01, 0.3, 20.0])
 @pytest.mark.parametrize("loc", [-0.2, 0.0, 0.37, 1.0])
 def test_discretized_logistic_is_the_logistic_cut_at_half_levels(loc: float, scale: float) -> None:
     logistic = stats.logistic(loc, scale)
@@ -45,7 +45,7 @@ def test_discretized_logistic_is_the_logistic_cut_at_half_levels(loc: float, sca
 def test_discretized_logistic_is_finite_with_its_gradients_in_the_tails(dtype: torch.dtype) -> None:
     loc = torch.tensor([-1e4, -100.0, 0.0, 0.5, 1.0, 100.0, 1e4], dtype=dtype)[:, None].requires_grad_()
     raw = torch.tensor([-1e6, -50.0, 0.0, 50.0], dtype=dtype)[:, None, None].requires_grad_()
-    scale = bounded_log_scale(raw, GREY_LEVEL / 8).exp()
+    scale = bounded_log_scale(raw, GRAY_LEVEL / 8).exp()
     log_prob = DiscretizedLogistic(loc, scale).log_prob(GREYS.to(dtype))
     assert log_prob.shape == (4, 7, 256)
     assert log_prob.isfinite().all()
@@ -57,11 +57,11 @@ def test_discretized_logistic_is_finite_with_its_gradients_in_the_tails(dtype: t
 
 
 def test_discretized_logistic_falls_linearly_in_the_tails() -> None:
-    p = DiscretizedLogistic(torch.tensor(100.0), torch.tensor(GREY_LEVEL))
+    p = DiscretizedLogistic(torch.tensor(100.0), torch.tensor(GRAY_LEVEL))
     found = p.log_prob(GREYS.float())
-    slope = torch.diff(found)[1:-1] * 255 * GREY_LEVEL  # log P changes by 1/s per unit of x
+    slope = torch.diff(found)[1:-1] * 255 * GRAY_LEVEL  # log P changes by 1/s per unit of x
     assert torch.allclose(slope, torch.ones(253), atol=0.01)
-    assert float(found[128]) == pytest.approx((0.5 - 100) / GREY_LEVEL, rel=1e-3)
+    assert float(found[128]) == pytest.approx((0.5 - 100) / GRAY_LEVEL, rel=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 0.05, 2.0])
@@ -203,8 +203,8 @@ def test_bounded_log_scale_is_never_below_its_bound(raw: float, minimum: float) 
 
 def test_bounded_log_scale_is_the_identity_far_above_and_always_has_a_direction() -> None:
     raw = torch.linspace(-10, 20, 100, dtype=torch.float64, requires_grad=True)
-    found: Tensor = bounded_log_scale(raw, GREY_LEVEL)
-    above = raw - log(GREY_LEVEL)
+    found: Tensor = bounded_log_scale(raw, GRAY_LEVEL)
+    above = raw - log(GRAY_LEVEL)
     assert torch.allclose(found - raw, torch.log1p(torch.exp(-above)), atol=1e-8)  # the excess is e^{−(raw − log m)}
     assert (found - raw)[above > 20].abs().max() < 1e-8
     found.sum().backward()

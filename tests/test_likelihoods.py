@@ -8,7 +8,7 @@ from built import Decoded
 from torch import Tensor, nn
 
 from vaekit.likelihoods import DiscretizedLogistic, Gaussian
-from vaekit.likelihoods.pixels import GREY_LEVEL
+from vaekit.likelihoods.pixels import GRAY_LEVEL
 from vaekit.networks import MLP
 
 EVENT = (1, 3, 4)
@@ -85,7 +85,7 @@ def test_learnt_scales_stop_at_their_bound_and_so_does_the_density(spec: Any, ou
 def test_shared_scale_stops_at_its_bound() -> None:
     likelihood = Gaussian().build(Decoded(Given, EVENT))
     likelihood.log_scale.data.fill_(-100.0)
-    assert torch.allclose(likelihood(torch.zeros(5, 12)).base_dist.scale, torch.tensor(GREY_LEVEL))
+    assert torch.allclose(likelihood(torch.zeros(5, 12)).base_dist.scale, torch.tensor(GRAY_LEVEL))
 
 
 def test_a_discretized_logistic_begins_with_a_scale_of_about_an_eighth() -> None:

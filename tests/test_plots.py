@@ -231,14 +231,14 @@ def test_columns_answer_to_a_unit_by_lines_named_at_their_ends():
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 300])
-@pytest.mark.parametrize("labelled", [True, False])
-def test_codes_are_drawn_in_one_to_three_dimensions(tmp_path, random, dimensions, n, labelled):
-    labels = random.integers(0, 3, n) if labelled else None
+@pytest.mark.parametrize("labeled", [True, False])
+def test_codes_are_drawn_in_one_to_three_dimensions(tmp_path, random, dimensions, n, labeled):
+    labels = random.integers(0, 3, n) if labeled else None
     names = [f"z[{k}]" for k in range(dimensions)]
     figure = plots.scatter(random.normal(size=(n, dimensions)), labels, axes_labels=names, title="codes")
     plots.save(figure, tmp_path, "codes")
     assert len(figure.axes) == 1
-    assert bool(figure.legends) == (labelled and dimensions != 2)  # on a plane the classes are named where they lie
+    assert bool(figure.legends) == (labeled and dimensions != 2)  # on a plane the classes are named where they lie
     assert f"{n} points over z[0]" in figure.get_label()
 
 

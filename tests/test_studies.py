@@ -1,4 +1,4 @@
-"""Every artefact runs from end to end on digits; results, verdicts and pages follow from the stored numbers."""
+"""Every artifact runs from end to end on digits; results, verdicts and pages follow from the stored numbers."""
 
 import dataclasses
 import json
@@ -25,21 +25,21 @@ from vaekit.studies.scale import SCALES, SMOKE, Scale
 from vaekit.studies.study import (
     NOT_RUN,
     REPRODUCED,
-    Artefact,
+    Artifact,
     Row,
     Study,
     Verdict,
 )
 
 
-def each_artefact(function):
-    """Test a function with every artefact."""
-    names = [f"{study.name}-{artefact.name}" for study, artefact in ALL]
-    return pytest.mark.parametrize(("study", "artefact"), ALL, ids=names)(function)
+def each_artifact(function):
+    """Test a function with every artifact."""
+    names = [f"{study.name}-{artifact.name}" for study, artifact in ALL]
+    return pytest.mark.parametrize(("study", "artifact"), ALL, ids=names)(function)
 
 
 QUICK = ("K4", "N5", "W1", "F3")
-"""the artefacts that are run at smoke whenever tests are; the others are slow"""
+"""the artifacts that are run at smoke whenever tests are; the others are slow"""
 slow = pytest.mark.slow
 
 
@@ -50,54 +50,54 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("study", "artefact"),
+    ("study", "artifact"),
     [
-        pytest.param(study, artefact, id=f"{study.name}-{artefact.name}", marks=() if artefact.name in QUICK else slow)
-        for study, artefact in ALL
+        pytest.param(study, artifact, id=f"{study.name}-{artifact.name}", marks=() if artifact.name in QUICK else slow)
+        for study, artifact in ALL
     ],
 )
-def test_artefact_runs_at_smoke(out: Path, study: Study, artefact: Artefact) -> None:
-    (result,) = reproduce(study.name, only=[artefact.name], scale="smoke", out=out)
+def test_artifact_runs_at_smoke(out: Path, study: Study, artifact: Artifact) -> None:
+    (result,) = reproduce(study.name, only=[artifact.name], scale="smoke", out=out)
     assert all(math.isfinite(row.value) for row in result.rows)
-    assert result.row(*artefact.headline)
-    assert artefact.judged(result).word in WORDS
-    assert artefact.judged(result).sentence.endswith(".")
+    assert result.row(*artifact.headline)
+    assert artifact.judged(result).word in WORDS
+    assert artifact.judged(result).sentence.endswith(".")
     folder = out / "results" / study.name
-    assert findings.read(folder / f"{artefact.name}-smoke.json") == result
-    assert result.figures.keys() == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.png")}
-    check_prose(Apart({(study.name, artefact.name): result}))
-    assert set(result.tables) == {path.name for path in folder.glob(f"{artefact.name}-smoke-*.csv")}
-    assert all(planned.finished for planned in planning.plan(artefact, artefact.scales["smoke"], out))
+    assert findings.read(folder / f"{artifact.name}-smoke.json") == result
+    assert result.figures.keys() == {path.name for path in folder.glob(f"{artifact.name}-smoke-*.png")}
+    check_prose(Apart({(study.name, artifact.name): result}))
+    assert set(result.tables) == {path.name for path in folder.glob(f"{artifact.name}-smoke-*.csv")}
+    assert all(planned.finished for planned in planning.plan(artifact, artifact.scales["smoke"], out))
 
 
-@each_artefact
+@each_artifact
 def test_every_scale_names_the_same_trainings_and_its_published_numbers_are_of_them(
-    study: Study, artefact: Artefact
+    study: Study, artifact: Artifact
 ) -> None:
-    assert tuple(artefact.scales) == SCALES
-    labels = list(artefact.experiments(artefact.scales["smoke"]))
-    for scale in artefact.scales.values():
-        assert list(artefact.experiments(scale)) == labels
-        assert {label for label, _ in artefact.published(scale)} <= set(labels)
-    assert artefact.claim
-    assert artefact.place
-    assert artefact.tolerance
-    assert artefact.judged_by
-    assert bool(artefact.source) == bool(artefact.published(artefact.scales["full"]))
+    assert tuple(artifact.scales) == SCALES
+    labels = list(artifact.experiments(artifact.scales["smoke"]))
+    for scale in artifact.scales.values():
+        assert list(artifact.experiments(scale)) == labels
+        assert {label for label, _ in artifact.published(scale)} <= set(labels)
+    assert artifact.claim
+    assert artifact.place
+    assert artifact.tolerance
+    assert artifact.judged_by
+    assert bool(artifact.source) == bool(artifact.published(artifact.scales["full"]))
 
 
-def test_names_of_artefacts_are_those_of_the_reports() -> None:
-    names = [artefact.name for _, artefact in ALL]
+def test_names_of_artifacts_are_those_of_the_reports() -> None:
+    names = [artifact.name for _, artifact in ALL]
     letters = {"K": 7, "N": 9, "A": 13, "W": 7, "F": 7, "T": 1}
     assert {f"{letter}{k}" for letter, n in letters.items() for k in range(1, n + 1)} <= set(names)
     assert len(names) == len(set(names))
     assert all(study.errors for study in STUDIES)
 
 
-def one_training() -> Artefact:
-    """An artefact of a single small training."""
+def one_training() -> Artifact:
+    """An artifact of a single small training."""
     scales = {name: Scale(epochs=2, images=50, digits=True) for name in SCALES}
-    return Artefact(
+    return Artifact(
         name="X1",
         place="nowhere",
         claim="a small model trains",
@@ -113,9 +113,9 @@ def one_training() -> Artefact:
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Study:
-    """A study of that artefact, in the place of all others, whose results stay out of the documentation."""
+    """A study of that artifact, in the place of all others, whose results stay out of the documentation."""
     monkeypatch.setattr(running, "DOCUMENTED", tmp_path / "nowhere")
-    made = Study(name="tiny", title="", citation="", artefacts=(one_training(),), errors={})
+    made = Study(name="tiny", title="", citation="", artifacts=(one_training(),), errors={})
     monkeypatch.setattr(planning, "STUDIES", (made,))
     monkeypatch.setattr(pages, "STUDIES", (made,))
     monkeypatch.setattr(findings, "STUDIES", (made,))
@@ -168,7 +168,7 @@ class TestReproduce:
     def test_an_interrupted_training_goes_on_to_the_same_weights(
         self, study: Study, tmp_path: Path, every_step: None
     ) -> None:
-        (planned,) = planning.plan(study.artefacts[0], study.artefacts[0].scales["laptop"], tmp_path / "broken")
+        (planned,) = planning.plan(study.artifacts[0], study.artifacts[0].scales["laptop"], tmp_path / "broken")
         steps = train(planned.experiment, planned.path)
         next(steps)
         next(steps)
@@ -196,19 +196,19 @@ class TestReproduce:
         assert apart.rows == here.rows
 
     @pytest.fixture
-    def two(self, study: Study, monkeypatch: pytest.MonkeyPatch) -> tuple[Artefact, Artefact]:
-        """An artefact of a short training and a longer one, and after it one of the short training alone."""
-        alone = study.artefacts[0]
+    def two(self, study: Study, monkeypatch: pytest.MonkeyPatch) -> tuple[Artifact, Artifact]:
+        """An artifact of a short training and a longer one, and after it one of the short training alone."""
+        alone = study.artifacts[0]
         both = {"small": small(epochs=2), "longer": small(epochs=3)}
         first = dataclasses.replace(alone, name="X0", experiments=lambda _: both)
-        made = dataclasses.replace(study, artefacts=(first, alone))
+        made = dataclasses.replace(study, artifacts=(first, alone))
         monkeypatch.setattr(planning, "STUDIES", (made,))
         monkeypatch.setattr(findings, "STUDIES", (made,))
         return first, alone
 
     @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=slow)])
     def test_a_result_is_stored_once_its_own_trainings_are_finished(
-        self, two: tuple[Artefact, Artefact], tmp_path: Path, jobs: int, caplog: pytest.LogCaptureFixture
+        self, two: tuple[Artifact, Artifact], tmp_path: Path, jobs: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         short, longer = planning.plan(two[0], two[0].scales["laptop"], tmp_path)
         for _ in train(short.experiment, short.path):
@@ -217,11 +217,11 @@ class TestReproduce:
             found = reproduce("tiny", out=tmp_path, jobs=jobs)
         told = [text for text in caplog.messages if text.startswith(("measuring", "trained"))]
         assert told == ["measuring X1", "trained longer, seed 0", "measuring X0"]
-        assert [result.artefact for result in found] == ["X0", "X1"]
+        assert [result.artifact for result in found] == ["X0", "X1"]
         assert longer.finished
 
     @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=slow)])
-    def test_a_failed_training_stops_no_other(self, two: tuple[Artefact, Artefact], tmp_path: Path, jobs: int) -> None:
+    def test_a_failed_training_stops_no_other(self, two: tuple[Artifact, Artifact], tmp_path: Path, jobs: int) -> None:
         _, longer = planning.plan(two[0], two[0].scales["laptop"], tmp_path)
         longer.path.mkdir(parents=True)
         (longer.path / "letter.txt").write_text("not a run")
@@ -231,7 +231,7 @@ class TestReproduce:
         assert not (tmp_path / "results/tiny/X0-laptop.json").exists()
 
     def test_what_is_trained_can_be_measured_alone(
-        self, two: tuple[Artefact, Artefact], tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, two: tuple[Artifact, Artifact], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert reproduce("tiny", out=tmp_path, measure_only=True) == []
         reproduce("tiny", only=["X1"], out=tmp_path)
@@ -241,7 +241,7 @@ class TestReproduce:
             planned.path.rename(moved / planned.path.name)
         caplog.clear()
         (found,) = reproduce("tiny", out=moved, measure_only=True)
-        assert found.artefact == "X1"
+        assert found.artifact == "X1"
         assert "X0 is left out because not all of its trainings are finished" in caplog.messages
 
     @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_squared_errors_are_what_the_likelihood_is_less_its_constant(out: Path) 
         squared = (x - vae.reconstruct(x)).square().flatten(1).sum(1).mean()
     found = aragam_losses.losses(run, {"reconstruction": float(reconstruction), "kl": 0.0})
     assert found["reconstruction"] == pytest.approx(float(squared), rel=1e-5)
-    assert result.artefact == "T1"
+    assert result.artifact == "T1"
 
 
 def test_printed_curves_are_those_of_the_paper() -> None:
@@ -309,7 +309,7 @@ class TestCommandLine:
     def elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
 
-    def test_all_artefacts_are_listed_with_their_state(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_all_artifacts_are_listed_with_their_state(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["reproduce", "--json"]) == 0
         rows = json.loads(capsys.readouterr().out)
         assert len(rows) == len(ALL)

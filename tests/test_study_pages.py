@@ -152,15 +152,15 @@ class TestPages:
             assert (DOCUMENTED.parent / name).read_text() == text, f"{name}: run 'vaekit reproduce --report'"
 
     def test_documented_results_are_of_the_same_trainings(self) -> None:
-        for study, artefact in ALL:
+        for study, artifact in ALL:
             for scale in SCALES[1:]:
-                path = DOCUMENTED / study.name / f"{artefact.name}-{scale}.json"
+                path = DOCUMENTED / study.name / f"{artifact.name}-{scale}.json"
                 if not path.is_file():
                     continue
                 result = findings.read(path)
                 assert all((path.parent / name).is_file() for name in (*result.figures, *result.tables))
-                if findings.verdict(artefact, result).word != OUTDATED:
-                    assert list(result.epochs) == list(artefact.experiments(result.size))
+                if findings.verdict(artifact, result).word != OUTDATED:
+                    assert list(result.epochs) == list(artifact.experiments(result.size))
 
     def test_a_page_says_what_was_measured_and_what_was_not_run(self, tmp_path: Path) -> None:
         running.store(result_of("A8", shares(), Scale(epochs=10)), tmp_path / "results")

@@ -123,7 +123,7 @@ def fit_of(
     """Return the experiment that fits a prior to the codes of a run whose weights have that digest.
 
     Raises:
-        InputError: if that kind of prior cannot be fitted, or a field is none of the prior's.
+        InputError: if that kind of prior cannot be fitted, or a field is not one of the prior's.
     """
     fitted = [kind.kind for kind in kinds(source.experiment.model, "prior") if "fitted" in traits(kind)]
     if prior not in fitted:

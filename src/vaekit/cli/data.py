@@ -127,7 +127,7 @@ def data_classifier(
     """Train the classifier that samples are judged by, or find it in the cache: accuracy, digest and folder.
 
     Args:
-        name: A named set with labels, or the path of a labelled .npz file or of an image folder with sub-folders.
+        name: A named set with labels, or the path of a labeled .npz file or of an image folder with sub-folders.
         split: How to split the data; their own way if left out.
         image_size: Height and width to which an image folder is cropped and resized.
     """

@@ -83,7 +83,7 @@ def reproduce(
 def _print_plan(planned: list[dict[str, Any]], rate: float) -> None:
     rows = [
         {
-            "artefact": row["artefact"],
+            "artifact": row["artifact"],
             "training": row["label"],
             "seed": str(row["seed"]),
             "weights": f"{row['weights']:,}",
@@ -109,6 +109,6 @@ def _print_results(found: "list[Result]", verdicts: list[dict[str, Any]]) -> Non
             }
             for row in result.rows
         ]
-        display.say(f"{result.artefact}: {verdict['claim']}")
+        display.say(f"{result.artifact}: {verdict['claim']}")
         display.table(rows, tuple(rows[0]))
         display.say(f"{verdict['word']}: {verdict['sentence']}", "")

@@ -116,7 +116,7 @@ def _download_file(file: File, name: str, root: Place | None) -> Path:
 
 
 def _transfer(url: str, target: str, caller: pooch.Pooch) -> None:
-    """Download a file as pooch asks for it, but no more than a file of a named set can hold, and not for ever."""
+    """Download a file as pooch asks for it, but no more than a file of a named set can hold, and not forever."""
     began, done, shown = time.monotonic(), 0, sys.stderr.isatty()
     request = Request(url, headers={"User-Agent": "vaekit"})
     with urlopen(request, timeout=SILENCE) as response, Path(target).open("wb") as file:

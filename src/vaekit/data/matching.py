@@ -52,7 +52,7 @@ def as_table(array: Any) -> Table | None:
     """Read what has named columns, or words, as a table; None if it is an array of numbers.
 
     Raises:
-        InputError: If its columns are no table.
+        InputError: If its columns are not those of a table.
     """
     if isinstance(array, Table):
         return array

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaekit.data import Support
 from vaekit.likelihoods import Gaussian
-from vaekit.likelihoods.pixels import GREY_LEVEL
+from vaekit.likelihoods.pixels import GRAY_LEVEL
 
 SPACING = 1 / 255
 """distance of neighboring levels as the model sees them, k/255"""
@@ -29,7 +29,7 @@ def cell(likelihood: Any, support: Support) -> float | None:
         return 1.0 if support in likelihood.normalized_on else None
     if isinstance(likelihood, Gaussian) and support == "byte":
         narrowest = likelihood.fixed_scale if likelihood.scale == "fixed" else likelihood.minimum_scale
-        return SPACING if narrowest >= GREY_LEVEL else None
+        return SPACING if narrowest >= GRAY_LEVEL else None
     return None
 
 

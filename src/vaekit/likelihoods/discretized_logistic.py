@@ -13,7 +13,7 @@ from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import independent
-from vaekit.likelihoods.pixels import GREY_LEVEL, PixelLikelihood, bounded_log_scale
+from vaekit.likelihoods.pixels import GRAY_LEVEL, PixelLikelihood, bounded_log_scale
 from vaekit.specs import spec
 
 
@@ -46,7 +46,7 @@ class DiscretizedLogistic:
     normalized_on: ClassVar[tuple[Support, ...]] = ("byte",)
     has: ClassVar[Traits] = {"elementwise"}
     kind: Literal["discretized_logistic"] = "discretized_logistic"
-    minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL / 8
+    minimum_scale: Annotated[float, Field(gt=0)] = GRAY_LEVEL / 8
     """lower bound of the learned scale, in units of x (default: an eighth of a gray level)"""
 
     def build(self, builder: Builder) -> Conditional:

@@ -13,7 +13,7 @@ from vaekit.compatibility import Traits
 from vaekit.conditional import Conditional
 from vaekit.data import Support
 from vaekit.distributions import Head, independent, log_scale
-from vaekit.likelihoods.pixels import GREY_LEVEL, PixelLikelihood, bounded_log_scale
+from vaekit.likelihoods.pixels import GRAY_LEVEL, PixelLikelihood, bounded_log_scale
 from vaekit.specs import spec
 
 
@@ -70,7 +70,7 @@ class Gaussian:
     """what the scale depends on: pixel and image learn it from z, shared learns one number, fixed takes fixed_scale"""
     fixed_scale: Annotated[float, Field(gt=0)] = 0.5**0.5
     """σ if the scale is fixed"""
-    minimum_scale: Annotated[float, Field(gt=0)] = GREY_LEVEL
+    minimum_scale: Annotated[float, Field(gt=0)] = GRAY_LEVEL
     """lower bound of learned scales, in units of x (default: one gray level), so that densities cannot diverge"""
     head: Head = "log_scale"
     """what the decoder outputs for a scale that depends on z: log σ, or log σ², which moves log σ half as far"""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vaekit.conditional import Conditional
 from vaekit.distributions import LEVELS, at_least_fp32
 
-GREY_LEVEL = 1 / LEVELS
+GRAY_LEVEL = 1 / LEVELS
 
 
 def bounded_log_scale(raw: Float[Tensor, "*shape"], minimum: float) -> Float[Tensor, "*shape"]:

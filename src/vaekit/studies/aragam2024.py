@@ -9,15 +9,15 @@ from vaekit.studies import aragam_pictures as pictures
 from vaekit.studies import aragam_scores as scores
 from vaekit.studies.aragam_experiments import LONG, SCALES, dimensions, label
 from vaekit.studies.scale import SMOKE
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 
 STUDY = Study(
     name="aragam2024",
     title="Benchmark of a variational auto-encoder on MNIST (Aragam, 2024)",
     citation="Network, optimizer and loss follow STAT 453, lecture 17 (Raschka, 2021): sum of squared errors plus KL, "
     "Adam at 0.0005, batches of 256, gray levels, 60,000 training images. Figures 1, 2, 4 and 5 illustrate theory.",
-    artefacts=(
-        Artefact(
+    artifacts=(
+        Artifact(
             name="A1",
             place="table",
             claim="KL, reconstruction and total by number of latents after 10 epochs",
@@ -33,7 +33,7 @@ STUDY = Study(
             "latents, and of a batch where the numbers are taken for those of one",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="A2",
             place="figures 6–8, and the loss by number of latents",
             claim="total and reconstruction fall and the KL rises; the first loss given for d = 3 is 176.2",
@@ -50,7 +50,7 @@ STUDY = Study(
             f"scale) and reconstruction have to be among the central {100 * losses.CENTRAL:g}% of {losses.NETWORKS} "
             "untrained networks whose encoders return log σ², as in the code that the report descends from",
         ),
-        Artefact(
+        Artifact(
             name="A3",
             place="figures 9 and 11",
             claim="7 and 9 overlap in the latent space of two and three dimensions",
@@ -64,7 +64,7 @@ STUDY = Study(
             tolerance=f"above the mean of the other pairs by more than {pictures.ERRORS} errors, at two and three "
             "latents; corrected if other pairs, which the report does not mention, overlap more",
         ),
-        Artefact(
+        Artifact(
             name="A4",
             place="figures 10 and 12, and the reconstructions of 15 digits",
             claim="all 15 digits shown are reconstructed at d = 5, which is best",
@@ -80,7 +80,7 @@ STUDY = Study(
             tolerance="15 has to be in the central 95% of the binomial distribution of each classifier at both "
             f"thresholds, and no other number of latents may keep more by over {pictures.ERRORS} errors",
         ),
-        Artefact(
+        Artifact(
             name="A5",
             place="figures 13–18",
             claim="60 of 64 prior samples are legible at d = 5",
@@ -96,7 +96,7 @@ STUDY = Study(
             tolerance="60 has to be in the central 95% of the binomial distribution of each classifier at both "
             "thresholds; if only some of them agree, our classifiers cannot decide",
         ),
-        Artefact(
+        Artifact(
             name="A6",
             place="the conclusion and the proposals at the end",
             claim="d = 5 is best; scores, other networks and interpolations remain to be done",
@@ -110,7 +110,7 @@ STUDY = Study(
             tolerance=f"d = 5 has to be better than every other by a score, and no other may be better by any, each "
             f"by more than {pictures.ERRORS} errors of a difference over the seeds (over images, for a single seed)",
         ),
-        Artefact(
+        Artifact(
             name="A7",
             place="figures 6–8, and the proposals at the end",
             claim="after 10 epochs the loss has not flattened, and more epochs improve it",
@@ -123,7 +123,7 @@ STUDY = Study(
             figures=losses.draw_longer,
             tolerance="the total of held-out images has to fall at all six numbers of latents",
         ),
-        Artefact(
+        Artifact(
             name="A8",
             place="the discussion of the table",
             claim="in higher dimensions the KL term dominates",
@@ -137,7 +137,7 @@ STUDY = Study(
             source="quotients of two columns of the report's table",
             tolerance="the KL has to be the larger term at some number of latents",
         ),
-        Artefact(
+        Artifact(
             name="A9",
             place="figure 18",
             claim="at d = 30 many samples cannot be recognized",
@@ -150,7 +150,7 @@ STUDY = Study(
             figures=pictures.draw_samples,
             tolerance=f"fewer than at d = 5 have to be legible at both thresholds, by over {pictures.ERRORS} errors",
         ),
-        Artefact(
+        Artifact(
             name="A10",
             place="section 1.2",
             claim="an auto-encoder is trained by SGD at a learning rate of 0.00005",
@@ -164,7 +164,7 @@ STUDY = Study(
             tolerance="with the loss as printed, half the sum of squared errors, less has to be left than two "
             "principal components leave",
         ),
-        Artefact(
+        Artifact(
             name="A11",
             place="the section on auto-encoders",
             claim="a complex enough encoder maps all training samples onto the real axis without loss",
@@ -179,7 +179,7 @@ STUDY = Study(
             "each reconstruction has to be nearest to its own image; as a correction, because the networks are given "
             "few images, not all",
         ),
-        Artefact(
+        Artifact(
             name="A12",
             place="the text on d = 2 and d = 3",
             claim="10 epochs take 16.99 minutes at d = 2 and 16.31 at d = 3",
@@ -193,7 +193,7 @@ STUDY = Study(
             source="the report's text",
             tolerance="none: the machine is not stated",
         ),
-        Artefact(
+        Artifact(
             name="A13",
             place="the proposal of an inception score",
             claim="the inception score is the average of the exponentials of the KL",
@@ -205,7 +205,7 @@ STUDY = Study(
             headline=(label(5), scores.MISPRINTED),
             tolerance="it has to put the six numbers of latents in the order of the exponential of the mean",
         ),
-        Artefact(
+        Artifact(
             name="T1",
             place="figure 3",
             claim="an auto-encoder leaves gaps between its codes, a VAE does not",

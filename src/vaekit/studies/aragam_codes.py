@@ -10,7 +10,7 @@ from vaekit.evaluation.samples import LEGIBLE
 from vaekit.reporting import plots
 from vaekit.reporting.drawings import Drawing, latents, pictures
 from vaekit.studies.aragam_experiments import AUTO_ENCODER, FACTORS, HALF, LINES, VARIATIONAL
-from vaekit.studies.lab import Lab, exact, labelled, share
+from vaekit.studies.lab import Lab, exact, labeled, share
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict, number
 
 CELLS = 20
@@ -71,8 +71,8 @@ def draw_gaps(lab: Lab) -> Iterator[Drawing]:
     """Draw codes and interpolations of both."""
     for name in lab.runs:
         subject = lab.subject(name)
-        yield from labelled(name, latents(subject))
-        yield from labelled(name, pictures(subject), "interpolations")
+        yield from labeled(name, latents(subject))
+        yield from labeled(name, pictures(subject), "interpolations")
 
 
 COMPONENTS = "two principal components"
@@ -97,7 +97,7 @@ def judge_descent(result: Result) -> Verdict:
 def draw_descent(lab: Lab) -> Iterator[Drawing]:
     """Draw test images and their reconstructions."""
     for name in lab.runs:
-        yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
+        yield from labeled(name, pictures(lab.subject(name)), "reconstructions")
 
 
 LEFT, OWN = "squared error of training images, share of their variance", "nearest to their own image"
@@ -146,4 +146,4 @@ def draw_memorized(lab: Lab) -> Iterator[Drawing]:
         pair = (x.numpy()[None], run.vae().reconstruct(x).numpy()[None])
         figure = plots.pairs(*pair, names=("original", "reconstruction"), title="Training images and reconstructions")
         caption = f"The first {SHOWN} training images, each above what its place on a line is decoded to."
-        yield from labelled(name, [Drawing("memorized", figure, caption)])
+        yield from labeled(name, [Drawing("memorized", figure, caption)])

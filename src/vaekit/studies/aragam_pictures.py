@@ -14,7 +14,7 @@ from vaekit.evaluation.samples import LEGIBLE
 from vaekit.reporting import plots
 from vaekit.reporting.drawings import Drawing, confusion, latents, samples
 from vaekit.studies.aragam_experiments import TABLE, label
-from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labelled, share
+from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labeled, share
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
 
@@ -97,15 +97,15 @@ def judge_mistaken(result: Result) -> Verdict:
 
 def draw_planes(lab: Lab) -> Iterator[Drawing]:
     """Draw the codes of two latents as points, of three as a cloud, and both confusion matrices."""
-    yield from labelled(label(2), latents(lab.subject(label(2))), "latents-2d")
-    yield from labelled(label(3), latents(lab.subject(label(3))), "latents-3d")
+    yield from labeled(label(2), latents(lab.subject(label(2))), "latents-2d")
+    yield from labeled(label(3), latents(lab.subject(label(3))), "latents-3d")
     yield from draw_confusion(lab)
 
 
 def draw_confusion(lab: Lab) -> Iterator[Drawing]:
     """Draw a confusion matrix for each run."""
     for name, run in lab.runs.items():
-        yield from labelled(name, [confusion(lab.evaluation(name, "samples"), run.space)])
+        yield from labeled(name, [confusion(lab.evaluation(name, "samples"), run.space)])
 
 
 def interval(p: float, of: int, level: float = 0.95) -> tuple[int, int]:
@@ -244,7 +244,7 @@ def draw_reconstructions(lab: Lab) -> Iterator[Drawing]:
             note=subject.note,
         )
         caption = f"The first {DIGITS_SHOWN} test images, each above the decoded mean at its posterior mean."
-        yield from labelled(name, [Drawing("reconstructions", figure, caption)])
+        yield from labeled(name, [Drawing("reconstructions", figure, caption)])
 
 
 LEGIBLE_SAMPLES, SAMPLES_SHOWN = 60, 64
@@ -287,7 +287,7 @@ def judge_legible(result: Result) -> Verdict:
 def draw_samples(lab: Lab) -> Iterator[Drawing]:
     """Draw 8×8 samples from the prior, by number of latents."""
     for name in lab.runs:
-        yield from labelled(name, [samples(lab.subject(name), SAMPLES_SHOWN)])
+        yield from labeled(name, [samples(lab.subject(name), SAMPLES_SHOWN)])
 
 
 def judge_illegible(result: Result) -> Verdict:

@@ -11,7 +11,7 @@ from vaekit.reporting.drawings import Drawing, confusion, pictures, samples
 from vaekit.studies.aragam_experiments import OTHER, TABLE, label
 from vaekit.studies.aragam_losses import DISTANCE
 from vaekit.studies.aragam_pictures import ERRORS, SAMPLES_SHOWN, error_of_difference, errors_in_words, prior_samples
-from vaekit.studies.lab import Lab, exact, labelled
+from vaekit.studies.lab import Lab, exact, labeled
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict, number
 
 SCORE = "inception score of samples"
@@ -65,9 +65,9 @@ def judge_scores(result: Result) -> Verdict:
 def draw_scores(lab: Lab) -> Iterator[Drawing]:
     """Draw interpolations and confusion by number of latents, and samples of the other network."""
     for name in map(label, TABLE):
-        yield from labelled(name, pictures(lab.subject(name)), "interpolations")
-        yield from labelled(name, [confusion(lab.evaluation(name, "samples"), lab.runs[name].space)])
-    yield from labelled(OTHER, [samples(lab.subject(OTHER), SAMPLES_SHOWN)])
+        yield from labeled(name, pictures(lab.subject(name)), "interpolations")
+        yield from labeled(name, [confusion(lab.evaluation(name, "samples"), lab.runs[name].space)])
+    yield from labeled(OTHER, [samples(lab.subject(OTHER), SAMPLES_SHOWN)])
 
 
 RIGHT, MISPRINTED = "exponential of the mean KL", "mean of the exponentials of the KL"

@@ -10,7 +10,7 @@ from vaekit.errors import InputError
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.planning import digests
 from vaekit.studies.scale import SCALES
-from vaekit.studies.study import NOT_RUN, OUTDATED, RESULT, Artefact, Findings, Result, Study, Verdict
+from vaekit.studies.study import NOT_RUN, OUTDATED, RESULT, Artifact, Findings, Result, Study, Verdict
 
 OLDER = "the stored result is from an earlier version of this experiment: run it again."
 
@@ -27,32 +27,32 @@ def findings(results: Path) -> Findings:
     )
 
 
-def verdict(artefact: Artefact, result: Result | None) -> Verdict:
+def verdict(artifact: Artifact, result: Result | None) -> Verdict:
     """Return the verdict on a stored result, unless there is none, or it is of older code."""
     if result is None:
-        return Verdict(NOT_RUN, f"`--only {artefact.name}` trains and measures it.")
-    if set(result.digests) != set(digests(artefact, result.size)):
+        return Verdict(NOT_RUN, f"`--only {artifact.name}` trains and measures it.")
+    if set(result.digests) != set(digests(artifact, result.size)):
         return Verdict(OUTDATED, OLDER)
     try:
-        result.row(*artefact.headline)
-        return artefact.judged(result)
+        result.row(*artifact.headline)
+        return artifact.judged(result)
     except InputError:  # it lacks numbers that are measured now
         return Verdict(OUTDATED, OLDER)
 
 
-def find(study: Study, name: str) -> Artefact:
+def find(study: Study, name: str) -> Artifact:
     """Return an artifact of a study by its name."""
-    return next(artefact for artefact in study.artefacts if artefact.name == name)
+    return next(artifact for artifact in study.artifacts if artifact.name == name)
 
 
 def stored(study: Study, results: Path) -> dict[str, Result]:
     """Read the results of a study by artifact: of several scales the largest, and never smoke."""
     found = {}
-    for artefact in study.artefacts:
+    for artifact in study.artifacts:
         for scale in SCALES[1:]:
-            path = results / study.name / f"{artefact.name}-{scale}.json"
+            path = results / study.name / f"{artifact.name}-{scale}.json"
             if path.is_file():
-                found[artefact.name] = read(path)
+                found[artifact.name] = read(path)
     return found
 
 
@@ -73,11 +73,11 @@ def states(results: Path) -> list[dict[str, str]]:
     rows = []
     for study in STUDIES:
         found = stored(study, results)
-        for artefact in study.artefacts:
-            result = found.get(artefact.name)
-            word = verdict(artefact, result).word
+        for artifact in study.artifacts:
+            result = found.get(artifact.name)
+            word = verdict(artifact, result).word
             state = f"{word} ({result.scale})" if result else word
-            rows.append({"study": study.name, "artefact": artefact.name, "claim": artefact.claim, "state": state})
+            rows.append({"study": study.name, "artifact": artifact.name, "claim": artifact.claim, "state": state})
     return rows
 
 
@@ -85,7 +85,7 @@ def verdicts(found: Iterable[Result]) -> list[dict[str, Any]]:
     """Return each result with its claim and verdict, as plain values."""
     rows = []
     for result in found:
-        artefact = find(next(study for study in STUDIES if study.name == result.study), result.artefact)
-        judged = {"claim": artefact.claim, **artefact.judged(result)._asdict()}
+        artifact = find(next(study for study in STUDIES if study.name == result.study), result.artifact)
+        judged = {"claim": artifact.claim, **artifact.judged(result)._asdict()}
         rows.append({**judged, **RESULT.dump_python(result, mode="json")})
     return rows

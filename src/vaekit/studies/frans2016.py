@@ -3,15 +3,15 @@
 from vaekit.studies import frans_codes as codes
 from vaekit.studies import frans_losses as losses
 from vaekit.studies.frans_losses import SCALES
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 
 STUDY = Study(
     name="frans2016",
     title="Variational autoencoders explained (Frans, 2016)",
     citation="Network and optimizer of the code that accompanies the post: kernels of 5, 16 and 32 channels, 20 "
     "latents, Adam at 0.001, batches of 100, gray levels, cross-entropy summed over pixels plus the whole KL.",
-    artefacts=(
-        Artefact(
+    artifacts=(
+        Artifact(
             name="F1",
             place="the figure of the first epoch, the ninth epoch and the originals",
             claim="reconstructions look like the originals after nine epochs, in 15 minutes on a laptop without a GPU",
@@ -29,7 +29,7 @@ STUDY = Study(
             "reads, with p above ½ and above 0.9 (if only some do, it cannot be tested)",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="F2",
             place="the code of the latent loss",
             claim="½ Σ (μ² + σ²) keeps the latents near a unit Gaussian",
@@ -43,7 +43,7 @@ STUDY = Study(
             tolerance=f"codes drawn for all images must have a standard deviation within {losses.NEAR} of 1; as a "
             "correction, with the logarithm that the post's own code has and its text leaves out",
         ),
-        Artefact(
+        Artifact(
             name="F3",
             place="the code of the generation loss",
             claim="the mean of squared errors plus the KL trains a VAE",
@@ -56,7 +56,7 @@ STUDY = Study(
             figures=losses.draw_reconstructions,
             tolerance="a KL of at least 0.1 nats",
         ),
-        Artefact(
+        Artifact(
             name="F4",
             place="the networks of a constant and of one-hot codes; the paragraphs on apples and bananas",
             claim="a decoder memorizes an image from a constant and several from one-hot codes; the noisier the codes, "
@@ -72,7 +72,7 @@ STUDY = Study(
             "noise added to codes, shares must not rise by more than two errors, and those of a VAE must fall to less "
             "than half; σ has to rise and the KL to fall with the weight of the KL",
         ),
-        Artefact(
+        Artifact(
             name="F5",
             place="the paragraph on generalization",
             claim="noise in the codes improves what new images and random codes are decoded to",
@@ -87,7 +87,7 @@ STUDY = Study(
             "with mean and covariance of the codes of training images",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="F6",
             place="the paragraph on codes of real numbers",
             claim="random codes are worse for storing images than those of an encoder",
@@ -101,7 +101,7 @@ STUDY = Study(
             "seeds; decoders have the same first weights and take equally many steps",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="F7",
             place="the last paragraphs",
             claim="squared errors make images blurry",

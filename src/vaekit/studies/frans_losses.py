@@ -11,7 +11,7 @@ from vaekit.evaluation.sharpness import sharpness
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
 from vaekit.reporting.drawings import Drawing, pictures, samples
-from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labelled, share
+from vaekit.studies.lab import CLASSIFIERS, Lab, exact, labeled, share
 from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import (
     CORRECTED,
@@ -111,7 +111,7 @@ def judge_progress(result: Result) -> Verdict:
 def draw_reconstructions(lab: Lab) -> Iterator[Drawing]:
     """Draw originals and reconstructions of each network."""
     for name in lab.runs:
-        yield from labelled(name, pictures(lab.subject(name)), "reconstructions")
+        yield from labeled(name, pictures(lab.subject(name)), "reconstructions")
 
 
 PRINTED, RIGHT = "KL as printed", "KL with its logarithm"
@@ -152,7 +152,7 @@ def judge_spreads(result: Result) -> Verdict:
 def draw_divergences(lab: Lab) -> Iterator[Drawing]:
     """Draw samples of both."""
     for name in lab.runs:
-        yield from labelled(name, [samples(lab.subject(name))])
+        yield from labeled(name, [samples(lab.subject(name))])
 
 
 MEAN, SUM = "mean of squared errors + KL", "sum of squared errors + KL"
@@ -239,4 +239,4 @@ def draw_blurred(lab: Lab) -> Iterator[Drawing]:
     """Draw reconstructions of each network, and samples of those with a prior."""
     yield from draw_reconstructions(lab)
     for name in (SUM, CROSS):
-        yield from labelled(name, [samples(lab.subject(name))])
+        yield from labeled(name, [samples(lab.subject(name))])

@@ -20,7 +20,7 @@ from vaekit.studies.kth_bounds import (
     lengths,
     scales,
 )
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 
 CURVES = "the paper's curves, read off its vector drawing, at the same number of training images"
 
@@ -31,8 +31,8 @@ STUDY = Study(
     "500 tanh units on MNIST, 200 on Frey Face, batches of 100, Adam at 0.001 where the paper has Adagrad, 10 million "
     "training images where the paper has 100 million. Here bits are drawn anew for every batch, because neither text "
     "says how. Figure 1 is a sketch of the network.",
-    artefacts=(
-        Artefact(
+    artifacts=(
+        Artifact(
             name="K1",
             place="figure 2, MNIST; figure 2 of the paper",
             claim="the lower bounds of AEVB and of wake–sleep at 3 to 200 latents, by the paper's settings",
@@ -48,7 +48,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="2 nats on either side of the test curves at 1, 2 and 3 million training images and at the end",
         ),
-        Artefact(
+        Artifact(
             name="K1b",
             place="figure 2, MNIST",
             claim="after the report's 10 million images, Adam at 0.001 is as far as the paper's Adagrad, or farther",
@@ -64,7 +64,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="2 nats on either side of the test curves at 1, 2, 3 and 10 million training images",
         ),
-        Artefact(
+        Artifact(
             name="K1c",
             place="figure 2 of the paper",
             claim="the lower bounds of AEVB if its first weights, N(0, 0.01), have a variance of 0.01",
@@ -80,7 +80,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="2 nats on either side of the test curves",
         ),
-        Artefact(
+        Artifact(
             name="K1d",
             place="section 3",
             claim="Adam at 0.01, 0.02 and 0.1, the paper's steps, does not give similar results",
@@ -95,7 +95,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="2 nats on either side of the test curve at 10 latents; failing counts as not similar",
         ),
-        Artefact(
+        Artifact(
             name="K2",
             place="figure 2, Frey Face; figure 2 of the paper",
             claim="the same on Frey Face, at 2 to 20 latents",
@@ -111,7 +111,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="30 nats on either side of the test curves at 1, 2 and 3 million training images and at the end",
         ),
-        Artefact(
+        Artifact(
             name="K2b",
             place="figure 2 of the paper",
             claim="what the paper leaves open explains how fast it learns on Frey Face, with 10 latents",
@@ -126,7 +126,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="30 nats on either side of the test curve, halfway and at the end, for one of the changes",
         ),
-        Artefact(
+        Artifact(
             name="K3",
             place="figure 3 of the paper",
             claim="marginal likelihoods of AEVB, wake–sleep and Monte Carlo EM with 1,000 training images and 50,000",
@@ -143,7 +143,7 @@ STUDY = Study(
             "their order on test images",
             at_any_length=True,
         ),
-        Artefact(
+        Artifact(
             name="K4",
             place="figure 4",
             claim="with 1,000 training images the 'marginal likelihood' of validation images turns down at about −150",
@@ -158,7 +158,7 @@ STUDY = Study(
             source="the report's text",
             tolerance=f"{likelihood.TOLERANCE:g} nats on either side of the turn, and a fall by more than that",
         ),
-        Artefact(
+        Artifact(
             name="K4b",
             place="text on overfitting",
             claim="with 1,000 images the bound turns too; Frey Face does not overfit; on MNIST the gap between "
@@ -173,7 +173,7 @@ STUDY = Study(
             tolerance="2 nats on digits and 30 on faces: for a fall from the best bound, for a gap, and for its growth "
             "over the second half",
         ),
-        Artefact(
+        Artifact(
             name="K4c",
             place="equation 4",
             claim="an error of the text: one σ per image, where the paper has one per pixel",
@@ -187,7 +187,7 @@ STUDY = Study(
             source=CURVES,
             tolerance="30 nats on either side of the curve, as on Frey Face in figure 2",
         ),
-        Artefact(
+        Artifact(
             name="K5",
             place="figure 3; figure 5 of the paper",
             claim="reconstructions of both sets get better from 2 to 5, 10 and 20 latents",
@@ -200,7 +200,7 @@ STUDY = Study(
             figures=pictures.draw_errors,
             tolerance="none: the squared error has to fall at every step",
         ),
-        Artefact(
+        Artifact(
             name="K6",
             place="figures 5 and 6; figure 4 of the paper",
             claim="two latents put similar digits near each other, and the plane changes smoothly",
@@ -215,7 +215,7 @@ STUDY = Study(
             "classes, and no step on the grid is as long as the mean distance of two of its images; neither text has "
             "a number",
         ),
-        Artefact(
+        Artifact(
             name="K7",
             place="equation of z",
             claim="an error of the text: z = μ + σ² ε, where a draw from the posterior is μ + σ ε",

@@ -9,7 +9,7 @@ from vaekit.reporting.drawings import Drawing, latents, manifold, pictures, samp
 from vaekit.studies import planes
 from vaekit.studies.aevb import MNIST, SIZES
 from vaekit.studies.kth_bounds import ADAM, BOUND, trained
-from vaekit.studies.lab import Lab, labelled
+from vaekit.studies.lab import Lab, labeled
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, Key, Numbers, Result, Verdict, by_seeds, number, shown, spread
 
@@ -51,7 +51,7 @@ def draw_errors(lab: Lab) -> Iterator[Drawing]:
     """Draw originals and reconstructions, and samples."""
     for name in lab.runs:
         subject = lab.subject(name)
-        yield from labelled(name, [*pictures(subject), samples(subject)], ("reconstructions", "samples"))
+        yield from labeled(name, [*pictures(subject), samples(subject)], ("reconstructions", "samples"))
 
 
 NEIGHBORS = "class by the 5 nearest codes"
@@ -88,7 +88,7 @@ def draw_planes(lab: Lab) -> Iterator[Drawing]:
     """Draw codes and manifolds of two latents."""
     for name in lab.runs:
         subject = lab.subject(name)
-        yield from labelled(name, [*latents(subject), manifold(subject)])
+        yield from labeled(name, [*latents(subject), manifold(subject)])
 
 
 RIGHT, SQUARED = "z = μ + σ ε", "z = μ + σ² ε"

@@ -169,7 +169,7 @@ class Lab:
         return classifier_for(data, device=target, seed=seed, track=self.track)
 
 
-def labelled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:
+def labeled(label: str, drawings: Iterable[Drawing], only: str | tuple[str, ...] = "") -> Iterator[Drawing]:
     """Name drawings after the label of their run, keeping those whose names begin as requested."""
     for drawing in drawings:
         if drawing.name.startswith(only):

@@ -51,15 +51,15 @@ class UnsupportedError(InputError):
     """A lesson that the stored results do not support."""
 
 
-def supported(found: Findings, study: str, artefact: str, *words: str) -> Result:
+def supported(found: Findings, study: str, artifact: str, *words: str) -> Result:
     """Return the result of an artifact, if its verdict is one of these words, and it is not a short training's.
 
     Raises:
         InputError: if there is none, or its verdict is another.
     """
-    result = found[study, artefact]
-    if verdict(find(next(each for each in STUDIES if each.name == study), artefact), result).word not in words:
-        raise UnsupportedError(f"{study} {artefact} says otherwise")
+    result = found[study, artifact]
+    if verdict(find(next(each for each in STUDIES if each.name == study), artifact), result).word not in words:
+        raise UnsupportedError(f"{study} {artifact} says otherwise")
     return result
 
 
@@ -223,7 +223,7 @@ def hidden_weight(found: Findings) -> str:
 
 def first_weights(found: Findings) -> str:
     """Initial weights."""
-    small, large = (found["kth2021", artefact] for artefact in ("K1", "K1c"))
+    small, large = (found["kth2021", artifact] for artifact in ("K1", "K1c"))
     deviation = {d: small.value(bounds.label(d, bounds.AEVB), bounds.at(1)) for d in (3, 10)}
     variance = {d: large.value(bounds.label(d, bounds.SECOND), bounds.BOUND) for d in deviation}
     changes = {d: variance[d] - deviation[d] for d in deviation}
@@ -308,16 +308,16 @@ LESSONS: Mapping[str, tuple[Callable[[Findings], str], ...]] = {
 def page(found: Findings) -> str:
     """Write the page of the lessons that the results support."""
     words = Counter(
-        verdict(artefact, found[study.name, artefact.name]).word
+        verdict(artifact, found[study.name, artifact.name]).word
         for study in STUDIES
-        for artefact in study.artefacts
-        if (study.name, artefact.name) in found
+        for artifact in study.artifacts
+        if (study.name, artifact.name) in found
     )
     total = sum(words.values())
     text = HEAD
     if total:
         counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
-        claims = sum(len(study.artefacts) for study in STUDIES)
+        claims = sum(len(study.artifacts) for study in STUDIES)
         text += f"\nOf {counted(claims, 'claim')}, {total} are measured so far: {counts}.\n"
     for title, lessons in LESSONS.items():
         told = [lesson for lesson in (written(each, found) for each in lessons) if lesson]

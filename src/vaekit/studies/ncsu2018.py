@@ -4,7 +4,7 @@ from vaekit.studies import ncsu_codes, ncsu_labels, ncsu_losses, ncsu_network, n
 from vaekit.studies.ncsu_network import ALL, BRIEF, LATENTS, NOTEBOOK, SCALES, THREE, hidden_beta, weighted
 from vaekit.studies.planes import CORRELATION
 from vaekit.studies.scale import SMOKE
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 
 STUDY = Study(
     name="ncsu2018",
@@ -13,8 +13,8 @@ STUDY = Study(
     "levels, 60,000 training and 10,000 validation images; ten epochs there, 50 in the report. *Laptop* trains for 50, "
     "too, because fewer do not show what is claimed: `--dry-run` says how long that takes. N1, N3, N4, N6, N7 and N9 "
     "share their trainings, N5 hardly trains, and *smoke* shows on small digits that everything works.",
-    artefacts=(
-        Artefact(
+    artifacts=(
+        Artifact(
             name="N1",
             place="figures 4 and 5",
             claim="classes form clusters in the plane of codes, and the grid over it changes smoothly",
@@ -29,7 +29,7 @@ STUDY = Study(
             "images, more than in 95% of permutations of the classes, and the largest step between neighbors on the "
             "grid is shorter than the mean distance of two of its images",
         ),
-        Artefact(
+        Artifact(
             name="N2",
             place="figure 6",
             claim="training and validation loss fall together over 50 epochs",
@@ -50,7 +50,7 @@ STUDY = Study(
             "gap to the training loss must neither exceed 0.002 nor grow, at 95% over the seeds",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="N3",
             place="figures 7–9",
             claim="samples are sharper at 10 and 20 latents than at 2",
@@ -65,7 +65,7 @@ STUDY = Study(
             "frequency; at 10 and at 20 latents it has to exceed that at 2 by two standard errors over images, with "
             "either β",
         ),
-        Artefact(
+        Artifact(
             name="N4",
             place="figures 8 and 9",
             claim="samples at 10 and at 20 latents differ little",
@@ -78,7 +78,7 @@ STUDY = Study(
             tolerance="the step from 10 to 20 latents is at most a fifth of that from 2 to 10, in sharpness and in the "
             "Fréchet distance, with either β; the report does not give a number",
         ),
-        Artefact(
+        Artifact(
             name="N5",
             place="figures 2 and 3",
             claim="encoder and decoder have the layers drawn, through 14×14×64 and 12,544",
@@ -92,7 +92,7 @@ STUDY = Study(
             source="the table that the notebook prints; its decoder's layers follow from its code and their sum",
             tolerance="none: every layer has the printed shape and number of weights",
         ),
-        Artefact(
+        Artifact(
             name="N6",
             place="text",
             claim="between two images, decoded images change smoothly and show digits",
@@ -108,7 +108,7 @@ STUDY = Study(
             "they are of the average of both images, by two standard errors over images; at 2, 10 and 20 latents, with "
             "either β",
         ),
-        Artefact(
+        Artifact(
             name="N7",
             place="text, after the notebook",
             claim="directions in the space of codes have a meaning, such as four-ness",
@@ -124,7 +124,7 @@ STUDY = Study(
             "over all classes; a random way of the same length leaves it below a half; at 2, 10 and 20 latents, with "
             "either β",
         ),
-        Artefact(
+        Artifact(
             name="N8",
             place="future work",
             claim="a set with many labels: similar classes lie together, and more latents sharpen samples",
@@ -141,7 +141,7 @@ STUDY = Study(
             "seeds",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="N9",
             place="text, as a use",
             claim="encoding and decoding removes noise from images",

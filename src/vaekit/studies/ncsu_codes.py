@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from vaekit.estimates import Estimate
 from vaekit.reporting.drawings import Drawing, latents, manifold
 from vaekit.studies import planes
-from vaekit.studies.lab import Lab, labelled
+from vaekit.studies.lab import Lab, labeled
 from vaekit.studies.ncsu_verdicts import labels, where
 from vaekit.studies.study import Key, Numbers, Result, Verdict
 
@@ -37,4 +37,4 @@ def draw(lab: Lab) -> Iterator[Drawing]:
     """Draw codes and manifold with either loss."""
     for name in lab.runs:
         subject = lab.subject(name)
-        yield from labelled(name, [*latents(subject), manifold(subject)])
+        yield from labeled(name, [*latents(subject), manifold(subject)])

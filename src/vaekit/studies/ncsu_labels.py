@@ -6,7 +6,7 @@ from vaekit.estimates import Estimate
 from vaekit.experiment import Experiment
 from vaekit.reporting.drawings import Drawing, latents, samples
 from vaekit.studies import planes
-from vaekit.studies.lab import Lab, exact, labelled, share
+from vaekit.studies.lab import Lab, exact, labeled, share
 from vaekit.studies.ncsu_network import experiment
 from vaekit.studies.ncsu_samples import SHARP, SHARP_TEST, sharp
 from vaekit.studies.scale import SMOKE, Scale
@@ -62,4 +62,4 @@ def draw(lab: Lab) -> Iterator[Drawing]:
     for name in lab.runs:
         subject = lab.subject(name)
         plane = latents(subject) if subject.vae.latent_dim == 2 else ()
-        yield from labelled(name, [*plane, samples(subject)])
+        yield from labeled(name, [*plane, samples(subject)])

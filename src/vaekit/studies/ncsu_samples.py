@@ -9,7 +9,7 @@ from vaekit.estimates import Estimate, mean_over_images
 from vaekit.evaluation.sharpness import sharpness
 from vaekit.evaluations import SEED
 from vaekit.reporting.drawings import Drawing, samples
-from vaekit.studies.lab import BATCH, Lab, labelled
+from vaekit.studies.lab import BATCH, Lab, labeled
 from vaekit.studies.ncsu_network import BETAS, LATENTS, one
 from vaekit.studies.ncsu_verdicts import where
 from vaekit.studies.study import Key, Numbers, Result, Verdict, number
@@ -93,4 +93,4 @@ def judge_alike(result: Result) -> Verdict:
 def draw_samples(lab: Lab) -> Iterator[Drawing]:
     """Draw samples of each."""
     for name in lab.runs:
-        yield from labelled(name, [samples(lab.subject(name))])
+        yield from labeled(name, [samples(lab.subject(name))])

@@ -14,7 +14,7 @@ from vaekit.evaluations import SEED
 from vaekit.model import VAE
 from vaekit.reporting import plots
 from vaekit.reporting.drawings import Drawing, pictures
-from vaekit.studies.lab import BATCH, Lab, labelled, squared
+from vaekit.studies.lab import BATCH, Lab, labeled, squared
 from vaekit.studies.ncsu_verdicts import labels, where
 from vaekit.studies.study import Key, Numbers, Result, Verdict, number
 
@@ -86,7 +86,7 @@ def by_latents(holds: Mapping[str, bool]) -> dict[str, bool]:
 def draw_paths(lab: Lab) -> Iterator[Drawing]:
     """Draw paths between test images."""
     for name in lab.runs:
-        yield from labelled(name, pictures(lab.subject(name)), "interpolations")
+        yield from labeled(name, pictures(lab.subject(name)), "interpolations")
 
 
 FOUR, MOVED = 4, 1000
@@ -169,7 +169,7 @@ def draw_directions(lab: Lab) -> Iterator[Drawing]:
             note=subject.note,
         )
         caption = "Decoded means while the way from the mean code of all other digits to that of fours is added."
-        yield from labelled(name, [Drawing("four-ness", figure, f"{caption} On the right, test images of fours.")])
+        yield from labeled(name, [Drawing("four-ness", figure, f"{caption} On the right, test images of fours.")])
 
 
 NOISES, SHOWN = (0.1, 0.3, 0.5), 0.3
@@ -234,4 +234,4 @@ def draw_denoised(lab: Lab) -> Iterator[Drawing]:
             title="Noisy images and their reconstructions", note=lab.subject(name).note,
         )  # fmt: skip
         caption = f"Test images with Gaussian noise of σ = {SHOWN:g}, cut to [0, 1], and their reconstructions."
-        yield from labelled(name, [Drawing("denoised", figure, caption)])
+        yield from labeled(name, [Drawing("denoised", figure, caption)])

@@ -7,7 +7,7 @@ from vaekit.files import write
 from vaekit.studies import lessons
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.findings import findings, stored, verdict
-from vaekit.studies.study import OUTDATED, Artefact, Findings, Key, Result, Row, Study, counted, number, written
+from vaekit.studies.study import OUTDATED, Artifact, Findings, Key, Result, Row, Study, counted, number, written
 
 HEAD = """# Reproductions
 
@@ -63,23 +63,23 @@ def write_pages(results: Path) -> list[Path]:
 
 def _lines(study: Study, found: Mapping[str, Result]) -> Iterator[str]:
     """Write a line of the table for each artifact."""
-    for artefact in study.artefacts:
-        link = f"[{study.name} {artefact.name}]({study.name}.md#{artefact.name.lower()})"
-        result = found.get(artefact.name)
-        word = verdict(artefact, result).word
+    for artifact in study.artifacts:
+        link = f"[{study.name} {artifact.name}]({study.name}.md#{artifact.name.lower()})"
+        result = found.get(artifact.name)
+        word = verdict(artifact, result).word
         if result is None or word == OUTDATED:
-            yield _line(link, artefact.claim, "", "", "", "", word)
+            yield _line(link, artifact.claim, "", "", "", "", word)
             continue
-        value = artefact.published(result.size).get(artefact.headline)
-        what = ", ".join(artefact.headline)
-        measured = f"{_measured(result.row(*artefact.headline))} ({what})"
+        value = artifact.published(result.size).get(artifact.headline)
+        what = ", ".join(artifact.headline)
+        measured = f"{_measured(result.row(*artifact.headline))} ({what})"
         printed = "" if value is None else number(value)
-        yield _line(link, artefact.claim, printed, measured, result.scale, support(artefact, result), word)
+        yield _line(link, artifact.claim, printed, measured, result.scale, support(artifact, result), word)
 
 
-def support(artefact: Artefact, result: Result) -> str:
+def support(artifact: Artifact, result: Result) -> str:
     """Say what a verdict rests on: seeds, test images, and what judges."""
-    return f"{counted(result.size.seeds, 'seed')}, at most {result.size.images:,} images, {artefact.judged_by}"
+    return f"{counted(result.size.seeds, 'seed')}, at most {result.size.images:,} images, {artifact.judged_by}"
 
 
 def _line(*cells: str) -> str:
@@ -94,26 +94,26 @@ def _measured(row: Row) -> str:
 def _page(study: Study, found: Mapping[str, Result], known: Findings, folder: str) -> Iterator[str]:
     """Write the page of a report."""
     yield f"# {study.title}\n\n{study.citation}\n"
-    for artefact in study.artefacts:
-        yield f'\n<a id="{artefact.name.lower()}"></a>\n## {artefact.name}: {artefact.claim}\n\n'
-        yield f"In the report: {artefact.place}. "
-        yield f"Published numbers: {artefact.source}. " if artefact.source else ""
-        yield f"Tolerance: {artefact.tolerance}.\n\n"
-        result = found.get(artefact.name)
-        word, sentence = verdict(artefact, result)
+    for artifact in study.artifacts:
+        yield f'\n<a id="{artifact.name.lower()}"></a>\n## {artifact.name}: {artifact.claim}\n\n'
+        yield f"In the report: {artifact.place}. "
+        yield f"Published numbers: {artifact.source}. " if artifact.source else ""
+        yield f"Tolerance: {artifact.tolerance}.\n\n"
+        result = found.get(artifact.name)
+        word, sentence = verdict(artifact, result)
         yield f"**{word.capitalize()}**: {sentence}\n\n"
         if result is None or word == OUTDATED:
-            yield f"`vaekit reproduce {study.name} --only {artefact.name}`\n"
+            yield f"`vaekit reproduce {study.name} --only {artifact.name}`\n"
         else:
-            yield from _section(artefact, result, folder)
+            yield from _section(artifact, result, folder)
     yield "\n## What is wrong or left open in the report\n\n"
     for error, effect in study.errors.items():
         yield f"- **{error}**: {written(effect, known) or UNKNOWN}\n"
 
 
-def _section(artefact: Artefact, result: Result, folder: str) -> Iterator[str]:
+def _section(artifact: Artifact, result: Result, folder: str) -> Iterator[str]:
     """Write what was found for an artifact."""
-    yield from _table(result.rows, artefact.published(result.size))
+    yield from _table(result.rows, artifact.published(result.size))
     for name, caption in result.figures.items():
         at, numbers = f"{folder}/{result.study}", Path(name).with_suffix(".csv").name
         table = f" ([numbers]({at}/{numbers}))" if numbers in result.tables else ""

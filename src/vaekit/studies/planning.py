@@ -19,7 +19,7 @@ from vaekit.model import Model
 from vaekit.run import STATE, Run
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.scale import SCALES, Scale
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 
 OUT = Path("runs/reproduced")
 OPERATIONS_A_SECOND = 1e11
@@ -32,12 +32,12 @@ class Planned(NamedTuple):
     """A training of a study.
 
     Attributes:
-        artefact, label: the first artifact and experiment that need it.
+        artifact, label: the first artifact and experiment that need it.
         experiment: what is trained.
         path: its folder, named after its digest.
     """
 
-    artefact: str
+    artifact: str
     label: str
     experiment: Experiment
     path: Path
@@ -70,7 +70,7 @@ def find_study(name: str) -> Study:
     raise InputError(f"study {name!r} is unknown; {nearest(name, [study.name for study in STUDIES])}")
 
 
-def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artefact]:
+def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artifact]:
     """Return the artifacts of a study, or those that are named.
 
     Raises:
@@ -78,33 +78,33 @@ def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artefact]:
     """
     if scale not in SCALES:
         raise InputError(f"scale {scale!r} is unknown; {nearest(scale, SCALES)}")
-    artefacts = {artefact.name: artefact for artefact in study.artefacts}
+    artifacts = {artifact.name: artifact for artifact in study.artifacts}
     for name in only:
-        if name not in artefacts:
-            raise InputError(f"artifact {name!r} of {study.name} is unknown; {nearest(name, artefacts)}")
-    return [artefacts[name] for name in only] or list(study.artefacts)
+        if name not in artifacts:
+            raise InputError(f"artifact {name!r} of {study.name} is unknown; {nearest(name, artifacts)}")
+    return [artifacts[name] for name in only] or list(study.artifacts)
 
 
-def plan(artefact: Artefact, scale: Scale, out: Path) -> list[Planned]:
+def plan(artifact: Artifact, scale: Scale, out: Path) -> list[Planned]:
     """List the trainings of an artifact: each of its experiments, with each seed."""
     return [
-        Planned(artefact.name, label, seeded, out / seeded.digest[:16])
+        Planned(artifact.name, label, seeded, out / seeded.digest[:16])
         for seed in range(scale.seeds)
-        for label, experiment in artefact.experiments(scale).items()
+        for label, experiment in artifact.experiments(scale).items()
         for seeded in [experiment.replace("seed", seed)]
     ]
 
 
-def digests(artefact: Artefact, scale: Scale) -> list[str]:
+def digests(artifact: Artifact, scale: Scale) -> list[str]:
     """Return the digests of an artifact's trainings, which tell whether a result is of these."""
-    return [planned.experiment.digest for planned in plan(artefact, scale, OUT)]
+    return [planned.experiment.digest for planned in plan(artifact, scale, OUT)]
 
 
-def sizes(study: str, only: Sequence[str], scale: str, seeds: int | None) -> Iterator[tuple[Artefact, Scale]]:
+def sizes(study: str, only: Sequence[str], scale: str, seeds: int | None) -> Iterator[tuple[Artifact, Scale]]:
     """Go through the artifacts of a study, each with how much of it is run."""
-    for artefact in chosen(find_study(study), only, scale):
-        size = artefact.scales[scale]
-        yield artefact, size if seeds is None else dataclasses.replace(size, seeds=seeds)
+    for artifact in chosen(find_study(study), only, scale):
+        size = artifact.scales[scale]
+        yield artifact, size if seeds is None else dataclasses.replace(size, seeds=seeds)
 
 
 def dry_run(
@@ -121,7 +121,7 @@ def dry_run(
     Args: those of ``reproduce``.
     """
     planned = {
-        p.path: p for artefact, size in sizes(study, only, scale, seeds) for p in plan(artefact, size, Path(out))
+        p.path: p for artifact, size in sizes(study, only, scale, seeds) for p in plan(artifact, size, Path(out))
     }
     return [expected(p, data_root) for p in planned.values()]
 
@@ -133,7 +133,7 @@ def expected(planned: Planned, data_root: Path | None = None) -> dict[str, Any]:
     weights, operations = cost(experiment.model, space.event_shape)
     images = math.ceil(samples(experiment, space))
     return {
-        "artefact": planned.artefact,
+        "artifact": planned.artifact,
         "label": planned.label,
         "seed": experiment.seed,
         "weights": weights,

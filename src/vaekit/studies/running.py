@@ -36,7 +36,7 @@ from vaekit.run import EXPERIMENT, Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes
 from vaekit.studies.scale import Scale
-from vaekit.studies.study import RESULT, Artefact, Key, Result, Row, counted
+from vaekit.studies.study import RESULT, Artifact, Key, Result, Row, counted
 from vaekit.subject import Track
 from vaekit.training.loop import Progress, train
 
@@ -95,8 +95,8 @@ def reproduce(
     out = Path(out)
     folder = results_folder(results, out, scale)
     plans = {
-        artefact.name: Plan(artefact, size, plan(artefact, size, out))
-        for artefact, size in sizes(study, only, scale, seeds)
+        artifact.name: Plan(artifact, size, plan(artifact, size, out))
+        for artifact, size in sizes(study, only, scale, seeds)
     }
     every = {p.path: p for each in plans.values() for p in each.trainings}
     finished = [p for p in every.values() if p.finished]
@@ -116,7 +116,7 @@ def reproduce(
 class Plan(NamedTuple):
     """An artifact, how much of it is run, and its trainings."""
 
-    artefact: Artefact
+    artifact: Artifact
     size: Scale
     trainings: Sequence[Planned]
 
@@ -193,19 +193,19 @@ def investigate(
     study: str, scale: str, each: Plan, folder: Path, out: Path, device: str, data_root: Path | None, track: Track
 ) -> Result:
     """Measure what was trained, seed by seed, and draw the figures, of the first seed unless they show all."""
-    artefact, size, planned = each
+    artifact, size, planned = each
     labs = [
         Lab({p.label: Run(p.path) for p in planned if p.experiment.seed == seed}, size, device, data_root, track)
         for seed in range(size.seeds)
     ]
     began = time.perf_counter()
-    rows = aggregated([artefact.measure(lab) for lab in labs])
+    rows = aggregated([artifact.measure(lab) for lab in labs])
     first = replace(labs[0], others=[lab.runs for lab in labs[1:]])
-    figures, tables = drawn(artefact, first, folder, f"{artefact.name}-{scale}", out)
+    figures, tables = drawn(artifact, first, folder, f"{artifact.name}-{scale}", out)
     runs = {p: Run(p.path) for p in planned}
     return Result(
         study=study,
-        artefact=artefact.name,
+        artifact=artifact.name,
         scale=scale,
         size=size,
         rows=rows,
@@ -214,7 +214,7 @@ def investigate(
         data=sorted({named(run.space) for run in runs.values()}),
         epochs={p.label: round(run.metrics()[-1]["epoch"], 2) for p, run in runs.items()},
         digests=[p.experiment.digest for p in planned],
-        command=f"vaekit reproduce {study} --only {artefact.name} --scale {scale} --seeds {len(labs)}",
+        command=f"vaekit reproduce {study} --only {artifact.name} --scale {scale} --seeds {len(labs)}",
         training_seconds=round(sum(run.metrics()[-1]["seconds"] for run in runs.values()), 1),
         measuring_seconds=round(time.perf_counter() - began, 1),
         machine=machine(labs[0].device),
@@ -245,13 +245,13 @@ def aggregated(measured: Sequence[Mapping[Key, Estimate]]) -> list[Row]:
     return rows
 
 
-def drawn(artefact: Artefact, lab: Lab, folder: Path, stem: str, out: Path) -> tuple[dict[str, str], list[str]]:
+def drawn(artifact: Artifact, lab: Lab, folder: Path, stem: str, out: Path) -> tuple[dict[str, str], list[str]]:
     """Draw the figures of an artifact next to its result, as .png, and the numbers of curves, as .csv.
 
     Returns: captions by name of the figure, and names of the tables.
     """
     captions, tables = {}, []
-    for drawing in artefact.figures(lab):
+    for drawing in artifact.figures(lab):
         picture = save(drawing.figure, out / "figures", f"{stem}-{drawing.name}").with_suffix(".png")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(picture, folder / picture.name)
@@ -288,7 +288,7 @@ def machine(device: str) -> str:
 
 def store(result: Result, folder: Path) -> Path:
     """Write a result as JSON."""
-    path = folder / result.study / f"{result.artefact}-{result.scale}.json"
+    path = folder / result.study / f"{result.artifact}-{result.scale}.json"
     content = json.dumps(plain(RESULT.dump_python(result, mode="json")), indent=1, ensure_ascii=False)
     write(path, f"{content}\n".encode())
     return path

@@ -67,7 +67,7 @@ class Result:
     """What a run of an artifact found, as it is stored."""
 
     study: str
-    artefact: str
+    artifact: str
     scale: str
     """smoke, laptop or full"""
     size: Scale
@@ -99,7 +99,7 @@ class Result:
         for row in self.rows:
             if (row.label, row.quantity) == (label, quantity):
                 return row
-        raise InputError(f"the result of {self.artefact} has no {quantity!r} of {label!r}: run the artifact again")
+        raise InputError(f"the result of {self.artifact} has no {quantity!r} of {label!r}: run the artifact again")
 
     def value(self, label: str, quantity: str) -> float:
         """Return its value."""
@@ -129,13 +129,13 @@ class Findings(dict[tuple[str, str], Result]):
     def __missing__(self, key: tuple[str, str]) -> Result:
         raise InputError(f"there is no result of {' '.join(key)}: run it")
 
-    def quote(self, study: str, artefact: str, label: str, quantity: str) -> str:
+    def quote(self, study: str, artifact: str, label: str, quantity: str) -> str:
         """Write a measured number.
 
         Raises:
             InputError: if it is not measured yet.
         """
-        return number(self[study, artefact].value(label, quantity))
+        return number(self[study, artifact].value(label, quantity))
 
 
 Prose = str | Callable[[Findings], str]
@@ -163,7 +163,7 @@ def no_figures(_: Lab) -> Iterable[Drawing]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Artefact:
+class Artifact:
     """A table, figure or claim of a report.
 
     Attributes:
@@ -231,7 +231,7 @@ class Study:
     Attributes:
         name: aragam2024.
         title, citation: of the report, and which code it descends from.
-        artefacts: in order of their names.
+        artifacts: in order of their names.
         errors: what is wrong or left open in the report, and how it affects the numbers; a text that quotes one of
             ours takes it from the stored results.
     """
@@ -239,7 +239,7 @@ class Study:
     name: str
     title: str
     citation: str
-    artefacts: tuple[Artefact, ...]
+    artifacts: tuple[Artifact, ...]
     errors: Mapping[str, Prose]
 
 

@@ -2,7 +2,7 @@
 
 from vaekit.studies import wei_codes as codes
 from vaekit.studies import wei_uses as uses
-from vaekit.studies.study import Artefact, Study
+from vaekit.studies.study import Artifact, Study
 from vaekit.studies.wei_codes import LABEL, SCALES
 
 STUDY = Study(
@@ -11,8 +11,8 @@ STUDY = Study(
     citation="After a well-known blog post and example code for Keras 1: 512 ReLU units on either side, two latents, "
     "Adam, batches of 50, 10 epochs, cross-entropy summed over 784 pixels plus KL, gray levels. Here there are 60,000 "
     "training images, because the note's loader is not shown. The note does not print numbers.",
-    artefacts=(
-        Artefact(
+    artifacts=(
+        Artifact(
             name="W1",
             place="figures of codes, reconstructions and samples",
             claim="two latents tell digits apart without labels, but a 5 may become a 3 or an 8",
@@ -25,7 +25,7 @@ STUDY = Study(
             figures=codes.draw,
             tolerance="3 and 8 have to be the two digits that reconstructed fives are most often taken for",
         ),
-        Artefact(
+        Artifact(
             name="W2",
             place="the remarks on the two terms of the loss",
             claim="training on the KL alone gives codes and samples without a meaning",
@@ -39,7 +39,7 @@ STUDY = Study(
             tolerance=f"a KL of at most {codes.SAID} nats, which is all that codes can say about their images, and "
             "samples that vary by less than a tenth of what they do with both terms",
         ),
-        Artefact(
+        Artifact(
             name="W3",
             place="the remark on the ambiguity of a 5",
             claim="a 5 becomes a 3 or an 8 because its code lies among theirs",
@@ -52,7 +52,7 @@ STUDY = Study(
             tolerance="most of the codes nearest to fives that are taken for another digit have to be of that digit, "
             "and less than half of those nearest to fives that stay fives",
         ),
-        Artefact(
+        Artifact(
             name="W4",
             place="uses: denoising",
             claim="a VAE removes noise",
@@ -67,7 +67,7 @@ STUDY = Study(
             "moving average do, at 95% over the seeds; with the note's two latents, or as a correction with twenty",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="W5",
             place="uses: filling in what is missing",
             claim="a VAE fills in missing parts of images",
@@ -82,7 +82,7 @@ STUDY = Study(
             "with the note's two latents, or as a correction with twenty",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="W6",
             place="uses: the encoder as the start of a classifier",
             claim="an encoder is a better start for a classifier than new weights",
@@ -96,7 +96,7 @@ STUDY = Study(
             "the same order); with the note's two latents, or as a correction with twenty",
             over_seeds=True,
         ),
-        Artefact(
+        Artifact(
             name="W7",
             place="the code of the sampling",
             claim="noise of shape (m, n_z) = (50, 2) draws a code for each image of a batch",

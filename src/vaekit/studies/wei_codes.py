@@ -13,7 +13,7 @@ from vaekit.evaluations import SEED
 from vaekit.experiment import Experiment
 from vaekit.presets import PRESETS
 from vaekit.reporting.drawings import Drawing, confusion, curves, latents, pictures, samples
-from vaekit.studies.lab import Lab, exact, labelled, share
+from vaekit.studies.lab import Lab, exact, labeled, share
 from vaekit.studies.scale import SMOKE, Scale
 from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
 
@@ -124,8 +124,8 @@ def judge_meanings(result: Result) -> Verdict:
 def draw_meanings(lab: Lab) -> Iterator[Drawing]:
     """Draw codes and samples of both."""
     for name in lab.runs:
-        yield from labelled(name, latents(lab.subject(name)), "latents-2d")
-        yield from labelled(name, [samples(lab.subject(name))])
+        yield from labeled(name, latents(lab.subject(name)), "latents-2d")
+        yield from labeled(name, [samples(lab.subject(name))])
 
 
 NEIGHBORHOOD = 5

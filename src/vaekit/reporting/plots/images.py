@@ -126,7 +126,7 @@ def _grid(
     xlabel: str = "",
     ylabel: str = "",
 ) -> Figure:
-    """A table of images; columns are labelled above, or below if they are values of an axis with a name."""
+    """A table of images; columns are labeled above, or below if they are values of an axis with a name."""
     pixels = _pixels(images)
     high, wide = pixels.shape[2:4]
     gap = max(1, round(0.06 * wide))
