@@ -1,6 +1,7 @@
 """The state file: what may be taken up and what is refused, with the run left as it was."""
 
 import json
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +31,13 @@ def rewrite(run: Run, tensors: dict[str, torch.Tensor], facts: str) -> None:
     save_file(tensors, run.path / STATE, {"facts": facts})
 
 
-def refused(run: Run, words: str, **changes: Any) -> None:
-    """Resume a run, which is refused and leaves it as it was."""
+def refusal(run: Run, **changes: Any) -> str:
+    """Resume a run, which is refused and leaves it as it was; return the sentence."""
     before = files(run)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError) as caught:
         list(train(run.experiment.replace_all({"epochs": 5, **changes}), run.path, resume=True))
     assert files(run) == before
+    return str(caught.value)
 
 
 pytestmark = pytest.mark.usefixtures("every_step")
@@ -57,13 +59,15 @@ def interrupted(every_step: None, tmp_path: Path) -> Run:
     ],
 )
 def test_another_experiment_is_refused(changes: dict[str, Any], words: str, interrupted: Run) -> None:
-    refused(interrupted, words, **changes)
+    assert re.search(words, refusal(interrupted, **changes))
 
 
 def test_fewer_epochs_than_are_trained_are_refused(tmp_path: Path) -> None:
     run = finished(small(epochs=2), tmp_path / "run")
-    refused(run, r"run is trained for 2\.005 epochs already, more than the 1 asked for: give more", epochs=1)
-    refused(run, "more than the 0.7955 asked for", training_samples=1000)
+    assert re.search(
+        r"run is trained for 2\.005 epochs already, more than the 1 asked for: give more", refusal(run, epochs=1)
+    )
+    assert re.search("more than the 0.7955 asked for", refusal(run, training_samples=1000))
     assert Run(run.path).experiment.epochs == 2
 
 
@@ -74,16 +78,21 @@ def test_fewer_epochs_than_planned_are_taken_if_they_are_not_trained_yet(tmp_pat
 
 def test_trained_weights_without_their_state_are_refused(interrupted: Run) -> None:
     (interrupted.path / STATE).unlink()
-    refused(interrupted, rf"run has trained weights but no {STATE}.*: restore that file, or train anew")
+    assert re.search(
+        rf"run has trained weights but no {STATE}.*: restore that file, or train anew", refusal(interrupted)
+    )
 
 
 def test_the_state_of_another_run_is_refused(interrupted: Run, tmp_path: Path) -> None:
     other = stopped(small(ema=0.9, seed=1), tmp_path / "other", 5)
     (interrupted.path / STATE).write_bytes((other.path / STATE).read_bytes())
-    refused(interrupted, "does not fit the run .*it belongs to another experiment: seed is 1 in one and 0 in the other")
+    assert re.search(
+        "does not fit the run .*it belongs to another experiment: seed is 1 in one and 0 in the other",
+        refusal(interrupted),
+    )
     tensors, facts = parts(other)
     rewrite(interrupted, tensors, json.dumps(facts | {"experiment": None, "data": "0" * 64}))
-    refused(interrupted, "belongs to a training on other data")
+    assert re.search("belongs to a training on other data", refusal(interrupted))
 
 
 def test_states_of_version_0_1_0_resume_to_the_byte(interrupted: Run, tmp_path: Path) -> None:
@@ -107,15 +116,15 @@ FACTS: dict[str, tuple[str, str]] = {
 def test_facts_that_cannot_be_are_refused(value: str, words: str, interrupted: Run) -> None:
     tensors, facts = parts(interrupted)
     rewrite(interrupted, tensors, json.dumps(facts | {"step": "@"}).replace('"@"', value))
-    refused(interrupted, words)
+    assert re.search(words, refusal(interrupted))
 
 
 def test_facts_that_are_missing_or_deep_are_refused(interrupted: Run) -> None:
     tensors, facts = parts(interrupted)
     rewrite(interrupted, tensors, json.dumps({name: value for name, value in facts.items() if name != "stale"}))
-    refused(interrupted, "stale is missing: give it")
+    assert re.search("stale is missing: give it", refusal(interrupted))
     rewrite(interrupted, tensors, "[" * 100_000)
-    refused(interrupted, "is damaged")
+    assert re.search("is damaged", refusal(interrupted))
 
 
 Change = Callable[[dict[str, torch.Tensor]], object]
@@ -153,7 +162,7 @@ def test_tensors_that_do_not_fit_are_refused(change: Change, words: str, interru
     tensors, facts = parts(interrupted)
     change(tensors)
     rewrite(interrupted, tensors, json.dumps(facts))
-    refused(interrupted, words)
+    assert re.search(words, refusal(interrupted))
 
 
 def test_best_weights_belong_to_a_best_bound(tmp_path: Path) -> None:
@@ -162,7 +171,7 @@ def test_best_weights_belong_to_a_best_bound(tmp_path: Path) -> None:
     tensors, facts = parts(run)
     assert "best.posterior.head.bias" in tensors
     rewrite(run, {name: tensor for name, tensor in tensors.items() if not name.startswith("best.")}, json.dumps(facts))
-    refused(run, r"best\..* is missing")
+    assert re.search(r"best\..* is missing", refusal(run))
 
 
 def test_a_state_is_a_safetensors_file_with_json(interrupted: Run) -> None:
@@ -175,7 +184,7 @@ def test_a_state_is_a_safetensors_file_with_json(interrupted: Run) -> None:
 
 def test_rows_after_the_state_are_forgotten_only_when_training_goes_on(interrupted: Run, tmp_path: Path) -> None:
     interrupted.append_metrics(interrupted.metrics()[-1] | {"step": 999})
-    refused(interrupted, "another experiment", seed=1)
+    assert re.search("another experiment", refusal(interrupted, seed=1))
     assert interrupted.metrics()[-1]["step"] == 999
     run = finished(small(ema=0.9), interrupted.path, resume=True)
     assert numbers(run) == numbers(finished(small(ema=0.9), tmp_path / "whole"))

@@ -10,9 +10,9 @@ import pytest
 import scipy.io
 import scipy.sparse
 from PIL import Image
+from returned import cells, examples
 
 from vaekit.data.opening import ending, open_file
-from vaekit.data.raw import Raw, Table
 from vaekit.errors import InputError
 
 FRAME = polars.DataFrame(
@@ -20,19 +20,6 @@ FRAME = polars.DataFrame(
 )
 EXPECTED = {"n": [1, None, 3], "x": [0.5, None, -1e300], "w": ["red", None, "blue"], "b": [True, False, None]}
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
-
-
-def cells(table: Table | Raw) -> dict[str, list]:
-    assert isinstance(table, Table)
-    return {
-        name: [None if value is None or value != value else value for value in column.tolist()]
-        for name, column in zip(table.names, table.columns, strict=True)
-    }
-
-
-def examples(raw: Table | Raw) -> np.ndarray:
-    assert isinstance(raw, Raw)
-    return raw.x
 
 
 WRITE = {

@@ -13,10 +13,11 @@ import scipy.sparse
 import torch
 from palmerpenguins import load_penguins
 from PIL import Image
+from returned import cells, examples
 from sklearn.datasets import load_iris
 
 from vaekit.data.objects import is_held, name_of, read_object
-from vaekit.data.raw import Raw, Table
+from vaekit.data.raw import Table
 from vaekit.errors import InputError
 
 DAYS = [datetime.date(2020, 1, 1), None, datetime.date(1969, 12, 31)]
@@ -41,19 +42,6 @@ EXPECTED = {
     "day": [18262, None, -1],
 }
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
-
-
-def cells(found: Table | Raw) -> dict[str, list]:
-    assert isinstance(found, Table)
-    return {
-        name: [None if value is None or value != value else value for value in column.tolist()]
-        for name, column in zip(found.names, found.columns, strict=True)
-    }
-
-
-def examples(found: Table | Raw) -> np.ndarray:
-    assert isinstance(found, Raw)
-    return found.x
 
 
 FRAMES = {

@@ -1,5 +1,6 @@
 """The columns of a table, each with a density or probability of its kind."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -34,9 +35,9 @@ class Group(nn.Module):
         super().__init__()
         self.outputs = outputs
 
+    @abstractmethod
     def forward(self, raw: Float[Tensor, "... outputs"]) -> Distribution:
         """Return the distribution, whose batch shape is (..., columns)."""
-        raise NotImplementedError
 
 
 class Reals(Group):
