@@ -23,12 +23,16 @@ def test_figures_of_tables_leave_holes_out_and_count_categories() -> None:
     random = np.random.default_rng(0)
     true = np.stack([random.normal(size=300), random.integers(0, 3, 300), np.full(300, np.nan)], 1)
     true[::7, :2] = np.nan
-    made = np.stack([true[:, 0] + 0.1, np.where(np.arange(300) < 150, true[:, 1], 9), np.zeros(300)], 1)
+    made = np.stack(
+        [true[:, 0] + 0.1, np.where(np.arange(300) < 150, true[:, 1], (true[:, 1] + 1) % 3), np.zeros(300)], 1
+    )
     made = np.nan_to_num(made)
-    names, coded = ["a", "b", "c"], [False, True, False]
-    figure = plots.agreement(true, made, names, coded, title="t")
+    names, categories = ["a", "b", "c"], [None, ("red", "green", "blue"), None]
+    figure = plots.agreement(true, made, names, categories, title="t")
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert words == ["R² = 0.99", "50 % right", "missing"]
-    figure = plots.marginals(true, made, names, coded, title="t")
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["red", "green", "blue"]
+    figure = plots.marginals(true, made, names, categories, title="t")
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["red", "green", "blue"]
     assert len(figure.axes[1].patches[0].get_path().vertices) > 0
     plots.histograms(true, names, title="t")

@@ -186,9 +186,10 @@ class Subject:
         return list(space.names or (f"column {k}" for k in range(space.event_shape[0])))
 
     @property
-    def coded(self) -> list[bool]:
-        """Which columns of a table are numbers of categories."""
-        return [column.kind in CODED for column in self.run.space.columns or ()]
+    def words(self) -> list[tuple[str, ...] | None]:
+        """What the numbers of a table's column of categories stand for; None of a column of other numbers."""
+        columns = self.run.space.columns or ()
+        return [(column.categories or ("0", "1")) if column.kind in CODED else None for column in columns]
 
     @property
     def numbers(self) -> list[int]:

@@ -12,13 +12,13 @@ def agreement(subject: Subject) -> Drawing:
         space.restore(x),
         space.restore(subject.vae.reconstruct(x)),
         subject.columns,
-        subject.coded,
+        subject.words,
         title="Reconstructed against true values",
         note=subject.note,
     )
     caption = "Test rows in the file's units; R² is the part of the variance that is explained, 1 at best."
-    if any(subject.coded):
-        caption = f"{caption} Categories are numbered, and the share of those that are right is given."
+    if any(subject.words):
+        caption = f"{caption} Of categories it is the share that is right, and areas are numbers of rows."
     return Drawing("reconstructions", figure, caption)
 
 
@@ -30,7 +30,7 @@ def marginals(subject: Subject) -> Drawing:
         space.restore(x),
         space.restore(subject.sampled(2000, noise=True)),
         subject.columns,
-        subject.coded,
+        subject.words,
         title="Test rows and samples of the model",
         note=subject.note,
     )

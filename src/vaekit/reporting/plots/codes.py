@@ -111,11 +111,13 @@ def _plane(axes: Axes, points: Array, groups: Groups, names: Sequence[str]) -> N
     for name, rows, color in groups:
         if name and color != MUTED:
             # In points, since what must not overlap is the text.
-            u, v = axes.transData.transform(_stronghold(points, rows)) * 72 / axes.figure.dpi
+            place = _stronghold(points, rows)
+            u, v = axes.transData.transform(place) * 72 / axes.figure.dpi
             while any(abs(u - a) < 7 + 2.7 * letters(name + other) and abs(v - b) < 14 for a, b, other in written):
                 v += 1.5
             written.append((u, v, name))
             x, y = axes.transData.inverted().transform((u * axes.figure.dpi / 72, v * axes.figure.dpi / 72))
+            axes.plot(*zip(place, (x, y), strict=True), color=color, linewidth=0.8)  # seen where the name was moved far
             box = {"boxstyle": "round,pad=0.2", "facecolor": PAPER, "edgecolor": color, "linewidth": 1.2}
             axes.text(x, y, name, ha="center", va="center", fontsize=7.5, weight="bold", bbox=box)
 

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import MaxNLocator
 
 from vaekit.reporting.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, drawn, place, sheet, short
 
 PANELS, SIDE = 12, 1.25  # inches
+MOST_NAMED = 4
+"""categories that are named beside an axis; the numbers of more are"""
+ACROSS, BESIDE = 30, 7
+"""letters that their names have together below a panel, and each beside it"""
+LARGEST = 250.0
+"""points² of a dot that stands for all rows"""
+Words = Sequence[Sequence[str] | None]
+"""by column: what its numbers stand for if they are categories, else None"""
 
 
 @drawn
@@ -15,7 +25,7 @@ def agreement(
     true: Array,
     reconstructed: Array,
     columns: Sequence[str],
-    coded: Sequence[bool] = (),
+    words: Words = (),
     *,
     title: str,
     note: str = "",
@@ -25,7 +35,8 @@ def agreement(
     Args:
         true, reconstructed: what is NaN in the first is left out.
         columns: names of the D columns.
-        coded: which of them are numbers of categories, of which the share of right ones is given in place of R².
+        words: what the numbers of a column of categories stand for, else None; of categories, the share of right ones
+            is given in place of R², and areas are numbers of rows.
         title, note: what stands above.
     """
     figure, panels = _panels(columns, title, note)
@@ -35,16 +46,32 @@ def agreement(
         if not len(x):
             axes.text(0.04, 0.96, "missing", transform=axes.transAxes, va="top", fontsize=7)
             continue
-        words = k < len(coded) and coded[k]
-        axes.scatter(x, y, color=SERIES[0], **dots(len(x)))
+        categories = words[k] if k < len(words) else None
+        if categories:
+            pairs, counts = np.unique(np.stack([x, np.rint(y)]), axis=1, return_counts=True)
+            axes.scatter(pairs[0], pairs[1], s=LARGEST * counts / len(x), color=SERIES[0], alpha=0.7, linewidths=0)
+            axes.margins(0.25)
+            _name_categories(axes.xaxis, categories, ACROSS // len(categories))
+            _name_categories(axes.yaxis, categories, BESIDE)
+            said = f"{100 * np.mean(x == np.rint(y)):.0f} % right"
+        else:
+            axes.scatter(x, y, color=SERIES[0], **dots(len(x)))
+            said = _explained(x, y)
         ends = [float(x.min()), float(x.max())]
         axes.plot(ends, ends, color=INK, linewidth=0.7, linestyle="--")
-        said = f"{100 * np.mean(x == np.rint(y)):.0f} % right" if words else _explained(x, y)
         axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", fontsize=7)
     figure.supxlabel("value", fontsize=8, y=0.08 / figure.get_figheight())
     figure.supylabel("reconstruction", fontsize=8, x=0.06 / WIDTH)
     figure.set_label(f"{title}: scatter plots of {len(panels)} columns.")
     return figure
+
+
+def _name_categories(axis: Axis, categories: Sequence[str], most: int) -> None:
+    """Name few categories where their numbers are, each in so many letters at most, and count many."""
+    if len(categories) <= MOST_NAMED:
+        axis.set_ticks(range(len(categories)), [short(word, most) for word in categories], fontsize=5.5)
+    else:
+        axis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _explained(x: Array, y: Array) -> str:
@@ -55,18 +82,19 @@ def _explained(x: Array, y: Array) -> str:
 
 @drawn
 def marginals(
-    data: Array, drawn: Array, columns: Sequence[str], coded: Sequence[bool] = (), *, title: str, note: str = ""
+    data: Array, drawn: Array, columns: Sequence[str], words: Words = (), *, title: str, note: str = ""
 ) -> Figure:
     """Draw histograms of each column over the data (N, D), without what is NaN, and over draws of the model (M, D).
 
-    Columns whose place in ``coded`` is true are numbers of categories, which have a bar each.
+    Categories have a bar each; ``words`` says what their numbers stand for, and is None for other columns.
     """
     figure, panels = _panels(columns, title, note)
     for k, axes in enumerate(panels):
         values = data[~np.isnan(data[:, k]), k]
         edges = np.histogram_bin_edges(values, bins=24).tolist()
-        if k < len(coded) and coded[k]:
-            edges = (np.arange(max(values.max(initial=0), drawn[:, k].max()) + 2) - 0.5).tolist()
+        if k < len(words) and (categories := words[k]):
+            edges = (np.arange(len(categories) + 1) - 0.5).tolist()
+            _name_categories(axes.xaxis, categories, ACROSS // len(categories))
         axes.hist(values, bins=edges, density=bool(len(values)), color=RULE, label="data")
         inside = drawn[(drawn[:, k] >= edges[0]) & (drawn[:, k] <= edges[-1]), k]
         drawing = np.histogram(inside, bins=edges, density=bool(len(inside)))[0]
