@@ -1,0 +1,60 @@
+"""What the explorer knows of a run."""
+
+import json
+from base64 import b64decode
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import finished, small
+
+from vaekit import Run, choose
+from vaekit.explorer.atlas import atlas, log_aggregate
+from vaekit.explorer.view import View
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return finished(small(model__latent_dim=3), tmp_path_factory.mktemp("explorer") / "run")
+
+
+def unpacked(array: dict) -> np.ndarray:
+    return np.frombuffer(b64decode(array["data"]), array["dtype"]).reshape(array["shape"])
+
+
+def test_an_atlas_holds_codes_pictures_and_a_check(run: Run) -> None:
+    view = View.of(run, run.data())
+    found = json.loads(json.dumps(atlas(view, points=50), allow_nan=False))
+    x = view.part.batch(torch.from_numpy(unpacked(found["rows"]).copy()).long()).x
+    np.testing.assert_allclose(unpacked(found["codes"]), run.vae().encode(x).numpy(), atol=1e-6)
+    assert unpacked(found["scales"]).shape == (50, 3)
+    assert found["classes"] == [str(k) for k in range(10)]
+    check = found["check"]
+    decoded = run.vae().decode(torch.from_numpy(unpacked(check["codes"]).copy())).numpy()
+    np.testing.assert_allclose(unpacked(check["decoded"]), decoded, atol=1e-6)
+    assert found["thumbnails"]["png"].startswith("data:image/png;base64,")
+    assert sorted(found["units"]["order"]) == [0, 1, 2]
+
+
+def test_the_aggregate_density_is_the_mixture_of_posteriors() -> None:
+    random = np.random.default_rng(0)
+    codes, scales, z = random.normal(size=(7, 2)), random.uniform(0.5, 1, (7, 2)), random.normal(size=(5, 2))
+    mixture = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(torch.ones(7)),
+        torch.distributions.Independent(torch.distributions.Normal(torch.tensor(codes), torch.tensor(scales)), 1),
+    )
+    np.testing.assert_allclose(log_aggregate(z, codes, scales), mixture.log_prob(torch.tensor(z)).numpy(), atol=1e-9)
+
+
+def test_a_table_of_words_is_shown_in_its_own_words(tmp_path: Path) -> None:
+    rows = ["island,age,size,sex"] + [f"{'ab'[i % 2]},{20 + i % 7},{i * 0.5},{'mf'[i % 3 % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
+    run = finished(choose(tmp_path / "t.csv").replace_all({"epochs": 1, "data.label": "sex"}), tmp_path / "run")
+    view = View.of(run, run.data())
+    found = json.loads(json.dumps(atlas(view), allow_nan=False))
+    kinds = {column["name"]: column["kind"] for column in found["columns"]}
+    assert kinds["island"] == "category"
+    assert set(found["table"]["island"]) <= {"a", "b"}
+    x = view.part.batch(torch.arange(5)).x
+    np.testing.assert_allclose(view.read(view.shown(x)).numpy(), x.numpy(), atol=1e-5)
