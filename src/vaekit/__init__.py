@@ -40,6 +40,7 @@ _NAMES = {
     "verbs.scoring": ("score",),
     "verbs.imputing": ("impute",),
     "listing": ("show", "runs"),
+    "explorer.room": ("selection",),
     "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),
     "reporting.measurement": ("evaluate",),

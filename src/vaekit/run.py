@@ -50,12 +50,15 @@ log = logging.getLogger("vaekit")
 T = TypeVar("T")
 
 PLACES, REPORT = "places.json", "report.html"
+SELECTION = "selection.json"
+"""examples that were selected in the explorer"""
 TRAINED = (EXPERIMENT, SPACE, PLACES, VERSIONS, METRICS, WEIGHTS, STATE)
 """what only a training writes"""
 FILES = (
     *TRAINED,
     RESULTS,
     REPORT,
+    SELECTION,
     "figures/*.svg",
     "figures/*.png",
     "figures/*.pdf",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vaekit.compatibility import lacking
 from vaekit.data import Data, Split
+from vaekit.devices import seeded
 from vaekit.distributions import center
 from vaekit.evaluation.rows import by_rows, shared_noise
 from vaekit.evaluation.scores import scores
@@ -114,6 +115,14 @@ class View:
         except NotImplementedError:
             scale = None
         return Encoded(center(posterior).numpy(), scale)
+
+    @torch.no_grad()
+    def sample(self, n: int, temperature: float = 1.0, seed: int = 0) -> np.ndarray:
+        """Draw codes (n, d) from the prior; a temperature t moves each to m + t (z − m), where m is the draws' mean."""
+        with seeded(seed, CPU):
+            z = self.vae.prior().sample(torch.Size((max(n, DRAWS),)))
+        middle = z.mean(0)
+        return (middle + temperature * (z[:n] - middle) if temperature != 1 else z[:n]).numpy()
 
     def score(self, x: Tensor) -> Scored | None:
         """Score what the model reads, (N, *event), the same in every batch; None if the posterior has no density."""

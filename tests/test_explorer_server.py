@@ -1,0 +1,218 @@
+"""The explorer's server: who may ask, what is refused, and that answers are those of torch."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from small import finished, small
+
+from vaekit import InputError, Run, selection
+
+pytest.importorskip("starlette", reason="needs vaekit[explore]")
+pytest.importorskip("httpx", reason="starlette's test client needs httpx")
+
+from starlette.testclient import TestClient
+
+from vaekit.explorer.room import MOST, Room
+from vaekit.explorer.server import application, listen, page_files, serve
+
+TOKEN, PORT = "secret", 8123
+BASE = f"http://127.0.0.1:{PORT}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return finished(small(model__latent_dim=3), tmp_path_factory.mktemp("explorer") / "run")
+
+
+@pytest.fixture(scope="module")
+def client(run: Run) -> TestClient:
+    return TestClient(application([Room(run, "test", 50)], TOKEN, PORT), base_url=BASE)
+
+
+def floats(array: np.ndarray) -> bytes:
+    return np.ascontiguousarray(array, "<f4").tobytes()
+
+
+def test_answers_are_those_of_torch(client: TestClient, run: Run) -> None:
+    z = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    decoded = np.frombuffer(client.post(f"/{TOKEN}/api/0/decode", content=floats(z)).content, "<f4")
+    expected = run.vae().decode(torch.from_numpy(z)).numpy()
+    np.testing.assert_allclose(decoded.reshape(expected.shape), expected, atol=1e-6)
+    x = run.data().test.batch(torch.arange(4)).x
+    answer = np.frombuffer(client.post(f"/{TOKEN}/api/0/encode", content=floats(x.numpy())).content, "<f4")
+    np.testing.assert_allclose(answer[:12].reshape(4, 3), run.vae().encode(x).numpy(), atol=1e-5)
+    score = np.frombuffer(client.post(f"/{TOKEN}/api/0/score", content=floats(x.numpy())).content, "<f4").reshape(4, 3)
+    from vaekit import score as scored
+
+    np.testing.assert_allclose(score[:, 1], scored(run, x.numpy()).score, rtol=1e-5)
+    assert (score[:, 0] <= score[:, 1] + 3 * score[:, 2]).all()
+
+
+def test_only_who_has_the_address_may_ask(client: TestClient) -> None:
+    assert client.get(f"/{TOKEN}/").status_code == 200
+    for path, headers in [
+        ("/", {}),
+        ("/wrong/", {}),
+        ("/wrong/api/0/atlas", {}),
+        (f"/{TOKEN}/", {"host": "evil.example"}),
+        (f"/{TOKEN}/", {"host": f"evil.example:{PORT}"}),
+        (f"/{TOKEN}/", {"host": "127.0.0.1"}),
+        (f"/{TOKEN}/", {"origin": "http://evil.example"}),
+        (f"/{TOKEN}/", {"origin": "null"}),
+    ]:
+        assert client.get(path, headers=headers).status_code == 403, (path, headers)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../server.py", "..%2fserver.py", "%2e%2e/server.py", "....//", "/etc/passwd", "%00", "main.js%00", "..\\x"],
+)
+def test_no_path_reaches_the_disk(client: TestClient, name: str) -> None:
+    assert client.get(f"/{TOKEN}/page/{name}").status_code in (403, 404)
+
+
+def test_a_page_may_only_do_what_it_is_made_of(client: TestClient) -> None:
+    headers = client.get(f"/{TOKEN}/").headers
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert headers["referrer-policy"] == "no-referrer"
+    for name in page_files():
+        assert client.get(f"/{TOKEN}/page/{name}").status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["decode", "encode", "score"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"abc", floats(np.full((1, 3), np.nan)), floats(np.full((1, 3), np.inf)), b"\0" * 4 * 784 * (MOST + 1)],
+    ids=["empty", "odd", "NaN", "infinite", "too many"],
+)
+def test_a_malformed_body_is_refused_and_the_server_lives(client: TestClient, verb: str, body: bytes) -> None:
+    answer = client.post(f"/{TOKEN}/api/0/{verb}", content=body)
+    assert answer.status_code == 400
+    assert answer.text
+    assert client.get(f"/{TOKEN}/api/runs").json() == [{"name": "run", "live": True}]
+
+
+def test_a_body_without_end_is_cut_off(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaekit.explorer.server.LONGEST", 1000)
+    assert client.post(f"/{TOKEN}/api/0/decode", content=b"\0" * 1200).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "query", ["", "count=0", "count=x", "count=99999", "count=5&temperature=nan", "count=5&seed=-1"]
+)
+def test_a_wrong_number_is_refused(client: TestClient, query: str) -> None:
+    assert client.post(f"/{TOKEN}/api/0/sample?{query}").status_code == 400
+
+
+def test_unknown_runs_and_verbs_are_refused(client: TestClient) -> None:
+    assert client.get(f"/{TOKEN}/api/7/atlas").status_code == 404
+    assert client.get(f"/{TOKEN}/api/0/nothing").status_code == 404
+    assert client.get(f"/{TOKEN}/api/0/decode").status_code == 405
+    assert client.get(f"/{TOKEN}/api/-1/atlas").status_code == 404
+
+
+def test_samples_are_drawn_by_seed_and_temperature(client: TestClient) -> None:
+    def sample(query: str) -> np.ndarray:
+        return np.frombuffer(client.post(f"/{TOKEN}/api/0/sample?{query}").content, "<f4").reshape(-1, 3)
+
+    one = sample("count=2000&seed=1")
+    np.testing.assert_array_equal(one, sample("count=2000&seed=1"))
+    np.testing.assert_allclose(one.std(0), 1, atol=0.1)
+    np.testing.assert_allclose(sample("count=2000&seed=1&temperature=0.5").std(0), one.std(0) / 2, rtol=1e-4)
+
+
+def test_a_selection_is_kept_in_the_run(client: TestClient, run: Run) -> None:
+    with pytest.raises(InputError, match="nothing is selected"):
+        selection(run)
+    assert client.post(f"/{TOKEN}/api/0/selection", content=b'{"rows": [5, 2, 5]}').status_code == 200
+    found = selection(run.path)
+    assert found.split == "test"
+    assert found.rows.tolist() == [2, 5]
+    for body in (b"{}", b"[]", b'{"rows": 3}', b'{"rows": [-1]}', b'{"rows": [1.5]}', b'{"rows": [10000000]}', b"\xff"):
+        assert client.post(f"/{TOKEN}/api/0/selection", content=body).status_code == 400
+    assert selection(run).rows.tolist() == [2, 5]
+
+
+def test_new_weights_are_seen(tmp_path: Path) -> None:
+    run = finished(small(model__latent_dim=3), tmp_path / "run")
+    room = Room(run, "test", 20)
+    before = room.atlas()
+    assert room.atlas() is before
+    finished(small(model__latent_dim=3, seed=1), tmp_path / "run", overwrite=True)
+    assert room.atlas() != before
+
+
+class Served:
+    """A server in a thread, as a user starts it."""
+
+    def __init__(self, run: Run) -> None:
+        self.address = ""
+        answered = threading.Event()
+
+        def ready(address: str) -> None:
+            self.address = address
+            answered.set()
+
+        threading.Thread(target=serve, args=([Room(run, "test", 50)], 0, ready), daemon=True).start()
+        assert answered.wait(20)
+
+
+def test_many_ask_at_once_and_memory_does_not_grow(run: Run) -> None:
+    import httpx
+
+    address = Served(run).address
+    z = floats(np.random.default_rng(0).normal(size=(1, 3)))
+    with httpx.Client(base_url=address, timeout=60, limits=httpx.Limits(max_connections=50)) as http:
+
+        def ask(_: Any) -> bytes:
+            answer = http.post("api/0/decode", content=z)
+            assert answer.status_code == 200
+            return answer.content
+
+        first = ask(0)
+        with ThreadPoolExecutor(50) as pool:
+            assert set(pool.map(ask, range(200))) == {first}
+        before = psutil.Process().memory_info().rss
+        for _ in range(300):
+            ask(0)
+        assert psutil.Process().memory_info().rss - before < 50e6
+
+
+@pytest.mark.slow
+def test_ten_thousand_decodes_do_not_grow_memory(run: Run) -> None:
+    import httpx
+
+    with httpx.Client(base_url=Served(run).address, timeout=60) as http:
+        z = floats(np.zeros((1, 3)))
+        http.post("api/0/decode", content=z)
+        before = psutil.Process().memory_info().rss
+        for _ in range(10_000):
+            assert http.post("api/0/decode", content=z).status_code == 200
+        assert psutil.Process().memory_info().rss - before < 50e6
+
+
+def test_a_training_is_followed(run: Run) -> None:
+    import httpx
+
+    with httpx.stream("GET", f"{Served(run).address}api/0/live", timeout=20) as stream:
+        seen: list[str] = []
+        end = time.monotonic() + 20
+        for line in stream.iter_lines():
+            seen.append(line)
+            if line.startswith("data:") or time.monotonic() > end:
+                break
+        assert "event: metrics" in seen
+        assert json.loads(seen[-1].removeprefix("data: "))["step"] == 0
+
+
+def test_a_taken_port_is_refused() -> None:
+    with listen(0) as taken, pytest.raises(InputError, match="choose another"):
+        listen(taken.getsockname()[1])
