@@ -224,7 +224,9 @@ def listen(port: int) -> socket.socket:
     Raises:
         InputError: if it is taken.
     """
-    taken = socket.socket()
+    taken = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named, it sends small answers at once
     try:
         taken.bind((HOST, port))
     except (OSError, OverflowError) as error:
