@@ -22,7 +22,7 @@ export async function localModel(atlas, description) {
       return decoder ? shown(head.mean(rawOf(codes, n), n), n) : nearest(codes, n, stored, atlas.d);
     },
     async encode(x, n) {
-      if (!encoder) throw new Error(`New examples cannot be encoded in this page: ${reasons.encoder}.`);
+      if (!encoder) throw new Error(`New examples cannot be encoded here, because this page ${reasons.encoder}.`);
       return posterior(toModel(x, n, space, elements), n);
     },
     async score(x, n) {
@@ -61,7 +61,7 @@ export async function localModel(atlas, description) {
     return { elbo: total(logWeights) / DRAWS, evidence: top + Math.log(average), error: spread / Math.sqrt(DRAWS) };
   }
 
-  model.verified = decoder ? await verdict(model, atlas.check, atlas.d) : `pictures are the nearest of ${stored.codes.shape[0].toLocaleString("en-US")} that torch decoded, because ${reasons.decoder}`;
+  model.verified = decoder ? await verdict(model, atlas.check, atlas.d) : `pictures are the nearest of ${stored.codes.shape[0].toLocaleString("en-US")} that torch decoded, because this page ${reasons.decoder}`;
   return model;
 }
 

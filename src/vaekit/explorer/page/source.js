@@ -1,10 +1,26 @@
-// Where the runs come from: the server, or this file itself.
+// Where the runs come from: this file itself, if it was exported, or the server.
 
 import { unpacked } from "./unpack.js";
 import { fetched, remoteModel } from "./remote.js";
+import { localModel } from "./forward.js";
 
 /** Open the source: `runs` [{name, live}], `open(k)` → {atlas, model}, `atlas(k)` anew, `server` (the address of its API) or null. */
 export async function openSource() {
+  return document.getElementById("atlas") ? inside() : served();
+}
+
+function inside() {
+  const read = (id) => unpacked(JSON.parse(document.getElementById(id).textContent));
+  const atlas = read("atlas");
+  return {
+    server: null,
+    atlas: async () => atlas,
+    runs: [{ name: atlas.name, live: false }],
+    open: async () => ({ atlas, model: await localModel(atlas, read("model")) }),
+  };
+}
+
+async function served() {
   const base = new URL("api/", document.baseURI);
   const atlasOf = async (k) => unpacked(await fetched(new URL(`${k}/atlas`, base)));
   return {
