@@ -59,8 +59,8 @@ def assembled(data: dict[str, Any]) -> str:
     return document
 
 
-def bundle() -> str:
-    """Join the page's modules into one script: each is a function that returns what it exports, after what it imports.
+def bundle(main: str = MAIN) -> str:
+    """Join a module of the page and what it imports into one script, as functions that return what each exports.
 
     A module that is opened from a file cannot import another one.
     """
@@ -73,7 +73,7 @@ def bundle() -> str:
                 add(found["file"])
         joined[file] = _enclosed(file, text)
 
-    add(MAIN)
+    add(main)
     return "".join(joined.values())
 
 

@@ -95,13 +95,13 @@ def _stored(view: View, codes: np.ndarray) -> Part:
 
 
 def _decoder(likelihood: Conditional) -> Part:
-    inner = likelihood.likelihood if isinstance(likelihood, ObservedLikelihood) else likelihood
+    inner: Any = likelihood.likelihood if isinstance(likelihood, ObservedLikelihood) else likelihood
     head = _known(HEADS, inner, "likelihood")
     _refuse_large(inner)
     return {"head": head(inner), "layers": _layers(inner.network)}
 
 
-def _encoder(posterior: Conditional) -> Part:
+def _encoder(posterior: Any) -> Part:
     kind = _known(POSTERIORS, posterior, "posterior")
     _refuse_large(posterior)
     halved = getattr(posterior, "emits", None) == "log_variance"
@@ -260,10 +260,10 @@ def _gaussian(likelihood: GaussianLikelihood) -> Part:
 def _columns(likelihood: ColumnsLikelihood) -> Part:
     places = likelihood.places.tolist()
     groups = []
-    for group in likelihood.groups:
+    for group, outputs in zip(likelihood.groups, likelihood.sizes, strict=True):
         found = _known(GROUPS, group, "kind of column")(group)
-        own = len(found["sizes"]) if "sizes" in found else group.outputs
-        groups.append({**found, "outputs": group.outputs, "places": places[:own]})
+        own = len(found["sizes"]) if "sizes" in found else outputs
+        groups.append({**found, "outputs": outputs, "places": places[:own]})
         places = places[own:]
     return {"kind": "columns", "groups": groups}
 

@@ -43,22 +43,22 @@ export async function localModel(atlas, description) {
     return posteriorOf(encoder.posterior, throughLayers(encoder.layers, seen, n, atlas.shape), n, atlas.d);
   }
 
-  /** ELBO and log p(x) by weights of seeded draws, with the standard error of log p(x). */
+  /** ELBO and log p(x) by seeded draws, with the standard error of log p(x); the KL in closed form where there is one. */
   function scored(x, mean, scale) {
     const noise = normals(DRAWS * atlas.d, 0);
     const codes = noise.map((e, k) => mean[k % atlas.d] + scale[k % atlas.d] * e);
     const raw = rawOf(codes, DRAWS);
-    const logWeights = Array.from({ length: DRAWS }, (_, s) => {
-      const z = part(codes, s);
-      let logPosterior = 0;
-      for (let k = 0; k < atlas.d; k++) logPosterior += logNormal(noise[s * atlas.d + k]) - Math.log(scale[k]);
-      return head.logLikelihood(raw, x, s * head.outputs) + logPrior(prior, z) - logPosterior;
+    const logLikelihoods = Array.from({ length: DRAWS }, (_, s) => head.logLikelihood(raw, x, s * head.outputs));
+    const logWeights = logLikelihoods.map((log, s) => {
+      const logPosterior = total(Array.from(part(noise, s), (e, k) => logNormal(e) - Math.log(scale[k])));
+      return log + logPrior(prior, part(codes, s)) - logPosterior;
     });
     const top = Math.max(...logWeights);
     const weights = logWeights.map((log) => Math.exp(log - top));
     const average = total(weights) / DRAWS;
     const spread = Math.sqrt(total(weights.map((w) => (w / average - 1) ** 2)) / (DRAWS - 1));
-    return { elbo: total(logWeights) / DRAWS, evidence: top + Math.log(average), error: spread / Math.sqrt(DRAWS) };
+    const elbo = prior.kind === "standard_normal" ? total(logLikelihoods) / DRAWS - divergence(mean, scale) : total(logWeights) / DRAWS;
+    return { elbo, evidence: top + Math.log(average), error: spread / Math.sqrt(DRAWS) };
   }
 
   model.verified = decoder ? await verdict(model, atlas.check, atlas.d) : `pictures are the nearest of ${stored.codes.shape[0].toLocaleString("en-US")} that torch decoded, because this page ${reasons.decoder}`;
@@ -77,6 +77,11 @@ async function verdict(model, { codes, decoded }, d) {
 
 const total = (values) => values.reduce((sum, value) => sum + value, 0);
 const logNormal = (e) => -0.5 * e * e - 0.5 * Math.log(2 * Math.PI);
+
+/** KL(N(mean, diag scale²) ‖ N(0, I)). */
+function divergence(mean, scale) {
+  return total(Array.from(mean, (m, k) => 0.5 * (m * m + scale[k] ** 2 - 1) - Math.log(scale[k])));
+}
 
 /** Turn what people look at into what the model reads: images from [0, 1], columns of a table from the file's units. */
 function toModel(x, n, { low, high, binary, columns }, elements) {
