@@ -133,7 +133,7 @@ export function betweenPanel(app) {
       element("p", { class: "quiet" }, "Along the prior: straight, but as far out as draws of a standard normal lie."))),
     slider, isImage ? strip : null,
     isImage ? element("div", { class: "actions" }, button("PNG", savePng), button("GIF", saveGif), button("SVG", saveSvg)) : null);
-  body.append(few, enoughOnly, section("Places", list, element("div", { class: "actions" },
+  body.append(element("h2", { class: "hidden" }, "Between"), few, enoughOnly, section("Places", list, element("div", { class: "actions" },
     isImage ? pictureField("Add pictures of yours …", body, drop, (words) => { wrong.textContent = words; }) : null,
     button("Clear", () => store.set({ picks: [[]] }))), wrong));
   store.on("picks path condition level version", update);

@@ -21,6 +21,7 @@ export function enableComparison(app, holder, stages, open) {
     if (store.values.other !== k) return;
     app.other = other;
     const map = createMap(store, other, { linked: true, announce });
+    other.map = map;
     enableSelection(app, map);
     map.node.append(element("span", { class: "stage-name" }, other.atlas.name));
     second = map.node;

@@ -97,6 +97,7 @@ export function drawPanel(app) {
 
   const body = element("div", { class: "panel-body" });
   body.append(
+    element("h2", { class: "hidden" }, "Draw an input"),
     element("div", { class: "pair" }, figure(canvas, "draw here, or drop a picture"), figure(result.again.node, "reconstruction")),
     element("div", { class: "actions" },
       button("Clear", () => put(new Float32Array(area(atlas)))), button("Invert", () => put(values.map((value) => 1 - value))),

@@ -1,7 +1,8 @@
 // Training: curves of every number, and news from a training that still runs.
 
-import { element, written } from "./dom.js";
+import { element, framed, written } from "./dom.js";
 import { drawn } from "./bars.js";
+import { newest } from "./model.js";
 import { section } from "./point.js";
 
 const [WIDE, TALL] = [360, 120];
@@ -20,7 +21,7 @@ export function livePanel({ store, shown }) {
       element("div", {}, element("h2", {}, "Training"), element("p", { class: "quiet", role: "status" }, store.values.live || `${x.length} rows of metrics`)),
       ...(names.length ? [...groups].map(([title, some]) => section(title, curve(title, x, some, metrics))) : [element("p", {}, "This run has no rows of metrics.")]));
   }
-  store.on("version live", update);
+  store.on("rows live", update);
   update();
   return node;
 }
@@ -53,16 +54,20 @@ export function follow({ store, shown, source, announce }, renewed) {
   const { atlas, index } = shown;
   if (!source.server || !source.runs[index]?.live) return;
   const events = new EventSource(new URL(`${index}/live`, source.server));
-  events.addEventListener("row", (event) => {
-    for (const [name, value] of Object.entries(JSON.parse(event.data))) if (typeof value === "number") (atlas.metrics[name] ??= []).push(value);
-    store.set({ live: `training: ${(atlas.metrics.epoch ?? atlas.metrics.step ?? []).at(-1) ?? ""}`, version: store.values.version + 1 });
+  const rows = []; // the stream begins with the rows that are there
+  let known = (Object.values(atlas.metrics)[0] ?? []).length;
+  const redraw = framed(() => {
+    for (const name of new Set(rows.flatMap(Object.keys))) atlas.metrics[name] = rows.map((row) => (typeof row[name] === "number" ? row[name] : null));
+    if (rows.length > known) { known = rows.length; store.set({ live: `${known} rows of metrics, and training goes on` }); }
+    store.set({ rows: rows.length });
   });
-  events.addEventListener("atlas", async () => {
-    const fresh = await source.atlas(index);
-    const metrics = atlas.metrics;
-    Object.assign(atlas, fresh, { metrics: { ...metrics, ...fresh.metrics } });
+  events.addEventListener("open", () => { rows.length = 0; });
+  events.addEventListener("metrics", (event) => { rows.push(JSON.parse(event.data)); redraw(); });
+  events.addEventListener("weights", newest(async () => {
+    const { metrics, ...fresh } = await source.atlas(index);
+    Object.assign(atlas, fresh);
     renewed();
+    announce("The map shows newer weights.");
     store.set({ version: store.values.version + 1 });
-  });
-  events.addEventListener("end", () => { events.close(); store.set({ live: "The training has ended." }); announce("The training has ended."); });
+  }));
 }

@@ -11,7 +11,7 @@ import { drawOver } from "./overlay.js";
 import { listen } from "./gestures.js";
 
 const NEAR = 9; // pixels within which a point is meant
-const GRID = 18; // pictures along the longer side of the background
+const GRID = (width) => Math.min(18, Math.max(8, Math.floor(640 / width))); // pictures along the longer side of the background
 
 /** Make the map of a run: `node`, and `codeAt(x, y)`; `shown` is {atlas, model, sheet, aggregate}. */
 export function createMap(store, shown, { linked = false, announce = () => {} } = {}) {
@@ -106,7 +106,7 @@ export function createMap(store, shown, { linked = false, announce = () => {} } 
   });
   const renew = newest(async () => {
     if (!store.values.pictures || atlas.kind !== "image" || !map.plane.exact || !map.width) return;
-    const step = Math.max(map.width, map.height) / GRID / map.view.k;
+    const step = Math.max(map.width, map.height) / GRID(atlas.shape[2]) / map.view.k;
     const [x0, y0] = map.toPlane(0, 0);
     const [columns, rows] = [Math.ceil(map.width / map.view.k / step), Math.ceil(map.height / map.view.k / step)];
     const codes = new Float32Array(columns * rows * atlas.d);

@@ -19,6 +19,7 @@ export function remoteModel(base, index, atlas) {
     },
     async score(x, n, options = {}) {
       const all = await ask("score", x, { count: n, ...options });
+      if (!all.length) return null;
       const column = (k) => Float32Array.from({ length: n }, (_, i) => all[3 * i + k]);
       return { elbo: column(0), evidence: column(1), error: column(2) };
     },

@@ -93,6 +93,7 @@ export function unitsPanel({ store, shown }) {
 
   const knobs = element("div", { class: "knobs" });
   const node = element("div", { class: "panel-body" },
+    element("h2", { class: "hidden" }, "Units"),
     element("div", { class: "hand" }, figure(picture.node, "the code in hand, decoded"),
       element("div", { class: "actions column" },
         button("To the middle (0)", () => store.set({ code: new Array(d).fill(0), point: -1 })),
