@@ -70,7 +70,7 @@ def application(rooms: Sequence[Room], token: str, port: int) -> ASGIApp:
         name = request.path_params.get("name", "index.html")
         if name not in page:
             raise HTTPException(404, "there is no such file")
-        kind = KINDS.get(name.rpartition(".")[2], "application/octet-stream")
+        kind = KINDS.get("." + name.rpartition(".")[2], "application/octet-stream")
         return Response(page[name].read_bytes(), media_type=kind)
 
     async def runs(request: Request) -> Response:

@@ -36,7 +36,7 @@ export function listen(map) {
   };
   node.addEventListener("pointerup", up);
   node.addEventListener("pointercancel", up);
-  node.addEventListener("pointerleave", () => { if (!held.size) map.leave(); });
+  node.addEventListener("pointerleave", (event) => { if (!held.size && event.pointerType !== "touch") map.leave(); });
   node.addEventListener("dblclick", () => map.fit());
   node.addEventListener("wheel", (event) => { event.preventDefault(); zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), ...at(event)); }, { passive: false });
   node.addEventListener("blur", () => { if (map.keys) map.leave(); });
