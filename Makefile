@@ -8,7 +8,7 @@ BENCH := benchmarks/.venv
 DEVICE ?= cpu
 PIP := --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo check test storm docs bench clean
+.PHONY: help demo check browser test storm docs bench clean
 
 help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
@@ -37,7 +37,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check
+# The explorer's page is tested in Chromium: Debian's, where we may install it; else those tests are skipped.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 && grep -qs '^ID=debian' /etc/os-release && \
+		apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null; \
+	} || echo "no chromium: the tests of the explorer's page are skipped"
+
+test: check browser
 	$(BIN)/pytest
 
 storm: $(READY)

@@ -316,7 +316,7 @@ def test_nothing_is_hidden_from_readers_of_screens(opened: Open) -> None:
         for tab in page.get_by_role("tab").all():
             tab.click()
             page.wait_for_timeout(60)
-            found = axe.run(page)
+            found = axe.run(page, options={"runOnly": ["color-contrast"]} if theme == "dark" else None)
             assert found.violations_count == 0, found.generate_report()
 
 
