@@ -120,6 +120,7 @@ def parameters(function: Any) -> set[str]:
         "impute",
         "figures",
         "report",
+        "export",
         "show",
         "runs",
         "doctor",

@@ -48,6 +48,7 @@ _NAMES = {
     "reporting.comparison": ("compare",),
     "studies.running": ("reproduce",),
     "reporting.reports": ("figures", "report"),
+    "sharing.exporting": ("export",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 _MODULES = {

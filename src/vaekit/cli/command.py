@@ -10,7 +10,7 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from vaekit import display
-from vaekit.cli import data, exploring, studies, training, using  # noqa: F401 (each adds its verbs to the application)
+from vaekit.cli import data, exploring, sharing, studies, training, using  # noqa: F401 (each adds its verbs)
 from vaekit.cli.app import app
 from vaekit.cli.training import Stopped
 from vaekit.cli.words import meant, understand

@@ -1,0 +1,1 @@
+"""What leaves the machine: exported graphs, runs on a hub with their card, citations."""
