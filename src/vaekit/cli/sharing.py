@@ -9,7 +9,7 @@ from vaekit.display import Output
 
 
 @app.command(
-    synonym=["deploy", "serve", "to-onnx"],
+    synonym=["deploy", "to-onnx"],
     help_epilogue=examples("export runs/first --to onnx --out exported", "export runs/first --to torch --out programs"),
 )
 def export(run: RunFolder, *, to: str = "onnx", out: Path, output: Output = LOUD) -> None:
