@@ -32,6 +32,7 @@ Trait = Literal[
     "stackable",
     "matrices",
     "elementwise",
+    "rowwise",
 ]
 Traits = Set[Trait]
 Needs = Mapping[Role, Traits]
@@ -60,6 +61,7 @@ MEANING: Mapping[Trait, str] = {
     "stackable": "can be stacked",
     "matrices": "consists of matrix products",
     "elementwise": "is independent over the elements of x",
+    "rowwise": "takes each example by itself",
 }
 """each trait in words, after 'a posterior that ...'"""
 

@@ -11,8 +11,14 @@ from torch.distributions import Distribution
 from vaekit.arguments import to_whole
 from vaekit.building import Builder
 from vaekit.conditional import Conditional
-from vaekit.data import Batch, Space
-from vaekit.distributions import analytic_kl, center, rsample_and_log_prob
+from vaekit.data import Batch, Share, Space
+from vaekit.distributions import (
+    analytic_kl,
+    center,
+    has_density,
+    rsample_and_log_prob,
+    transported_and_log_prob,
+)
 from vaekit.errors import InputError
 from vaekit.features import CorruptionText
 from vaekit.likelihoods import Bernoulli, Likelihood
@@ -57,6 +63,10 @@ class VAE(nn.Module):
         event_shape: shape of one x; if given, ``encode`` refuses others.
         latent_dim: number of latents d; if left out, the prior is asked.
 
+    Attributes:
+        share: where the x that it is given are some rows of a batch, which rows: their draws have the noise that they
+            would have in the whole batch.
+
     Example:
         >>> vae = Model(latent_dim=2).build((1, 8, 8))
         >>> x = torch.zeros(5, 1, 8, 8)
@@ -65,6 +75,8 @@ class VAE(nn.Module):
         >>> vae.encode(x).shape, vae.sample(4).shape
         (torch.Size([5, 2]), torch.Size([4, 1, 8, 8]))
     """
+
+    share: Share | None = None
 
     def __init__(
         self,
@@ -101,6 +113,10 @@ class VAE(nn.Module):
         ``posterior`` is q(z | x), and ``prior`` p(z), if they are already known, so that x need not be encoded again.
         """
         q, p = self.posterior(x) if posterior is None else posterior, self.prior() if prior is None else prior
+        if self.share and has_density(q):
+            noise = torch.randn(n, self.share.whole, self.latent_dim, device=x.device)
+            z, log_posterior = transported_and_log_prob(q, noise[:, self.share.first : self.share.last])
+            return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), log_posterior, p)
         if hasattr(q, "rsample_and_log_prob"):
             z, log_posterior = rsample_and_log_prob(q, n)
             return Draws(z, q, self.log_likelihood(x, z), p.log_prob(z), log_posterior, p)

@@ -25,7 +25,8 @@ from vaekit.reporting.comparison import difference
 from vaekit.reporting.measurement import IMAGES, evaluate
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.subject import CODES_BATCH
-from vaekit.training.loop import Training, check, train
+from vaekit.training.checks import check
+from vaekit.training.loop import Training, train
 from vaekit.verbs.starting import Doing, unseen
 
 BATCH = 500

@@ -13,7 +13,7 @@ from vaekit.choices import choose
 from vaekit.data import Source, read_examples, read_input
 from vaekit.errors import InputError
 from vaekit.reporting.plots.style import save, sheet
-from vaekit.training.loop import check
+from vaekit.training.checks import check
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 

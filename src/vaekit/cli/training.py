@@ -1,8 +1,10 @@
 """Verbs that train."""
 
 import signal
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -105,6 +107,7 @@ def train(
     overwrite: Switch = False,
     device: Device = "auto",
     compile: str = "auto",
+    workers: Int | None = None,
     data_root: DataRoot = None,
     tensorboard: Switch = False,
     report: bool = True,
@@ -123,6 +126,8 @@ def train(
         overwrite: Replace the run in --run.
         compile: Whether to compile the training step: auto, on or off. Compiled steps are faster, but compiling takes
             some seconds.
+        workers: Processes that train the model together, each on its share of every batch, on this machine; those
+            that torchrun started if left out.
         tensorboard: Also write TensorBoard event files to the run's folder.
         report: At the end, evaluate 1000 images and write the figures and report.html.
     """
@@ -130,8 +135,14 @@ def train(
     from vaekit.data.named import NAMED
     from vaekit.run import new_path, refuse_taken
     from vaekit.tensorboard import record
+    from vaekit.training.following import follow
+    from vaekit.training.gathering import environment
     from vaekit.verbs.starting import conclude
 
+    rank, size = environment() or (0, 1)
+    if rank:
+        with display.messages(replace(output, quiet=True)):
+            sys.exit(follow())
     if short.get("hidden"):
         short["hidden"] = choices.widths(short["hidden"])
     fields, place = choices.fields(set or []), None
@@ -158,7 +169,7 @@ def train(
             path = run or reserved.enter_context(new_path(Path("runs"), name))
         reports = vaekit.train(
             experiment, path, device=device, data_root=data_root, data=place, resume=resume, overwrite=overwrite,
-            compile=compile,
+            compile=compile, workers=size if workers is None else workers,
         )  # fmt: skip
         for _ in _follow(record(reports, path) if tensorboard else reports, path, output):
             pass

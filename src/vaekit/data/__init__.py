@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vaekit.data.fetching import available, fetch
 
 if TYPE_CHECKING:
-    from vaekit.data.batch import Batch
+    from vaekit.data.batch import Batch, Share
     from vaekit.data.checking import check
     from vaekit.data.data import Data, Split
     from vaekit.data.source import Source, defaults, read_examples, read_input
@@ -19,6 +19,7 @@ __all__ = [
     "Batch",
     "Binarization",
     "Data",
+    "Share",
     "Source",
     "Space",
     "Split",
@@ -33,6 +34,7 @@ __all__ = [
 
 _HOMES = {
     "Batch": "batch",
+    "Share": "batch",
     "check": "checking",
     "Data": "data",
     "Split": "data",

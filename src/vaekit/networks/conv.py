@@ -108,8 +108,8 @@ class Conv:
 
     @property
     def has(self) -> Traits:
-        """The running means of batch normalization cannot be stacked."""
-        return frozenset() if self.batch_norm else {"stackable"}
+        """Batch normalization sees other examples, and its running means cannot be stacked."""
+        return frozenset() if self.batch_norm else {"stackable", "rowwise"}
 
     def encoder(self, event_shape: Sequence[int]) -> tuple[nn.Module, int]:
         """Return the trunk, x (batch, C, H, W) → (batch, width), and its width."""

@@ -16,7 +16,7 @@ from vaekit.specs import spec
 class MLP:
     """Fully connected layers; images are flattened. The decoder has the encoder's widths in reverse."""
 
-    has: ClassVar[Traits] = {"matrices", "stackable"}
+    has: ClassVar[Traits] = {"matrices", "stackable", "rowwise"}
     kind: Literal["mlp"] = "mlp"
     hidden: Widths = (500,)
     """widths of the hidden layers, from data to latents"""

@@ -78,9 +78,10 @@ class ELBO:
 
     @property
     def has(self) -> Traits:
-        """A weight that is scheduled moves what is minimized."""
+        """A weight that is scheduled moves what is minimized; free bits are of the mean over a batch."""
         usual: Traits = {"judged", "generative", "stackable"}
-        return usual | {"direct"} if self.beta_schedule == Constant() else usual
+        direct: Traits = {"direct"} if self.beta_schedule == Constant() else set()
+        return usual | direct | (set() if self.free_bits else {"rowwise"})
 
     @property
     def needs(self) -> Needs:

@@ -80,7 +80,7 @@ class Importance:
         True
     """
 
-    has: ClassVar[Traits] = {"judged", "direct"}
+    has: ClassVar[Traits] = {"judged", "direct", "rowwise"}
     needs: ClassVar[Needs] = {"posterior": ENCODER}
     kind: Literal["importance"] = "importance"
     samples: Count = 5

@@ -26,7 +26,7 @@ class Reconstruction:
     The prior has no part in it, so it is not one that learns: ``refit-prior`` fits one to the codes afterwards.
     """
 
-    has: ClassVar[Traits] = {"judged", "stackable"}
+    has: ClassVar[Traits] = {"judged", "stackable", "rowwise"}
     needs: ClassVar[Needs] = {"posterior": {"point"}, "prior": {"standard"}}
     kind: Literal["reconstruction"] = "reconstruction"
 

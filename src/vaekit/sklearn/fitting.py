@@ -23,7 +23,8 @@ from vaekit.progress import Progress
 from vaekit.settings import SHORT
 from vaekit.sklearn.kept import Kept
 from vaekit.sklearn.reading import Rows, as_pixels, as_table
-from vaekit.training.loop import Training, check, refuse_begun
+from vaekit.training.checks import check, refuse_begun
+from vaekit.training.loop import Training
 from vaekit.training.state import Facts, State, parts_of
 
 log = logging.getLogger("vaekit")

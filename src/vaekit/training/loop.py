@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import closing
 from functools import cached_property, partial
 from itertools import count
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,19 +16,30 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_path
-from vaekit.compatibility import misfit, traits
-from vaekit.data import Batch, Data, Space, Split
+from vaekit.compatibility import traits
+from vaekit.data import Batch, Data, Split
 from vaekit.data.order import Order
 from vaekit.data.source import to_name
-from vaekit.errors import InputError, RunError, shown
-from vaekit.experiment import Experiment, unlike
-from vaekit.footprint import activations, refuse_too_large, smaller_images
+from vaekit.errors import InputError, RunError
+from vaekit.experiment import Experiment
+from vaekit.footprint import activations, smaller_images
 from vaekit.model import VAE
 from vaekit.objectives import Loss
+from vaekit.own import own_parts
 from vaekit.progress import Progress
 from vaekit.run import WEIGHTS, Run, alone, refuse_taken
+from vaekit.training.checks import (
+    check,
+    chosen_device,
+    refuse_another,
+    refuse_apart,
+    refuse_begun,
+    refuse_no_experiment,
+)
 from vaekit.training.diagnosis import REMEDY, first_non_finite, non_finite_weight
+from vaekit.training.gathering import gathered, refuse_workers
 from vaekit.training.optimizers import moments
+from vaekit.training.ranks import Alone
 from vaekit.training.state import (
     Facts,
     State,
@@ -38,7 +50,7 @@ from vaekit.training.state import (
     unresumable,
     write_state,
 )
-from vaekit.training.steps import Descent, Step, refuse_unknown, wants_compiling
+from vaekit.training.steps import ALONE, Descent, Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")
 
@@ -59,6 +71,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     compile: str = "auto",
+    workers: int = 1,
 ) -> Generator[Progress, None, None]:
     """Train ``experiment`` into the folder ``run``; yield progress about ten times per second and at each evaluation.
 
@@ -80,6 +93,7 @@ def train(
         resume: continue the run in the folder.
         overwrite: replace the run in the folder.
         compile: auto (if there are enough steps to pay for it), on or off; a resumed run continues as it began.
+        workers: processes that train the model together, each on its share of every batch: on CUDA, one per device.
 
     Raises:
         InputError: if the data do not suit the experiment, the training exceeds the memory, the folder is taken, or
@@ -88,82 +102,65 @@ def train(
     """
     refuse_unknown(compile)  # before a folder is begun or replaced
     refuse_no_experiment(experiment)
+    refuse_workers(workers, device)
+    refuse_apart(experiment, workers, data, compile)
     path, target = to_path(run, "run"), chosen_device(device)
     if resume:
         folder = Run(path)
         refuse_another(experiment, folder)
         loaded = folder.data(data_root, data)
-        check(experiment, loaded.space, target)
+        check(experiment, loaded.space, target, workers)
     else:
         refuse_begun(experiment)
         refuse_taken(path, overwrite)
         if data is not None:
             experiment = experiment.replace("data.name", to_name(data))
         loaded = experiment.data.load(data_root, place=data)
-        check(experiment, loaded.space, target)
+        check(experiment, loaded.space, target, workers)
     remedy = f"train again with {smaller_images(loaded.space)}a smaller one or a smaller model"
-    with alone(path), devices.memory_errors(f"batch_size {experiment.batch_size}", remedy):
+    imports = [part.path.partition(":")[0] for part in own_parts(experiment)]
+    with (
+        alone(path),
+        devices.memory_errors(f"batch_size {experiment.batch_size}", remedy),
+        gathered(workers, path, imports) as ranks,
+    ):
         if not resume:
             folder = Run.create(path, experiment, loaded.space, overwrite)
-        yield from devices.in_turns(reports(experiment, folder, loaded.to(target), target, compile), target)
+        ranks.begin(order(experiment, path, target, data_root, data), target)
+        yield from devices.in_turns(reports(experiment, folder, loaded.to(target), target, compile, ranks), target)
+
+
+def order(
+    experiment: Experiment, path: Path, device: torch.device, data_root: Place | None, data: Any
+) -> dict[str, str | None]:
+    """Say, in plain words, what other processes are to train with this one."""
+    named = {"path": path, "data_root": data_root, "data": data}
+    places = {name: None if place is None else str(place) for name, place in named.items()}
+    return places | {"experiment": experiment.to_json(), "device": device.type}
 
 
 def reports(
-    experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str
+    experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str, ranks: Alone
 ) -> Generator[Progress, None, None]:
     """Begin or resume the training of a run, write its experiment, and continue to the end."""
-    training = Training(experiment, run, data, device, compile)
+    training = Training(experiment, run, data, device, compile, ranks)
     run.begin(experiment)
     yield from training.reports()
-
-
-def refuse_another(experiment: Experiment, run: Run) -> None:
-    """Refuse to resume a run as another experiment."""
-    if difference := unlike(run.experiment, experiment):
-        raise InputError(
-            f"{run.path} was begun with another experiment ({difference}): resume it with its own, of which only "
-            "epochs and training_samples may change, or train into another folder"
-        )
-
-
-def refuse_no_experiment(experiment: Any) -> None:
-    """Refuse what is not an experiment, such as the name of a data set."""
-    if not isinstance(experiment, Experiment):
-        raise InputError(f"experiment is {shown(experiment)}: make one with vaekit.choose or vaekit.Experiment")
-
-
-def refuse_begun(experiment: Experiment) -> None:
-    """Refuse to begin what begins with the weights of a trained run."""
-    if "begun" in traits(experiment.objective):
-        raise InputError(
-            f"objective {experiment.objective.kind!r} begins with the weights of a trained run: 'vaekit refit-prior' "
-            "fits a prior to the codes of one"
-        )
-
-
-def chosen_device(name: str) -> torch.device:
-    """Choose the device, and say so if the user left it open."""
-    device = devices.choose(name)
-    if name == "auto":
-        reason = "this machine has one" if device.type == "cuda" else "no CUDA device was found"
-        log.info("chosen: device %s because %s", device, reason)
-    return device
-
-
-def check(experiment: Experiment, space: Space, device: torch.device) -> None:
-    """Refuse data that the likelihood does not cover, early stopping without validation images, and excessive sizes."""
-    if reason := misfit(experiment, space):
-        raise InputError(reason)
-    refuse_too_large(experiment, space, device)
 
 
 class Training:
     """The state of a training: built from the seed, or read from the run's folder if it was begun before."""
 
     def __init__(
-        self, experiment: Experiment, run: Run, data: Data, device: torch.device, compile: str = "off"
+        self,
+        experiment: Experiment,
+        run: Run,
+        data: Data,
+        device: torch.device,
+        compile: str = "off",
+        ranks: Alone = ALONE,
     ) -> None:
-        self.experiment, self.run, self.device = experiment, run, device
+        self.experiment, self.run, self.device, self.ranks = experiment, run, device, ranks
         self.data = data
         self.held_out = "test" if data.validation is None else "validation"
 
@@ -173,6 +170,7 @@ class Training:
         samples = experiment.training_samples or experiment.epochs * images
         self.epochs, self.steps_per_epoch = samples / images, images / self.batch_size
         self.steps = math.ceil(round(samples / self.batch_size, ROUNDING))
+        ranks.divide(self.batch_size)
         self.order = Order(images, self.batch_size, experiment.seed, experiment.shuffle)
 
         saved = read_state(run, experiment)
@@ -202,8 +200,14 @@ class Training:
         if saved:
             self.restore(saved)
         step = Step(self.vae, self.objective)
-        self.descent = Descent(step, self.optimizer, experiment.precision, experiment.gradient_norm, self.second)
+        how = experiment.precision, experiment.gradient_norm, self.second, ranks
+        self.descent = Descent(step, self.optimizer, *how)
         matrices = "matrices" in traits(experiment.model.network)
+        if saved and saved.facts.workers != ranks.size:
+            log.info("%s has had %d workers so far and now has %d: images and noise stay the same, and only rounding "
+                     "differs", run.path, saved.facts.workers, ranks.size)  # fmt: skip
+        if ranks.size > 1:
+            return
         if saved.facts.compiled if saved else wants_compiling(compile, self.steps, matrices, device):
             x = torch.zeros(1, *data.space.event_shape, device=device)
             self.descent.compile(Batch(x), asked=compile == "on")
@@ -217,7 +221,7 @@ class Training:
         began = time.perf_counter() - self.seconds
         reported, saved = -math.inf, time.perf_counter()
         row = self.begin()
-        with closing(self.data.train.stream(map(self.order.rows, count(self.step)))) as batches:
+        with closing(self.batches()) as batches:
             while True:
                 now = time.perf_counter()
                 self.seconds = now - began
@@ -233,9 +237,14 @@ class Training:
                 if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
                     self.save()
                     saved = now
+                self.ranks.call(True)
                 self.take_step(next(batches))
                 row = self.evaluate() if self.evaluation_due else None
         self.end()
+
+    def batches(self) -> Generator[Batch]:
+        """Give the batches of the steps that are left, as they are stored."""
+        return self.data.train.stream(map(self.order.rows, count(self.step)))
 
     def begin(self) -> dict[str, Any] | None:
         """Save and evaluate the initial weights, and return the row.
@@ -286,9 +295,10 @@ class Training:
         batch = self.data.train.seen(stored)
         state = devices.random_state(self.device)
         self.advance()
+        part = self.ranks.part(batch)
         with devices.autocast(self.device, self.experiment.precision):
-            prepared = self.descent.step.prepare(batch)
-        numbers = [self.descent(batch, *prepared) for _ in range(self.objective.updates)]
+            prepared = self.descent.step.prepare(part)
+        numbers = [self.descent(part, *prepared) for _ in range(self.objective.updates)]
         if not all(math.isfinite(each["loss"]) and math.isfinite(each.get("adversary", 0.0)) for each in numbers):
             devices.set_random_state(state, self.device)
             with devices.autocast(self.device, self.experiment.precision):
@@ -427,6 +437,7 @@ class Training:
             stale=self.stale,
             best_bound=self.best_bound,
             compiled=self.descent.compiled,
+            workers=self.ranks.size,
             experiment=self.experiment,
             data=self.data.space.digest,
         )

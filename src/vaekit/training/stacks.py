@@ -28,15 +28,9 @@ from vaekit.linear import Linear
 from vaekit.objectives import Loss
 from vaekit.run import Run, alone, refuse_taken
 from vaekit.training import loop
+from vaekit.training.checks import check, chosen_device, refuse_another, refuse_no_experiment
 from vaekit.training.compiling import Compiled
-from vaekit.training.loop import (
-    Progress,
-    Training,
-    check,
-    chosen_device,
-    refuse_another,
-    refuse_no_experiment,
-)
+from vaekit.training.loop import Progress, Training
 from vaekit.training.steps import Step, refuse_unknown, wants_compiling
 
 log = logging.getLogger("vaekit")

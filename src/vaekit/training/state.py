@@ -42,6 +42,8 @@ class Facts:
     """of the best evaluation; minus infinity if there is none"""
     compiled: bool = False
     """whether the steps are compiled"""
+    workers: Count = 1
+    """processes that took them together"""
     experiment: Experiment | None = None
     """what is trained; states of version 0.1.0 do not say"""
     data: str | None = None

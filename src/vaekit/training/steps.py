@@ -14,11 +14,13 @@ from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.objectives import Loss, Objective
 from vaekit.training.compiling import Compiled
+from vaekit.training.ranks import Alone
 
 log = logging.getLogger("vaekit")
 
 WORTHWHILE = 20_000
 """steps from which compiled ones save more time than compiling takes"""
+ALONE = Alone()
 
 
 class Step(nn.Module):
@@ -77,6 +79,7 @@ class Descent:
         precision: of the forward pass.
         gradient_norm: longer gradients of the model are scaled down to it; None leaves them.
         second: optimizer of the objective's own weights, if it has a second player.
+        ranks: the processes that take the steps together.
     """
 
     def __init__(
@@ -86,10 +89,11 @@ class Descent:
         precision: Precision,
         gradient_norm: float | None,
         second: torch.optim.Optimizer | None = None,
+        ranks: Alone = ALONE,
     ) -> None:
         self.step, self.optimizer, self.precision, self.gradient_norm = step, optimizer, precision, gradient_norm
-        self.second = second
-        self.forward: Callable[..., Loss] = step
+        self.second, self.ranks = second, ranks
+        self.forward: Callable[..., Loss] = ranks.wrapped(step)
         self.whole: Callable[..., Loss] | None = None
 
     @property
@@ -120,12 +124,13 @@ class Descent:
             if self.whole:
                 rate = torch.tensor(self.optimizer.param_groups[0]["lr"], device=batch.x.device)
                 return self.whole(batch, rate, *prepared).numbers()
-            loss = self.forward(batch, *prepared)
-            numbers = loss.numbers()
+            with self.ranks.drawing(self.step.vae):
+                loss = self.forward(batch, *prepared)
+            numbers = self.ranks.mean(loss.numbers())
         if math.isfinite(numbers["loss"]) and math.isfinite(numbers.get("adversary", 0.0)):
             self.optimizer.zero_grad()
             if self.second is None:
-                loss.value.backward()
+                self.ranks.weighted(loss.value).backward()
             else:
                 self.differentiate(loss, self.second)
                 self.second.step()
