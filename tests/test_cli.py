@@ -123,6 +123,8 @@ def parameters(function: Any) -> set[str]:
         "figures",
         "report",
         "export",
+        "push",
+        "cite",
         "show",
         "runs",
         "doctor",

@@ -49,6 +49,8 @@ _NAMES = {
     "studies.running": ("reproduce",),
     "reporting.reports": ("figures", "report"),
     "sharing.exporting": ("export",),
+    "sharing.hub": ("push",),
+    "sharing.citation": ("cite",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 _MODULES = {

@@ -13,6 +13,7 @@ from vaekit.errors import InputError
 from vaekit.files import status
 from vaekit.folders import EXPERIMENT, METRICS, RESULTS, SPACE, VERSIONS, WEIGHTS, located, newest
 from vaekit.settings import digest, fields
+from vaekit.sharing.fetching import brought
 from vaekit.text import title
 
 log = logging.getLogger("vaekit")
@@ -30,7 +31,7 @@ def show(run: Place) -> dict[str, Any]:
     Raises:
         InputError: if the folder is not a run, or a file of it is damaged.
     """
-    path = located(run)
+    path = located(brought(run))
     experiment = parsed(path / EXPERIMENT, _SETUP.validate_json)
     data = parsed(path / SPACE, _DATA.validate_json)
     model = experiment["model"]

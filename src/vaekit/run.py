@@ -42,6 +42,7 @@ from vaekit.folders import (
 )
 from vaekit.model import VAE, Model
 from vaekit.reporting.summary import Evaluation
+from vaekit.sharing.fetching import brought
 from vaekit.specs import explain
 from vaekit.training.diagnosis import non_finite_weight
 
@@ -104,8 +105,8 @@ class Run:
 
     @classmethod
     def of(cls, run: "Run | Place") -> "Run":
-        """Return ``run`` itself, or the run in that folder."""
-        return run if isinstance(run, cls) else cls(to_path(run, "run"))
+        """Return ``run`` itself, or the run in that folder, or at that address, such as hf://user/name."""
+        return run if isinstance(run, cls) else cls(to_path(brought(run), "run"))
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, space: Space, overwrite: bool = False) -> "Run":
@@ -125,7 +126,7 @@ class Run:
             if is_file(path / EXPERIMENT):
                 (path / EXPERIMENT).replace(path / REPLACED)  # from here on the old run is gone
             remove(path)
-            write(path / SPACE, _SPACE.dump_json(space, indent=2) + b"\n")
+            write(path / SPACE, dumped(space))
             if places := Places.of(experiment.data.name, path):
                 write(path / PLACES, _PLACES.dump_json(places, indent=2) + b"\n")
             write(path / EXPERIMENT, experiment.to_json().encode())  # from here on the new run is there
@@ -331,6 +332,11 @@ def _sane(values: Tensor) -> bool:
     if values.dtype not in (torch.float32, torch.float64) or not values.ndim or not values.numel():
         return False
     return bool(values.nan_to_num(0, 0, 0).abs().amax() < records.LARGEST)
+
+
+def dumped(space: Space) -> bytes:
+    """Return the content of data.json."""
+    return _SPACE.dump_json(space, indent=2) + b"\n"
 
 
 def make(path: Path) -> None:

@@ -1,8 +1,9 @@
 """Names as they may be shown: files, columns and classes are called anything, and a terminal obeys what it reads."""
 
 import codecs
+import shlex
 import unicodedata
-from pathlib import PurePath
+from pathlib import PurePath, PureWindowsPath
 
 JOINERS = "\u200c\u200d"
 """zero-width (non-)joiners, which are not printable but belong to words of many scripts"""
@@ -22,6 +23,28 @@ def title(source: str) -> str:
     """Return the name of a source of data without the folders of an absolute path, which are nobody else's business."""
     path = PurePath(source)
     return path.name if path.is_absolute() else source
+
+
+def pathless(line: str, relative: bool = False) -> str:
+    """Cut a command's absolute paths to their last names: where the user keeps them is nobody's business.
+
+    With ``relative`` all paths are cut.
+
+    Example:
+        >>> pathless("vaekit evaluate '/home/me/my runs/first' --samples 1000")
+        'vaekit evaluate first --samples 1000'
+        >>> pathless("vaekit evaluate clinic/first --samples 1000", relative=True)
+        'vaekit evaluate first --samples 1000'
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a name with a quotation mark, written by hand
+        words = line.split()
+    parts = [PureWindowsPath(word) if ":" in word or "\\" in word else PurePath(word) for word in words]
+    return shlex.join(
+        part.name if part.is_absolute() or (relative and len(part.parts) > 1) else word
+        for part, word in zip(parts, words, strict=True)
+    )
 
 
 def escape(character: str) -> str:

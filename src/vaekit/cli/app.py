@@ -44,7 +44,9 @@ LOUD = Output()
 DataRoot = Annotated[Path | None, Parameter(help="Folder of named data sets, searched before the cache.")]
 Data = Annotated[str | None, Parameter(help="Where the run's data are now, if they were moved since it was trained.")]
 Device = Annotated[str, Parameter(help="Device to compute on: auto, cpu, cuda or mps.")]
-RunFolder = Annotated[Path, Parameter(help="Folder of a run; runs/latest is the one begun or resumed last.")]
+RunFolder = Annotated[
+    str, Parameter(help="Folder of a run, runs/latest for the one begun or resumed last, or hf://user/name.")
+]
 
 
 def _number(kind: type, tokens: Sequence[Any]) -> Any:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, RunFolder, app, examples
+from vaekit.cli.app import LOUD, RunFolder, Switch, app, examples
 from vaekit.display import Output
 
 
@@ -22,3 +22,29 @@ def export(run: RunFolder, *, to: str = "onnx", out: Path, output: Output = LOUD
     with display.messages(output):
         found = vaekit.export(vaekit.load(run), out, to=to)
     display.emit(found, output, lambda: display.listing(found), *(out / name for name in found["files"]))
+
+
+@app.command(
+    synonym=["upload", "publish", "share"],
+    help_epilogue=examples("push runs/first shared", "push runs/first hf://me/digits"),
+)
+def push(run: RunFolder, place: str, *, figures: bool = True, public: Switch = False, output: Output = LOUD) -> None:
+    """Share a trained run with its card, without any path of yours: on Hugging Face, in a folder, or elsewhere.
+
+    Args:
+        place: hf://user/name for Hugging Face, a folder, or another address such as s3://bucket/name.
+        figures: Share figures, too, which show examples of the data.
+        public: Let all read a new repository of Hugging Face; it is private if left out.
+    """
+    with display.messages(output):
+        found = vaekit.push(vaekit.load(run), place, figures=figures, public=public)
+    display.emit(found, output, lambda: display.say(f"{len(found['files'])} files are shared:", place), place)
+
+
+@app.command(synonym=["bibtex", "citation"], help_epilogue=examples("cite runs/first"))
+def cite(run: RunFolder, *, output: Output = LOUD) -> None:
+    """Print BibTeX of vaekit, of the run by its digests, and of the papers behind its parts."""
+    with display.messages(output):
+        found = vaekit.cite(vaekit.load(run))
+    lines = found.splitlines()
+    display.emit({"bibtex": found}, output, lambda: display.say(*lines), *lines)

@@ -2,10 +2,9 @@
 
 import logging
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from vaekit import devices
@@ -22,6 +21,7 @@ from vaekit.reporting.summary import novelty, uncorrected
 from vaekit.run import REPORT, Run
 from vaekit.specs import described
 from vaekit.subject import Track
+from vaekit.text import pathless
 from vaekit.training.state import trained_by
 
 log = logging.getLogger("vaekit")
@@ -137,21 +137,6 @@ def _top(names: Sequence[str], space: Space) -> list[str]:
     return next((group for group in found if len(group) > 1), found[-1])
 
 
-def _pathless(line: str) -> str:
-    """Cut a command's absolute paths to their last names: where the user keeps them is nobody's business.
-
-    Example:
-        >>> _pathless("vaekit evaluate '/home/me/my runs/first' --samples 1000")
-        'vaekit evaluate first --samples 1000'
-    """
-    try:
-        words = shlex.split(line)
-    except ValueError:  # a name with a quotation mark, written by hand
-        words = line.split()
-    parts = [PureWindowsPath(word) if ":" in word else PurePath(word) for word in words]
-    return shlex.join(part.name if part.is_absolute() else word for part, word in zip(parts, words, strict=True))
-
-
 def _evaluation(evaluation: Mapping[str, Any], space: Space) -> dict[str, Any]:
     """An evaluation with its numbers written to two digits of their standard errors, the ten headlines apart."""
     known = [key for key in LABELS if key in evaluation]
@@ -175,7 +160,7 @@ def _evaluation(evaluation: Mapping[str, Any], space: Space) -> dict[str, Any]:
         "left_out": left_out,
         "noun": space.noun,
         "bits": binarized(space),
-        "command": _pathless(evaluation["command"]),
+        "command": pathless(evaluation["command"]),
     }
 
 

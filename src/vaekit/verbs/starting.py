@@ -24,10 +24,12 @@ from vaekit.training.loop import train
 
 
 def load(run: Run | Place) -> Run:
-    """Open the run in a folder.
+    """Open the run in a folder, or at an address: hf://user/name[@revision], s3://bucket/name.
+
+    What is at an address is copied to a cache first. Only JSON, weights and pictures are taken; nothing is executed.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or it cannot be fetched.
     """
     return Run.of(run)
 
