@@ -2,7 +2,6 @@
 
 import { button, choice, download, element } from "./dom.js";
 import { area, exampleView, paint } from "./picture.js";
-import { condition } from "./map.js";
 import { newest } from "./model.js";
 import { along, PATHS } from "./paths.js";
 import { gifOf } from "./gif.js";
@@ -70,7 +69,7 @@ export function betweenPanel(app) {
     const codes = new Float32Array((picks.length + trail.length) * atlas.d);
     [...picks, ...trail].forEach((code, k) => codes.set(code, k * atlas.d));
     if (!picks.length) { list.replaceChildren(); return; }
-    const values = await model.decode(codes, picks.length + trail.length, condition(store.values));
+    const values = await model.decode(codes, picks.length + trail.length);
     list.replaceChildren(...picks.map((_, k) => pick(k, picks, values)));
     if (!enough) return;
     frames = values.subarray(picks.length * area(atlas));
@@ -122,7 +121,7 @@ export function betweenPanel(app) {
   }
 
   async function drop(file) {
-    const { mean } = await model.encode(await readPicture(file, atlas.shape), 1, condition(store.values));
+    const { mean } = await model.encode(await readPicture(file, atlas.shape), 1);
     store.set({ picks: [...picksOf(store), Array.from(mean)] });
   }
   const few = element("div", { class: "welcome" }, element("h2", {}, "From one code to another"),
@@ -136,7 +135,7 @@ export function betweenPanel(app) {
   body.append(element("h2", { class: "hidden" }, "Between"), few, enoughOnly, section("Places", list, element("div", { class: "actions" },
     isImage ? pictureField("Add pictures of yours …", body, drop, (words) => { wrong.textContent = words; }) : null,
     button("Clear", () => store.set({ picks: [[]] }))), wrong));
-  store.on("picks path condition level version", update);
+  store.on("picks path version", update);
   update();
   return body;
 }

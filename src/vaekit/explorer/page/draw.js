@@ -2,7 +2,6 @@
 
 import { button, element } from "./dom.js";
 import { area, exampleView, paint } from "./picture.js";
-import { condition } from "./map.js";
 import { newest } from "./model.js";
 import { partedUnits, posteriorBars } from "./bars.js";
 import { figure, scoreFacts, section } from "./point.js";
@@ -19,11 +18,11 @@ export function inputResult({ store, shown, announce }) {
   const look = newest(async (values) => {
     try {
       wrong.textContent = "";
-      const { mean, scale } = await model.encode(values, 1, condition(store.values));
+      const { mean, scale } = await model.encode(values, 1);
       store.set({ drawn: { mean, scale } });
-      again.show(await model.decode(mean, 1, condition(store.values)));
+      again.show(await model.decode(mean, 1));
       bars.replaceChildren(posteriorBars(atlas, mean, scale, active.slice(0, 8)));
-      const found = await model.score(values, 1, condition(store.values));
+      const found = await model.score(values, 1);
       score.replaceChildren(...(found ? scoreFacts(found, atlas) : []));
     } catch (error) {
       wrong.textContent = error.message;

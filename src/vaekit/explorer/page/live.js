@@ -6,7 +6,7 @@ import { newest } from "./model.js";
 import { section } from "./point.js";
 
 const [WIDE, TALL] = [360, 120];
-const APART = new Set(["epoch", "step", "seconds", "images_per_second", "examples_per_second"]);
+const APART = new Set(["epoch", "step", "seconds", "images_per_second", "examples_per_second", "samples"]);
 
 /** Make the panel. */
 export function livePanel({ store, shown }) {
@@ -28,7 +28,7 @@ export function livePanel({ store, shown }) {
 
 /** A number of training and the same of validation share a diagram. */
 function kind(name) {
-  return name.replace(/^(train|valid|validation|test)[_/]/, "");
+  return name.replace(/^(train|valid|validation|test)[._/]/, "");
 }
 
 function grouped(names) {

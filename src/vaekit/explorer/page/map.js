@@ -66,7 +66,7 @@ export function createMap(store, shown, { linked = false, announce = () => {} } 
   map.drawOver = framed(() => drawOver(map, over));
 
   const look = newest(async (cursor) => {
-    const values = await model.decode(cursor.code, 1, condition(store.values));
+    const values = await model.decode(cursor.code, 1);
     lens.show(values, cursor);
     if (map.keys) announce(lens.words(cursor));
   });
@@ -113,7 +113,7 @@ export function createMap(store, shown, { linked = false, announce = () => {} } 
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) codes.set(map.codeAt(x0 + (c + 0.5) * step, y0 - (r + 0.5) * step), (r * columns + c) * atlas.d);
     }
-    const pictures = await model.decode(codes, columns * rows, condition(store.values));
+    const pictures = await model.decode(codes, columns * rows);
     const [, height, width] = atlas.shape;
     const canvas = element("canvas", { width: columns * width, height: rows * height });
     const context = canvas.getContext("2d");
@@ -148,18 +148,13 @@ export function createMap(store, shown, { linked = false, announce = () => {} } 
   store.on("view x y", () => { project(); map.fit(); });
   store.on("color", map.paint);
   store.on("selection", () => { drawPoints(); map.drawOver(); });
-  store.on("pictures condition level", () => { drawBehind(); renewSoon(); });
+  store.on("pictures", () => { drawBehind(); renewSoon(); });
   store.on("code", () => { renewSoon(); map.drawOver(); });
   store.on("point picks contours drawn cursor theme trail frame lasso", map.drawOver);
   store.on("version", () => { project(); map.paint(); drawAll(); });
   new ResizeObserver(resize).observe(node);
   map.lens = lens;
   return map;
-}
-
-/** The options of decoding that the reader chose. */
-export function condition(values) {
-  return { condition: values.condition, level: values.level };
 }
 
 function createLens(atlas) {

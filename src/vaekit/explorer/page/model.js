@@ -1,10 +1,10 @@
 // What the page asks of a model, wherever it computes: on the server (remote.js) or in the page (forward.js).
 //
 // A Model has
-//   decode(codes, n, {condition, level}) → Promise<Float32Array (n·features)>   the mean of p(x | z), in the units of the data
-//   encode(x, n, {condition}) → Promise<{mean, scale}>                          of q(z | x), Float32Array (n·d) each
-//   score(x, n, {condition}) → Promise<{elbo, evidence, error} | null>          nats per example, arrays of n numbers
-//   sample(n, {temperature, seed, condition}) → Promise<Float32Array | null>    codes of the prior
+//   decode(codes, n) → Promise<Float32Array (n·features)>         the mean of p(x | z), in the units of the data
+//   encode(x, n) → Promise<{mean, scale}>                         of q(z | x), Float32Array (n·d) each
+//   score(x, n) → Promise<{elbo, evidence, error} | null>         nats per example, arrays of n numbers
+//   sample(n, {temperature, seed}) → Promise<Float32Array | null>  codes of the prior
 //   name, verified                                                              in words
 
 /** Run an asynchronous function on the newest arguments only, one call at a time. */

@@ -3,7 +3,6 @@
 import { button, copied, element, written } from "./dom.js";
 import { codeOf, nearestCodes } from "./geometry.js";
 import { area, cell, exampleView } from "./picture.js";
-import { condition } from "./map.js";
 import { newest } from "./model.js";
 import { partedUnits, posteriorBars } from "./bars.js";
 
@@ -32,17 +31,14 @@ export function pointPanel({ store, shown }) {
         button("Copy code", (event) => copied(JSON.stringify(Array.from(code)), event.target)),
         button("Add to path", () => store.set({ picks: [...store.values.picks.filter((c) => c.length), Array.from(code)], panel: "between" }))),
     );
-    again.show(await model.decode(code, 1, own(i)));
-    if (values) await scored(score, values, own(i));
+    again.show(await model.decode(code, 1));
+    if (values) await scored(score, values);
   });
 
-  function own(i) {
-    return atlas.classesOfCondition && atlas.labels?.[i] >= 0 ? { ...condition(store.values), condition: atlas.labels[i] } : condition(store.values);
-  }
-  async function scored(list, values, options) {
+  async function scored(list, values) {
     let found;
     try {
-      found = await model.score(values, 1, options);
+      found = await model.score(values, 1);
     } catch (error) {
       list.replaceChildren(...fact("score", error.message));
       return;
@@ -72,7 +68,7 @@ export function pointPanel({ store, shown }) {
     element("p", { class: "quiet" }, `The nearest of ${atlas.training.rows.length.toLocaleString("en-US")} training images, with the distance of their codes. A reconstruction that is one of these rather than its original was memorized.`))];
   }
 
-  store.on("point condition level", update);
+  store.on("point version", update);
   update();
   return node;
 }

@@ -2,7 +2,6 @@
 
 import { button, element, written } from "./dom.js";
 import { area, exampleView, sheetOf } from "./picture.js";
-import { condition } from "./map.js";
 import { newest, normals, uniforms } from "./model.js";
 import { section } from "./point.js";
 
@@ -66,10 +65,10 @@ export function samplePanel({ store, shown }) {
     const { temperature, seed } = store.values;
     degrees.textContent = written(temperature);
     const near = around();
-    const drawn = await model.sample(COUNT, { temperature, seed, ...condition(store.values) });
-    if (drawn) prior.replaceChildren(grid(drawn, await model.decode(drawn, COUNT, condition(store.values)), "samples of the prior"));
+    const drawn = await model.sample(COUNT, { temperature, seed });
+    if (drawn) prior.replaceChildren(grid(drawn, await model.decode(drawn, COUNT), "samples of the prior"));
     else prior.replaceChildren(element("p", { class: "quiet" }, "This model's prior can be drawn from in vaekit only."));
-    aggregate.replaceChildren(grid(near, await model.decode(near, COUNT, condition(store.values)), "samples of the aggregate posterior"));
+    aggregate.replaceChildren(grid(near, await model.decode(near, COUNT), "samples of the aggregate posterior"));
   });
 
   const node = element("div", { class: "panel-body" },
@@ -78,6 +77,6 @@ export function samplePanel({ store, shown }) {
     element("div", { class: "pair" }, section("Prior", prior), section("Aggregate posterior", aggregate)),
     element("p", { class: "quiet" }, "Right: codes that the encoder gives to examples, with its noise. Where the left is worse, the codes lie elsewhere than the prior expects. Temperature scales the noise; 1 is the model's own."));
   node.opened = update;
-  store.on("temperature seed condition level version", update);
+  store.on("temperature seed version", update);
   return node;
 }

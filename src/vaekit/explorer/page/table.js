@@ -2,7 +2,6 @@
 
 import { button, element } from "./dom.js";
 import { area, cell } from "./picture.js";
-import { condition } from "./map.js";
 import { newest } from "./model.js";
 import { inHand } from "./geometry.js";
 import { exampleValues, section } from "./point.js";
@@ -32,7 +31,7 @@ export function tablePanel(app) {
   const fromPoint = () => { const { point } = store.values; const values = point >= 0 ? exampleValues(shown, point) : null; if (values) fill(values); };
   const update = newest(async () => {
     if (node.closest("[hidden]")) return;
-    const values = await model.decode(inHand(atlas, store.values), 1, condition(store.values));
+    const values = await model.decode(inHand(atlas, store.values), 1);
     hand.replaceChildren(...atlas.columns.map((column, k) => element("tr", {}, element("th", { scope: "row" }, column.name), element("td", {}, fields[k]), element("td", {}, cell(column, values[k])))));
   });
   const middle = () => fill(Float32Array.from({ length: area(atlas) }, (_, k) => (atlas.columns[k].categories.length ? 0 : (atlas.columns[k].low + atlas.columns[k].high) / 2)));
@@ -42,7 +41,7 @@ export function tablePanel(app) {
     element("div", { class: "actions" }, button("Chosen example", fromPoint), button("Middle of all", middle), result.actions),
     result.wrong, result.score, section("Your row, written again", result.again.node), section("Posterior", result.bars));
   node.opened = update;
-  store.on("code condition level version", update);
+  store.on("code version", update);
   store.on("point", fromPoint);
   queueMicrotask(store.values.point >= 0 ? fromPoint : middle);
   return node;

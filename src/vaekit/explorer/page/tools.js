@@ -19,8 +19,6 @@ export function fillTools(node, { store, shown, map }) {
     views.length > 1 ? choice("Map of", views, store.values.view, (view) => store.set({ view })) : null,
     axes,
     choice("Color", colorings(atlas), colored(atlas, store.values.color).name, (color) => store.set({ color })),
-    atlas.classesOfCondition ? choice("Draw as", atlas.classesOfCondition.map((name, k) => [k, name]), Math.max(store.values.condition, 0), (k) => store.set({ condition: Number(k) })) : null,
-    atlas.levels ? choice("Level", [[-1, "all levels"], ...atlas.levels.map(({ name }, k) => [k, name])], store.values.level, (k) => store.set({ level: Number(k) })) : null,
     element("span", { class: "group end" },
       atlas.kind === "image" ? toggle("Pictures", store.values.pictures, (pictures) => store.set({ pictures }), { title: "what the model draws, behind the dots" }) : null,
       toggle("Contours", store.values.contours, (contours) => store.set({ contours }), { title: "lines around 30, 60 and 90 % of the codes" }),

@@ -3,7 +3,6 @@
 import { button, copied, element, written } from "./dom.js";
 import { inHand, codeOf, rangeOf } from "./geometry.js";
 import { area, exampleView, paint } from "./picture.js";
-import { condition } from "./map.js";
 import { newest, normals } from "./model.js";
 import { partedUnits } from "./bars.js";
 import { figure, folded, section } from "./point.js";
@@ -23,7 +22,6 @@ export function unitsPanel({ store, shown }) {
   const wrong = element("p", { class: "error", role: "alert" });
   const rows = new Map();
   const [active, idle] = partedUnits(atlas);
-  const level = () => atlas.levels?.[store.values.level];
 
   function setUnit(k, value) {
     const code = Array.from(inHand(atlas, store.values));
@@ -59,7 +57,7 @@ export function unitsPanel({ store, shown }) {
     typed.value = JSON.stringify(Array.from(code, (value) => Math.round(value * 1e4) / 1e4));
     for (const [k, { slider, number }] of rows) { slider.value = code[k]; number.textContent = written(code[k]); slider.setAttribute("aria-valuetext", written(code[k])); }
     if (!node.isConnected || node.closest("[hidden]")) return;
-    picture.show(await model.decode(code, 1, condition(store.values)));
+    picture.show(await model.decode(code, 1));
     await traverse(code);
   });
   async function traverse(code) {
@@ -69,7 +67,7 @@ export function unitsPanel({ store, shown }) {
     units.forEach((k, u) => {
       for (let s = 0; s < STEPS; s++) { codes.set(code, (u * STEPS + s) * d); codes[(u * STEPS + s) * d + k] = along(k, s); }
     });
-    const values = await model.decode(codes, units.length * STEPS, condition(store.values));
+    const values = await model.decode(codes, units.length * STEPS);
     const width = atlas.shape[2];
     units.forEach((k, u) => {
       for (let s = 0; s < STEPS; s++) paint(rows.get(k).strip.context, values, atlas.shape, (u * STEPS + s) * area(atlas), s * width, 0);
@@ -81,17 +79,11 @@ export function unitsPanel({ store, shown }) {
     const scale = atlas.scales ? atlas.scales.subarray(i * d, (i + 1) * d) : new Float32Array(d);
     store.set({ code: Array.from(codeOf(atlas, i), (value, k) => value + scale[k] * noise[k]), point: -1 });
   }
-  function list() {
-    rows.clear();
-    const inLevel = (k) => !level() || level().units.includes(k);
-    const shownUnits = active.filter(inLevel);
-    const rest = idle.filter(inLevel);
-    knobs.replaceChildren(...shownUnits.slice(0, 16).map(row));
-    const more = shownUnits.slice(16).concat(rest);
-    if (more.length) knobs.append(folded(`${more.length} more units${rest.length ? `, ${rest.length} of them idle` : ""}`, () => { const made = element("div", {}, more.map(row)); queueMicrotask(update); return made; }));
-  }
-
-  const knobs = element("div", { class: "knobs" });
+  const more = active.slice(16).concat(idle);
+  const knobs = element("div", { class: "knobs" }, active.slice(0, 16).map(row), more.length ? folded(
+    `${more.length} more units${idle.length ? `, ${idle.length} of them idle` : ""}`,
+    () => { queueMicrotask(update); return element("div", {}, more.map(row)); },
+  ) : null);
   const node = element("div", { class: "panel-body" },
     element("h2", { class: "hidden" }, "Units"),
     element("div", { class: "hand" }, figure(picture.node, "the code in hand, decoded"),
@@ -101,9 +93,7 @@ export function unitsPanel({ store, shown }) {
         button("Add to path", () => store.set({ picks: [...store.values.picks.filter((c) => c.length), Array.from(inHand(atlas, store.values))], panel: "between" })))),
     section("Units, by what they say", knobs),
     section("As numbers", typed, wrong, element("div", { class: "actions" }, button("Copy JSON", (event) => copied(typed.value, event.target)))));
-  list();
-  store.on("level", () => { list(); update(); });
-  store.on("code panel condition", update);
+  store.on("code panel version", update);
   node.opened = update;
   node.picture = picture;
   return node;
