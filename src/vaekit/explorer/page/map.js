@@ -164,8 +164,8 @@ function createLens(atlas) {
   const node = element("div", { class: "lens", hidden: true, "aria-hidden": "true" }, view.node, where, badge);
   const lens = { node, view };
   lens.words = ({ x, y, near, outside }) => {
-    const name = near >= 0 && atlas.labels && atlas.classes ? `, ${atlas.classes[atlas.labels[near]] ?? "unknown class"}` : "";
-    return `${written(x)}, ${written(y)}${near >= 0 ? `, row ${atlas.rows[near]}${name}` : ""}${outside ? ", outside the aggregate posterior" : ""}`;
+    const name = near >= 0 && atlas.labels && atlas.classes ? ` is ${atlas.classes[atlas.labels[near]] ?? "of an unknown class"}` : "";
+    return `${written(x)}, ${written(y)}${near >= 0 ? ` · row ${atlas.rows[near]}${name}` : ""}${outside ? ", outside the aggregate posterior" : ""}`;
   };
   lens.place = (map, cursor) => {
     const [sx, sy] = map.toScreen(cursor.x, cursor.y);
