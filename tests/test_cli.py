@@ -124,6 +124,7 @@ def parameters(function: Any) -> set[str]:
         "report",
         "export",
         "push",
+        "track",
         "cite",
         "show",
         "runs",
@@ -139,7 +140,7 @@ def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
 
 def test_train_takes_the_arguments_of_choose_and_train() -> None:
     functions = parameters(vaekit.choose) | parameters(vaekit.train)
-    own = {"tensorboard", "report", "output"}
+    own = {"tensorboard", "track", "report", "output"}
     assert parameters(app["train"].default_command) - own == functions - {"experiment", "track"}
 
 

@@ -126,6 +126,7 @@ def test_tensorboard_that_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.delitem(sys.modules, "vaekit.tracking.tensorboard", raising=False)
     assert main([*TRAIN, "--tensorboard", "--run", "tb"]) == 2
     assert "pip install 'vaekit[tensorboard]'" in capsys.readouterr().err
     assert not Path("tb").exists()

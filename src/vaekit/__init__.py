@@ -49,6 +49,7 @@ _NAMES = {
     "studies.running": ("reproduce",),
     "reporting.reports": ("figures", "report"),
     "sharing.exporting": ("export",),
+    "tracking.tracker": ("track",),
     "sharing.hub": ("push",),
     "sharing.citation": ("cite",),
 }

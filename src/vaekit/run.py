@@ -50,7 +50,7 @@ log = logging.getLogger("vaekit")
 
 T = TypeVar("T")
 
-PLACES, REPORT = "places.json", "report.html"
+PLACES, REPORT, TRACKING = "places.json", "report.html", "tracking.json"
 SELECTION = "selection.json"
 """examples that were selected in the explorer"""
 TRAINED = (EXPERIMENT, SPACE, PLACES, VERSIONS, METRICS, WEIGHTS, STATE)

@@ -48,3 +48,15 @@ def cite(run: RunFolder, *, output: Output = LOUD) -> None:
         found = vaekit.cite(vaekit.load(run))
     lines = found.splitlines()
     display.emit({"bibtex": found}, output, lambda: display.say(*lines), *lines)
+
+
+@app.command(help_epilogue=examples("track runs/first --to tensorboard"))
+def track(run: RunFolder, *, to: str, output: Output = LOUD) -> None:
+    """Write a run's experiment, metrics, results and figures into a tracker; once more writes the same run again.
+
+    Args:
+        to: tensorboard, mlflow, wandb (offline unless WANDB_MODE says otherwise) or trackio.
+    """
+    with display.messages(output):
+        path = vaekit.track(vaekit.load(run), to=to)
+    display.emit({"path": str(path), "to": to}, output, lambda: display.say(f"tracked in {to}:", path), path)

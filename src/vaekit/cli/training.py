@@ -110,6 +110,7 @@ def train(
     workers: Int | None = None,
     data_root: DataRoot = None,
     tensorboard: Switch = False,
+    track: str | None = None,
     report: bool = True,
     output: Output = LOUD,
     **short: Any,
@@ -129,12 +130,13 @@ def train(
         workers: Processes that train the model together, each on its share of every batch, on this machine; those
             that torchrun started if left out.
         tensorboard: Also write TensorBoard event files to the run's folder.
+        track: Also write numbers and figures to a tracker: tensorboard, mlflow, wandb (offline) or trackio.
         report: At the end, evaluate 1000 images and write the figures and report.html.
     """
     from vaekit import choices, devices
     from vaekit.data.named import NAMED
     from vaekit.run import new_path, refuse_taken
-    from vaekit.tensorboard import record
+    from vaekit.tracking.tracker import record, tracker
     from vaekit.training.following import follow
     from vaekit.training.gathering import environment
     from vaekit.verbs.starting import conclude
@@ -145,6 +147,7 @@ def train(
             sys.exit(follow())
     if short.get("hidden"):
         short["hidden"] = choices.widths(short["hidden"])
+    target = tracker(track or "tensorboard") if track or tensorboard else None
     fields, place = choices.fields(set or []), None
     with display.messages(output), ExitStack() as reserved:
         if resume:
@@ -171,7 +174,9 @@ def train(
             experiment, path, device=device, data_root=data_root, data=place, resume=resume, overwrite=overwrite,
             compile=compile, workers=size if workers is None else workers,
         )  # fmt: skip
-        for _ in _follow(record(reports, path) if tensorboard else reports, path, output):
+        if target:
+            reports = record(reports, path, target)
+        for _ in _follow(reports, path, output):
             pass
         found = None
         if report:
@@ -179,6 +184,8 @@ def train(
                 vaekit.load(path), partial(display.doing, silent=output.silent), samples=100, device=device,
                 data_root=data_root, data=place,
             )  # fmt: skip
+        if track:
+            vaekit.track(path, to=track)
 
     def show() -> None:
         if found:

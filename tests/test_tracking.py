@@ -1,0 +1,121 @@
+"""Trackers get what the run's files say, once, offline, and are imported only if they are asked for."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vaekit import InputError, Run, RunError, evaluate, track
+from vaekit.cli import main
+
+
+@pytest.fixture
+def evaluated(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+    evaluate(run, samples=3)
+    return run
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow's own packages
+def test_mlflow_twice_writes_one_run(evaluated: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'm.db'}")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'm.db'}")
+    for _ in range(2):
+        track(evaluated, to="mlflow")
+    client = mlflow.MlflowClient()
+    (found,) = client.search_runs([client.get_experiment_by_name("vaekit").experiment_id])
+    history = client.get_metric_history(found.info.run_id, "validation/elbo")
+    assert [(m.step, m.value) for m in history] == [
+        (r["samples"], r["validation"]["elbo"]) for r in evaluated.metrics()
+    ]
+    evidence = evaluated.results()["evaluations"][0]["log_evidence"]
+    assert found.data.metrics["results/test/log_evidence"] == evidence["value"]
+    assert found.data.metrics["results/test/log_evidence.standard_error"] == evidence["standard_error"]
+    assert found.data.params["model.latent_dim"] == "3"
+
+
+def test_tensorboard_twice_writes_each_number_once(evaluated: Run) -> None:
+    event_files = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for _ in range(2):
+        assert main(["track", str(evaluated.path), "--to", "tensorboard", "--quiet"]) == 0
+    events = event_files.EventAccumulator(str(evaluated.path)).Reload()
+    assert [s.step for s in events.Scalars("validation/elbo")] == [row["samples"] for row in evaluated.metrics()]
+
+
+class Fake(ModuleType):
+    """A stand-in for a tracker with the interface of wandb, which needs a service of its own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.opened: list[dict[str, Any]] = []
+        self.logged: list[tuple[dict[str, Any], int]] = []
+        self.finished = 0
+
+    def init(self, **options: Any) -> "Fake":
+        self.opened.append(options)
+        return self
+
+    def log(self, values: dict[str, Any], step: int) -> None:
+        self.logged.append((values, step))
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_trackers_like_wandb(name: str, evaluated: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(name)
+    monkeypatch.setitem(sys.modules, name, fake)
+    monkeypatch.delitem(sys.modules, f"vaekit.tracking.{name}", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    for _ in range(2):
+        track(evaluated, to=name)
+    monkeypatch.delitem(sys.modules, f"vaekit.tracking.{name}")
+    first, second = fake.opened
+    assert first == second
+    assert first["resume"] == "allow"
+    assert first.get("mode", "offline") == "offline"
+    rows = evaluated.metrics()
+    assert [step for _, step in fake.logged[: len(rows)]] == [row["samples"] for row in rows]
+    assert fake.logged[0][0]["train/elbo"] == rows[0]["train"]["elbo"]
+    assert fake.finished == 2
+
+
+def test_while_training_and_what_fails_afterwards(
+    evaluated: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = Fake("trackio")
+    monkeypatch.setitem(sys.modules, "trackio", fake)
+    monkeypatch.delitem(sys.modules, "vaekit.tracking.trackio", raising=False)
+    words = ["train", "digits", "--hidden", "12", "--epochs", "2", "--no-report", "--quiet", "--run", "new"]
+    assert main([*words, "--track", "trackio"]) == 0
+    monkeypatch.delitem(sys.modules, "vaekit.tracking.trackio")
+    rows = Run(Path("new")).metrics()
+    assert [step for _, step in fake.logged[: len(rows)]] == [row["samples"] for row in rows]
+    assert len({options["name"] for options in fake.opened}) == 1
+
+    def fail(**_: Any) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(fake, "init", fail)
+    with pytest.raises(RunError, match=r"trackio did not take .*small \(no network\): the run is as it was"):
+        track(evaluated, to="trackio")
+    monkeypatch.delitem(sys.modules, "vaekit.tracking.trackio")
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(InputError, match=r"pip install 'vaekit\[trackio\]'"):
+        track(evaluated, to="trackio")
+    with pytest.raises(InputError, match=r"the tracker 'mlfow' is unknown: did you mean 'mlflow'"):
+        track(evaluated, to="mlfow")
+
+
+def test_nothing_is_imported_unless_it_is_asked_for() -> None:
+    names = "mlflow", "wandb", "trackio", "tensorboard", "huggingface_hub", "onnxruntime"
+    code = (
+        f"import sys, vaekit; vaekit.track, vaekit.push, vaekit.export; print([n for n in {names} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
