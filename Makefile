@@ -14,7 +14,7 @@ help:
 	@echo "make demo   train a small VAE on digits and write its report (one minute, offline after set-up)"
 	@echo "make test   check and test everything (six minutes)"
 	@echo "make storm  the slow tests, then kill and damage runs at random for some minutes"
-	@echo "make check  formatting, lint, types, import directions"
+	@echo "make check  formatting, lint, types, import directions, wheel and sdist"
 	@echo "make docs   write the generated pages and pictures anew"
 	@echo "make bench  vaekit beside its peers: benchmarks/README.md"
 	@echo "make clean  remove the virtual environments and caches"
@@ -36,6 +36,8 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	rm -rf .venv/dist && $(BIN)/python -m build --outdir .venv/dist . > .venv/build.log
+	$(BIN)/twine check --strict .venv/dist/*
 
 # The explorer's page is tested in Chromium: Debian's, where we may install it; else those tests are skipped.
 browser:
