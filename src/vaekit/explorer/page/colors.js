@@ -32,7 +32,8 @@ export function colorings(atlas) {
 /** The colors of all points (3n octets) and their legend: `classes` [{name, color, k}] or `low`, `high`, `ramp`. */
 export function colored(atlas, chosen) {
   const known = colorings(atlas).map(([name]) => name);
-  const name = known.includes(chosen) ? chosen : known[0];
+  const category = !atlas.labels && atlas.columns?.find((column) => column.categories.length)?.name;
+  const name = known.includes(chosen) ? chosen : category || known[0];
   const n = atlas.codes.shape[0];
   const rgb = new Uint8Array(3 * n);
   if (name === "none") {

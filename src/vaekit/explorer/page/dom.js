@@ -41,7 +41,7 @@ export function toggle(words, on, onchange, properties = {}) {
 export function written(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  const text = size >= 1000 ? Math.round(value).toLocaleString("en-US") : size >= 10 ? value.toFixed(1) : Number(value.toPrecision(digits)).toString();
+  const text = size >= 1000 ? Math.round(value).toLocaleString("en-US", { useGrouping: "min2" }) : size >= 10 ? value.toFixed(1) : Number(value.toPrecision(digits)).toString();
   return text.replace("-", "−");
 }
 
