@@ -37,7 +37,11 @@ def scores(
     Returns:
         score and standard_error, over draws, (rows,) each; with ``parts`` also parts (rows, *event) and rest (rows,).
     """
-    drawn = Weighted(vae, x, noise)
+    return scores_of(Weighted(vae, x, noise), x, by, parts)
+
+
+def scores_of(drawn: Weighted, x: Float[Tensor, "rows *event"], by: By, parts: bool = False) -> dict[str, Tensor]:
+    """Return the ``scores`` of rows whose draws are known, so that several measures share them."""
     equal = torch.full_like(drawn.log_weight, 1 / drawn.draws)
     if by == "evidence":
         weights, score, error = drawn.weights, drawn.log_evidence, _relative_error(drawn.weights)

@@ -12,8 +12,8 @@ from vaekit.compatibility import lacking
 from vaekit.data import Data, Split
 from vaekit.devices import seeded
 from vaekit.distributions import center
-from vaekit.evaluation.rows import by_rows, shared_noise
-from vaekit.evaluation.scores import scores
+from vaekit.evaluation.rows import Weighted, by_rows, shared_noise
+from vaekit.evaluation.scores import scores_of
 from vaekit.measures import DENSITY
 from vaekit.model import VAE
 from vaekit.run import Run
@@ -129,7 +129,10 @@ class View:
         if lacking(DENSITY, self.run.experiment):
             return None
         noise = shared_noise(DRAWS, self.vae.latent_dim)
-        batches = x.split(BATCH)
-        elbo = by_rows(batches, CPU, lambda x: scores(self.vae, x, noise, "elbo"))
-        evidence = by_rows(batches, CPU, lambda x: scores(self.vae, x, noise, "evidence"))
-        return Scored(elbo["score"].numpy(), evidence["score"].numpy(), evidence["standard_error"].numpy())
+
+        def measured(x: Tensor) -> dict[str, Tensor]:
+            drawn = Weighted(self.vae, x, noise)
+            elbo, evidence = scores_of(drawn, x, "elbo"), scores_of(drawn, x, "evidence")
+            return {"elbo": elbo["score"], "evidence": evidence["score"], "error": evidence["standard_error"]}
+
+        return Scored(**{name: found.numpy() for name, found in by_rows(x.split(BATCH), CPU, measured).items()})
