@@ -18,6 +18,8 @@ MUTED = "opacity: 0.7"
 CELL = "text-align: {side}; padding: 2px 14px 2px 0; vertical-align: top; background: none"
 WIDTH, HEIGHT = 300, 90
 """of a curve, in pixels"""
+TALL = 720
+"""pixels of a frame"""
 
 
 def running() -> bool:
@@ -92,6 +94,19 @@ class Pictures(list[Path]):
 
     def _repr_html_(self) -> str:
         return "".join(map(picture, (path.with_suffix(".png") for path in self)))
+
+
+class Frame:
+    """A page of its own with scripts inside a notebook's page, which it cannot reach."""
+
+    def __init__(self, title: str, page: str) -> None:
+        self.title, self.page = title, page
+
+    def _repr_html_(self) -> str:
+        style = f"width: 100%; height: {TALL}px; border: {LINE}; border-radius: 4px"
+        sandbox = "allow-scripts allow-downloads"
+        inner = escape(self.page)
+        return f'<iframe title="{text(self.title)}" sandbox="{sandbox}" style="{style}" srcdoc="{inner}"></iframe>'
 
 
 def bar(share: float) -> str:

@@ -51,6 +51,7 @@ log = logging.getLogger("vaekit")
 T = TypeVar("T")
 
 PLACES, REPORT, TRACKING = "places.json", "report.html", "tracking.json"
+EXPLORER = "explorer.html"
 SELECTION = "selection.json"
 """examples that were selected in the explorer"""
 TRAINED = (EXPERIMENT, SPACE, PLACES, VERSIONS, METRICS, WEIGHTS, STATE)
@@ -60,6 +61,7 @@ FILES = (
     RESULTS,
     REPORT,
     SELECTION,
+    EXPLORER,
     "figures/*.svg",
     "figures/*.png",
     "figures/*.pdf",
@@ -224,6 +226,26 @@ class Run:
             return notebook.heading(str(self.path), facts) + notebook.Pictures(drawn)._repr_html_() + found
         except InputError as error:
             return notebook.heading(str(self.path)) + notebook.sentence(str(error))
+
+    def explore(
+        self, data: Any = None, *, data_root: Place | None = None, split: str = "test", points: int = 2000
+    ) -> notebook.Frame:
+        """Show the explorer in a notebook: the page that ``vaekit export --to html`` writes, in a frame.
+
+        The page is kept in the notebook with all that it shows, a few megabytes, and needs nothing else from then on.
+
+        Args:
+            data: where the run's data are if they have moved, or the data themselves.
+            data_root: folder of named sets.
+            split: of which part examples are shown: train, validation or test.
+            points: how many examples are shown at most.
+
+        Raises:
+            InputError: if the weights cannot be read, the data are not found, or there is no such split.
+        """
+        from vaekit.explorer.export import opened  # which stands above runs
+
+        return notebook.Frame("vaekit explorer", opened(self, data, data_root, split, points))
 
     def history(self) -> dict[str, np.ndarray]:
         """Return metrics.jsonl by columns, such as "epoch" and "train.elbo", NaN where a row has no such number.

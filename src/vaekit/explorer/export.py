@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from vaekit.arguments import Place, to_whole
 from vaekit.explorer.atlas import POINTS, atlas
 from vaekit.explorer.portable import portable
 from vaekit.explorer.view import View
+from vaekit.run import Run
 
 PAGE = files("vaekit.explorer") / "page"
 MAIN = "main.js"
@@ -20,6 +22,22 @@ IMPORT = re.compile(r'^import \{ (?P<names>[\w, ]+) \} from "\./(?P<file>[\w.-]+
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const) (?P<name>\w+))", re.MULTILINE)
 STYLE_LINK = '<link rel="stylesheet" href="page/style.css">'
 MAIN_SCRIPT = '<script type="module" src="page/main.js"></script>'
+
+
+def opened(run: Run, data: Any, root: Place | None, split: str, points: int) -> str:
+    """Return the page of a run whose data are looked for.
+
+    Args:
+        run: the run.
+        data: where its data are if they have moved, or the data themselves.
+        root: folder of named sets.
+        split: of which part examples are shown.
+        points: how many at most.
+
+    Raises:
+        InputError: if the weights cannot be read, the data are not found, or there is no such split.
+    """
+    return page(View.of(run, run.data(root, data), split), to_whole(points, "points"))
 
 
 def page(view: View, points: int = POINTS) -> str:

@@ -12,13 +12,14 @@ from vaekit.arguments import Place
 from vaekit.data import Space
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluations import evaluations
+from vaekit.files import is_file
 from vaekit.labels import LABELS, label
 from vaekit.notebook import Pictures
 from vaekit.reporting.drawings import Drawing, binarized, drawings, example, named, of_images
 from vaekit.reporting.pages import embedded, render
 from vaekit.reporting.plots import ALWAYS, FORMATS, save
 from vaekit.reporting.summary import novelty, uncorrected
-from vaekit.run import REPORT, Run
+from vaekit.run import EXPLORER, REPORT, Run
 from vaekit.specs import described
 from vaekit.subject import Track
 from vaekit.text import pathless
@@ -110,6 +111,7 @@ def report(run: Run | Place, data_root: Place | None = None, data: Place | None 
         novelty=novelty,
         evaluate=command("evaluate", place),
         name=run.path.resolve().name,
+        explorer=EXPLORER if is_file(run.path / EXPLORER) else None,
         data=named(run.space),
         one=example(run.space),
         headlines=next((e for e in reversed(found) if e["headlines"] and "stale" not in e), None),
