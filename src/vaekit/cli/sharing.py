@@ -4,24 +4,43 @@ from pathlib import Path
 
 import vaekit
 from vaekit import display
-from vaekit.cli.app import LOUD, RunFolder, Switch, app, examples
+from vaekit.cli.app import LOUD, Data, DataRoot, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
 
 
 @app.command(
     synonym=["deploy", "to-onnx"],
-    help_epilogue=examples("export runs/first --to onnx --out exported", "export runs/first --to torch --out programs"),
+    help_epilogue=examples(
+        "export runs/first --to onnx --out exported",
+        "export runs/first --to torch --out programs",
+        "export runs/first --to html --out explorer.html",
+    ),
 )
-def export(run: RunFolder, *, to: str = "onnx", out: Path, output: Output = LOUD) -> None:
-    """Write a model into a folder in a form that other software runs, and compare it with the model.
+def export(
+    run: RunFolder,
+    *,
+    to: str = "onnx",
+    out: Path | None = None,
+    split: str = "test",
+    points: Int = 2000,
+    data_root: DataRoot = None,
+    data: Data = None,
+    output: Output = LOUD,
+) -> None:
+    """Write a model in a form that other software runs: graphs, or the explorer as one page without a network.
 
     Args:
-        to: onnx, an encoder and a decoder for onnxruntime and others; or torch, programs of torch.export.
-        out: A new or empty folder, or that of an earlier export.
+        to: onnx, an encoder and a decoder for onnxruntime and others; torch, programs of torch.export; or html, the
+            explorer as one file that can be mailed, with the model inside it.
+        out: A new or empty folder, or that of an earlier export; with --to html the file, which is explorer.html in
+            the run's folder if left out.
+        split: Part of the data that --to html shows: train, validation or test.
+        points: Number of examples that --to html shows, evenly spaced over the split.
     """
     with display.messages(output):
-        found = vaekit.export(vaekit.load(run), out, to=to)
-    display.emit(found, output, lambda: display.listing(found), *(out / name for name in found["files"]))
+        found = vaekit.export(vaekit.load(run), out, to=to, split=split, points=points, data_root=data_root, data=data)
+    written = [Path(found["path"]) / name for name in found.get("files", ["."])]
+    display.emit(found, output, lambda: display.listing(found), *written)
 
 
 @app.command(
