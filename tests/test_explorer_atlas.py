@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small import finished, small
 
 from vaekit import Run, choose
@@ -58,3 +59,46 @@ def test_a_table_of_words_is_shown_in_its_own_words(tmp_path: Path) -> None:
     assert set(found["table"]["island"]) <= {"a", "b"}
     x = view.part.batch(torch.arange(5)).x
     np.testing.assert_allclose(view.read(view.shown(x)).numpy(), x.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model__prior": "mixture"},
+        {"model__prior": "vamp"},
+        {"model__prior": "flow"},
+        {"model__posterior": "full_gaussian"},
+        {"model__posterior": "flow"},
+        {"model__posterior": "delta", "objective": "reconstruction"},
+        {"model__latent_dim": 1},
+    ],
+    ids=lambda changes: "-".join(str(value) for value in changes.values()),
+)
+def test_every_kind_of_model_is_shown(tmp_path: Path, changes: dict) -> None:
+    run = finished(small(**{"epochs": 1, "model__latent_dim": 3, **changes}), tmp_path / "run")
+    view = View.of(run, run.data())
+    found = json.loads(json.dumps(atlas(view, points=40), allow_nan=False))
+    d = run.experiment.model.latent_dim
+    assert unpacked(found["codes"]).shape == (40, d)
+    assert unpacked(found["codes"]).dtype == np.float32
+    assert sorted(found["units"]["order"]) == list(range(d))
+    assert set(found["units"]["active"]) <= set(range(d))
+    for coloring in found["colorings"].values():
+        assert np.isfinite(unpacked(coloring)).all()
+    z = unpacked(found["check"]["codes"]).copy()
+    expected = run.vae().decode(torch.from_numpy(z)).numpy()
+    np.testing.assert_allclose(unpacked(found["check"]["decoded"]), view.shown(torch.from_numpy(expected)), atol=1e-6)
+    assert view.sample(5).shape == (5, d)
+
+
+def test_names_of_classes_are_given_as_they_are(tmp_path: Path) -> None:
+    """They are data, which the page writes as text; folders of pictures may be called anything."""
+    names = ["<img src=x onerror=alert(1)>", "ß&amp;\"'"]
+    random = np.random.default_rng(0)
+    for name in names:
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for k in range(12):
+            Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(tmp_path / "pictures" / name / f"{k}.png")
+    run = finished(choose(tmp_path / "pictures").replace_all({"epochs": 1}), tmp_path / "run")
+    found = atlas(View.of(run, run.data()))
+    assert sorted(found["classes"]) == sorted(names)

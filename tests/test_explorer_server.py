@@ -1,6 +1,7 @@
 """The explorer's server: who may ask, what is refused, and that answers are those of torch."""
 
 import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +117,8 @@ def test_unknown_runs_and_verbs_are_refused(client: TestClient) -> None:
     assert client.get(f"/{TOKEN}/api/7/atlas").status_code == 404
     assert client.get(f"/{TOKEN}/api/0/nothing").status_code == 404
     assert client.get(f"/{TOKEN}/api/0/decode").status_code == 405
-    assert client.get(f"/{TOKEN}/api/-1/atlas").status_code == 404
+    for number in ("-1", "9" * 5000, "%D9%A0", "x"):
+        assert client.get(f"/{TOKEN}/api/{number}/atlas").status_code == 404
 
 
 def test_samples_are_drawn_by_seed_and_temperature(client: TestClient) -> None:
@@ -136,7 +138,8 @@ def test_a_selection_is_kept_in_the_run(client: TestClient, run: Run) -> None:
     found = selection(run.path)
     assert found.split == "test"
     assert found.rows.tolist() == [2, 5]
-    for body in (b"{}", b"[]", b'{"rows": 3}', b'{"rows": [-1]}', b'{"rows": [1.5]}', b'{"rows": [10000000]}', b"\xff"):
+    wrong = (b"{}", b"[]", b'{"rows": 3}', b'{"rows": [-1]}', b'{"rows": [1.5]}', b'{"rows": [10000000]}', b"\xff")
+    for body in (*wrong, b"[" * 200_000):
         assert client.post(f"/{TOKEN}/api/0/selection", content=body).status_code == 400
     assert selection(run).rows.tolist() == [2, 5]
 
@@ -163,6 +166,11 @@ class Served:
 
         threading.Thread(target=serve, args=([Room(run, "test", 50)], 0, ready), daemon=True).start()
         assert answered.wait(20)
+
+
+@pytest.fixture(scope="module")
+def served(run: Run) -> str:
+    return Served(run).address
 
 
 def test_many_ask_at_once_and_memory_does_not_grow(run: Run) -> None:
@@ -197,6 +205,42 @@ def test_ten_thousand_decodes_do_not_grow_memory(run: Run) -> None:
         for _ in range(10_000):
             assert http.post("api/0/decode", content=z).status_code == 200
         assert psutil.Process().memory_info().rss - before < 50e6
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status"),
+    [
+        ("OPTIONS * HTTP/1.1", "", 403),
+        ("GET http://evil.example/ HTTP/1.1", "", 403),
+        ("GET /%ff%ed%a0%80/ HTTP/1.1", "", 403),
+        ("GET /{token}/ HTTP/1.1", "Host: evil.example\r\n", 400),
+        ("GET /{token}/api/0/decode HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n", 405),
+        ("\0\1", "", 400),
+        ("POST /{token}/api/0/decode HTTP/1.1", "Content-Length: 1000\r\n", None),
+    ],
+    ids=["no path", "a proxy's", "not UTF-8", "two hosts", "a socket", "noise", "ended early"],
+)
+def test_what_no_browser_sends_is_refused(
+    served: str, capfd: pytest.CaptureFixture[str], request_line: str, headers: str, status: int | None
+) -> None:
+    import httpx
+
+    url = httpx.URL(served)
+    line = request_line.format(token=url.path.strip("/"))
+    with socket.create_connection((url.host, url.port), timeout=10) as asking:
+        asking.sendall(f"{line}\r\nHost: {url.netloc.decode()}\r\n{headers}\r\n".encode())
+        if status is not None:
+            assert asking.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+    assert httpx.get(f"{served}api/runs").status_code == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_rows_of_numbers_that_broke_are_read_by_a_browser(tmp_path: Path) -> None:
+    run = finished(small(epochs=1), tmp_path / "run")
+    run.append_metrics(run.metrics()[-1] | {"loss": float("nan"), "bound": float("-inf")})
+    _, (last,) = Room(run, "test", 20).news(len(run.metrics()) - 1)
+    assert last["loss"] is last["bound"] is None
+    assert json.dumps(last, allow_nan=False)
 
 
 def test_a_training_is_followed(run: Run) -> None:

@@ -148,9 +148,7 @@ def _umap(codes: np.ndarray) -> dict[str, Any] | None:
         from umap import UMAP
     except ImportError:
         return None
-    return (
-        packed(UMAP(random_state=0, n_jobs=1).fit_transform(codes).astype(np.float32)) if codes.shape[1] > 2 else None
-    )
+    return packed(UMAP(random_state=0, n_jobs=1).fit_transform(codes).astype(np.float32))
 
 
 def log_aggregate(z: np.ndarray, codes: np.ndarray, scales: np.ndarray | None) -> np.ndarray:

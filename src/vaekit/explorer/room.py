@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from math import prod
+from math import isfinite, prod
 from threading import RLock
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ class Room:
             size = len(self.view().part)
             try:
                 rows = json.loads(body)["rows"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise InputError('a selection is {"rows": [...]}') from None
             whole = isinstance(rows, list) and all(type(row) is int and 0 <= row < size for row in rows)
             if not whole or len(rows) > SELECTABLE:
@@ -134,9 +134,9 @@ class Room:
             self.run.write(SELECTION, json.dumps({"split": self.split, "rows": sorted(set(rows))}).encode())
 
     def news(self, since: int) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many rows metrics.jsonl has, and those after the first ``since``."""
+        """Return how many rows metrics.jsonl has, and those after the first ``since``; NaN or infinite is None."""
         rows = self.run.metrics()
-        return len(rows), rows[since:]
+        return len(rows), [{name: _finite(value) for name, value in row.items()} for row in rows[since:]]
 
     def _examples(self, octets: bytes) -> Tensor:
         return self.view().read(_numbers(octets, self.run.space.event_shape, holes=self.run.space.missing))
@@ -154,6 +154,10 @@ def _numbers(octets: bytes, shape: tuple[int, ...], holes: bool = False) -> np.n
     if np.isinf(values).any() or (np.isnan(values).any() and not holes):
         raise InputError("numbers are NaN or infinite")
     return values
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _octets(values: np.ndarray) -> bytes:

@@ -20,7 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,11 +60,13 @@ def application(rooms: Sequence[Room], token: str, port: int) -> ASGIApp:
     page = page_files()
     policy = _policy(page["index.html"].read_text("utf-8"))
 
+    numbered = {str(number): room for number, room in enumerate(rooms)}
+
     def room(request: Request) -> Room:
         number = request.path_params["run"]
-        if number >= len(rooms):
-            raise HTTPException(404, f"there are {len(rooms)} runs, and none of number {number}")
-        return rooms[number]
+        if number not in numbered:
+            raise HTTPException(404, f"runs are numbered 0 to {len(rooms) - 1}")
+        return numbered[number]
 
     async def file(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -102,7 +104,7 @@ def application(rooms: Sequence[Room], token: str, port: int) -> ASGIApp:
     async def live(request: Request) -> Response:
         return StreamingResponse(_events(room(request), request), media_type="text/event-stream")
 
-    api = "/{token}/api/{run:int}"
+    api = "/{token}/api/{run}"
     routes = [
         Route("/{token}/", file),
         Route("/{token}/page/{name}", file),
@@ -133,7 +135,7 @@ def _guarded(app: ASGIApp, token: str, port: int, policy: str) -> ASGIApp:
         if scope["type"] != "http":
             return
         request = Request(scope)
-        given = scope["path"].split("/")[1]
+        given = scope["path"].removeprefix("/").partition("/")[0]
         origin = request.headers.get("origin")
         allowed = (
             request.headers.get("host") in hosts
@@ -177,10 +179,13 @@ async def _asked(compute: Callable[..., Any], *given: Any) -> Any:
 async def _body(request: Request) -> bytes:
     """Read a request's body, as long as it is not too long."""
     found = bytearray()
-    async for part in request.stream():
-        found += part
-        if len(found) > LONGEST:
-            raise HTTPException(413, f"more than {LONGEST} octets")
+    try:
+        async for part in request.stream():
+            found += part
+            if len(found) > LONGEST:
+                raise HTTPException(413, f"more than {LONGEST} octets")
+    except ClientDisconnect:
+        raise HTTPException(400, "the request ended before its body") from None
     return bytes(found)
 
 
@@ -241,7 +246,7 @@ def serve(rooms: Sequence[Room], port: int, ready: Callable[[str], None]) -> Non
     port = taken.getsockname()[1]
     app = application(rooms, token, port)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, lifespan="off")
+        uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="off", ws="none")
     )
 
     async def run() -> None:
