@@ -17,8 +17,8 @@ from small import finished, same, small
 
 import vaekit
 from vaekit import InputError, Run, RunError, load, runs, show, train
-from vaekit.folders import latest, link_latest, newest
-from vaekit.run import new_path, write
+from vaekit.folders import latest, link_latest, new_path, newest
+from vaekit.run import write
 from vaekit.settings import fields
 
 EVALUATION = {"split": "test", "binarization": "none", "images": 9, "metrics": ["evidence"], "command": "a"}

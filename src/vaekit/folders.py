@@ -1,9 +1,11 @@
-"""Where runs are: the folders that hold one, newest first, and runs/latest."""
+"""Where runs are: the folders that hold one, newest first, runs/latest, and new ones."""
 
 import logging
 import os
+import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -84,3 +86,37 @@ def link_latest(path: Path) -> None:
             temporary.replace(link)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def make(path: Path) -> None:
+    """Make the folder of a run if it does not exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be made ({reason}): name another folder (--run)") from None
+
+
+@contextmanager
+def new_path(folder: Path, name: str) -> Iterator[Path]:
+    """Make the folder ``folder/name-n`` with a new n, and remove it at the end if it is still empty.
+
+    Because it is made at once, no other process gets the same name.
+    """
+    name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+    while True:
+        used = [int(m[1]) for p in folder.glob(f"{name}-*") if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
+        path = folder / f"{name}-{max(used, default=0) + 1}"
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            if not path.is_dir():
+                make(folder)
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}): name another folder (--run)") from None
+    try:
+        yield path
+    finally:
+        with suppress(OSError):
+            path.rmdir()

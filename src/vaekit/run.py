@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -39,6 +38,7 @@ from vaekit.folders import (
     WEIGHTS,
     link_latest,
     located,
+    make,
 )
 from vaekit.model import VAE, Model
 from vaekit.reporting.summary import Evaluation
@@ -361,15 +361,6 @@ def dumped(space: Space) -> bytes:
     return _SPACE.dump_json(space, indent=2) + b"\n"
 
 
-def make(path: Path) -> None:
-    """Make the folder of a run if it does not exist."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be made ({reason}): name another folder (--run)") from None
-
-
 def remove(path: Path) -> None:
     """Remove the files of a run and nothing else: folders stay, and links go, not what they point to."""
     for folder in FOLDERS:
@@ -486,28 +477,3 @@ def read(path: Path, expected: Mapping[str, torch.Size], prefix: str = "") -> tu
         raise
     except (SafetensorError, OSError, ValueError, RecursionError, RuntimeError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it or train again") from None
-
-
-@contextmanager
-def new_path(folder: Path, name: str) -> Iterator[Path]:
-    """Make the folder ``folder/name-n`` with a new n, and remove it at the end if it is still empty.
-
-    Because it is made at once, no other process gets the same name.
-    """
-    name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-    while True:
-        used = [int(m[1]) for p in folder.glob(f"{name}-*") if (m := re.fullmatch(re.escape(name) + r"-(\d+)", p.name))]
-        path = folder / f"{name}-{max(used, default=0) + 1}"
-        try:
-            path.mkdir(parents=True)
-            break
-        except FileExistsError:
-            if not path.is_dir():
-                make(folder)
-        except OSError as error:
-            raise InputError(f"{path} cannot be made ({error.strerror}): name another folder (--run)") from None
-    try:
-        yield path
-    finally:
-        with suppress(OSError):
-            path.rmdir()

@@ -135,7 +135,8 @@ def train(
     """
     from vaekit import choices, devices
     from vaekit.data.named import NAMED
-    from vaekit.run import new_path, refuse_taken
+    from vaekit.folders import new_path
+    from vaekit.run import refuse_taken
     from vaekit.tracking.tracker import record, tracker
     from vaekit.training.following import follow
     from vaekit.training.gathering import environment
@@ -202,7 +203,7 @@ def demo(*, run: Path | None = None, output: Output = LOUD) -> None:
     Args:
         run: Folder of the run; runs/demo-<n> if left out.
     """
-    from vaekit.run import new_path
+    from vaekit.folders import new_path
 
     with display.messages(output), ExitStack() as reserved:
         path = run or reserved.enter_context(new_path(Path("runs"), "demo"))

@@ -10,7 +10,8 @@ from vaekit.arguments import Place, to_path
 from vaekit.errors import InputError, nearest
 from vaekit.explorer.export import opened
 from vaekit.files import disk_errors, is_file, status, write
-from vaekit.run import EXPLORER, Run, make
+from vaekit.folders import make
+from vaekit.run import EXPLORER, Run
 from vaekit.sharing import graphs
 
 FACTS = "export.json"
