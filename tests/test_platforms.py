@@ -59,7 +59,13 @@ def platform_text(node: ast.AST) -> bool:
             return len(node.args) < 2
         case ast.Name(id="open"):
             return "b" not in str(mode or (["", *constants][-1] if len(node.args) > 1 else ""))
-        case ast.Attribute(attr="open", value=value) if ast.unparse(value) not in ("os", "Image", "archive"):
+        case ast.Attribute(attr="open", value=value) if ast.unparse(value) not in (
+            "os",
+            "Image",
+            "archive",
+            "tracker",
+            "webbrowser",
+        ):
             return "b" not in str(mode or [*constants, ""][0])
         case ast.Attribute(attr="fdopen"):
             return "b" not in str(["", *constants][-1])
@@ -124,7 +130,10 @@ class Library(ctypes.CDLL):
 ctypes.CDLL = Library
 
 import vaekit
+extras = "explorer.server", "tracking.tensorboard", "tracking.mlflow", "tracking.wandb", "tracking.trackio"
 for module in pkgutil.walk_packages(vaekit.__path__, "vaekit."):
+    if module.name.removeprefix("vaekit.") in extras:
+        continue  # which import other packages, each with ways of its own on each system
     importlib.import_module(module.name)
 sys.path.insert(0, {str(ROOT)!r})
 for name in ("machine", "memory_map", "page", "protocol", "startup", "tables"):
