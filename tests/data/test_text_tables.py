@@ -257,3 +257,21 @@ def test_a_source_says_how_its_table_is_written(tmp_path):
         Source(name="digits", sentinels="-9").load()
     with pytest.raises(InputError, match=r"format.separator 'comme' is unknown; did you mean 'comma'"):
         Source(name="digits", format={"separator": "comme"})
+
+
+def test_whole_numbers_with_leading_zeros_stay_words(read, caplog):
+    table = read("zip,a,b\n02139,0,0.5\n10001,-0,00.5\n,10,1e05\n")
+    assert table.columns[0].tolist() == ["02139", "10001", None]
+    assert [column.tolist() for column in table.columns[1:]] == [[0, 0, 10], [0.5, 0.5, 1e5]]
+    assert caplog.records[0].getMessage().endswith("whole numbers with leading zeros as words in 'zip'")
+
+
+def test_words_of_digits_come_back_as_the_file_has_them(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{zip},{i % 7}.5\n" for i, zip in enumerate(["02139", "10001", "00501"] * 20))
+    path.write_text("zip,a\n" + rows)
+    space = Source(name=path).load().space
+    x = space.encode_input({"zip": ["00501", "10001"], "a": [0.5, 1.5]})
+    assert space.generated(x)["zip"].tolist() == ["00501", "10001"]
+    numbers = Source(name=path, columns={"zip": "real"}).load().space
+    assert numbers.generated(numbers.encode_input({"zip": ["00501"], "a": [0.5]})).round(2).tolist() == [[501, 0.5]]

@@ -192,11 +192,11 @@ def restored(column: Column, codes: np.ndarray) -> np.ndarray:
         return codes
     unknown, last = np.isnan(codes), len(column.categories) - 1
     place = np.rint(np.where(unknown, 0, codes)).clip(0, last).astype(int)
-    numbers = [number(word) for word in column.categories]
+    numbers = np.array([number(word) for word in column.categories], np.float64)  # NaN of words
     if column.categories == TRUTHS:
         return np.where(unknown, np.nan, place) if unknown.any() else place.astype(bool)
-    if None not in numbers:
-        return np.where(unknown, np.nan, np.array(numbers, np.float64)[place])
+    if spelled(numbers) == list(column.categories):  # not 02139, nor digits that would be rounded
+        return np.where(unknown, np.nan, numbers[place])
     return np.where(unknown, "", np.array(column.categories)[place])
 
 

@@ -30,6 +30,7 @@ DATES = {
 DAY = 86_400e6
 """microseconds of a day"""
 
+_PADDED = r"^\s*0[0-9]+\s*$"
 _DATE = re.compile(
     r"(\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ](\d\d?:\d\d)(:\d\d(\.\d+)?)?\s*([+-]\d.*|Z)?)?"
 )
@@ -171,7 +172,9 @@ def _plainly(text: "Series", decimal: str) -> tuple["Series | None", str]:
 
 
 def _numbers(numbers: "Series", text: "Series", notice: str = "") -> Parsed:
-    """Return numbers; those that would be rounded stay words, because they name something."""
+    """Return numbers; those that would be rounded or lose leading zeros stay words, because they name something."""
+    if text.str.contains(_PADDED).any():
+        return Parsed(text.str.strip_chars().to_numpy(), "whole numbers with leading zeros as words")
     values = numbers.to_numpy().astype(np.float64, copy=False)
     large = np.flatnonzero(np.abs(values) >= EXACT).tolist()
     if any(rounded(text[row]) for row in large):
