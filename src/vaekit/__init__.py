@@ -34,6 +34,8 @@ _NAMES = {
     "training.loop": ("train",),
     "display.training": ("fit",),
     "training.stacks": ("train_stack",),
+    "engine.sweeps": ("sweep",),
+    "engine.grids": ("Range",),
     "verbs.starting": ("demo", "load", "doctor"),
     "verbs.coding": ("encode", "decode", "reconstruct", "interpolate"),
     "verbs.sampling": ("sample",),

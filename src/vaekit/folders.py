@@ -18,6 +18,8 @@ log = logging.getLogger("vaekit")
 EXPERIMENT, SPACE, METRICS, RESULTS = "experiment.json", "data.json", "metrics.jsonl", "results.json"
 VERSIONS = "versions.json"
 WEIGHTS, STATE = "weights.safetensors", "state.safetensors"
+SWEEP_FILE = "sweep.json"
+"""what a folder of runs is the sweep of"""
 LATEST = "latest"
 RUNS = "runs"
 """name of the folders in which a link to the latest run is kept"""

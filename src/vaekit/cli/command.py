@@ -10,11 +10,11 @@ from cyclopts import CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from vaekit import display
-from vaekit.cli import data, exploring, sharing, studies, training, using  # noqa: F401 (each adds its verbs)
+from vaekit.cli import data, exploring, sharing, studies, sweeping, training, using  # noqa: F401 (each adds its verbs)
 from vaekit.cli.app import app
 from vaekit.cli.training import Stopped
 from vaekit.cli.words import meant, understand
-from vaekit.errors import InputError, RunError, command
+from vaekit.errors import InputError, RunError
 from vaekit.text import escaped
 
 
@@ -32,7 +32,7 @@ def execute(words: Sequence[str]) -> int:
             app(data.looking(words), exit_on_error=False, print_error=False, result_action="return_none")
             sys.stdout.flush()
         except Stopped as stopped:
-            return _ended(130, f"stopped; continue with: {command('train', '--resume', '--run', stopped)}")
+            return _ended(130, f"stopped; continue with: {stopped}")
         except BrokenPipeError:  # whoever read the output has seen enough
             display.discard()
         except (CycloptsError, InputError, RunError, OSError) as error:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from cyclopts import Parameter
 
@@ -15,7 +15,7 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
-from vaekit.errors import InputError, either
+from vaekit.errors import InputError, command, either
 from vaekit.presets import PRESETS
 from vaekit.settings import SHORT, options, with_short_names
 
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from vaekit.progress import Progress
 
 
+T = TypeVar("T")
+
+
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """A training that was interrupted; its state is saved in the folder."""
+    """Training that was interrupted; its state is saved, and a command continues it."""
 
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """those that end a training and save its state; Windows has no SIGHUP"""
 
 
-def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"]:
-    """Pass on the reports of a training; Ctrl-C, SIGTERM or a closed terminal ends it at the next one.
+def stoppable(reports: Iterator[T], again: str) -> Iterator[T]:
+    """Pass on the reports of what trains; Ctrl-C, SIGTERM or a closed terminal ends it at the next one.
 
     Its state is then saved. A second signal ends it at once; a signal that the process was told to ignore, as nohup
     does, stays ignored.
@@ -51,19 +54,20 @@ def _stoppable(reports: Iterator["Progress"], path: Path) -> Iterator["Progress"
             if stopped:
                 break
             yield report
-        cast("Generator[Progress]", reports).close()
+        cast("Generator[T]", reports).close()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     if stopped:
-        raise Stopped(path)
+        raise Stopped(again)
 
 
 def _follow(reports: Iterator["Progress"], path: Path, output: Output) -> Iterator["Progress"]:
-    return display.follow(_stoppable(reports, path), output.silent)
+    again = command("train", "--resume", "--run", path)
+    return display.follow(stoppable(reports, again), output.silent)
 
 
-def _flag(name: str) -> Any:
+def flag(name: str) -> Any:
     """Return the type and the help of a flag by the field that it is short for: what it means, and its words."""
     field = next(option for option in options() if option["path"] == SHORT[name])
     kind, meaning = field["type"].removesuffix(" | none"), field["description"].rstrip(".")
@@ -95,7 +99,7 @@ FLAGS: Mapping[str, Any] = {
         "train --resume --run runs/first --epochs 30",
     ),
 )
-@with_short_names({name: _flag(name) for name in SHORT})
+@with_short_names({name: flag(name) for name in SHORT})
 def train(
     data: str | None = None,
     *,

@@ -15,6 +15,7 @@ from vaekit.display.messages import (
 from vaekit.display.numbers import comparison, evaluation, quality, refit, run, seeds
 from vaekit.display.progress import doing, follow, terms, tracked
 from vaekit.display.runs import runs
+from vaekit.display.sweeps import planned, swept
 from vaekit.reporting.summary import headline
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "listing",
     "messages",
     "options",
+    "planned",
     "print_written",
     "quality",
     "refit",
@@ -37,6 +39,7 @@ __all__ = [
     "runs",
     "say",
     "seeds",
+    "swept",
     "table",
     "terms",
     "tracked",

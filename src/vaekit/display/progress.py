@@ -169,11 +169,12 @@ def _times(report: "Report", short: bool = False) -> str:
     """Time spent and left."""
     left = report.seconds / report.step * (report.steps - report.step) if report.step else None
     if short:
-        return f"{_clock(report.seconds)} +{'-:--' if left is None else _clock(left)}"
-    return f"{_clock(report.seconds)} spent, {_clock(left or 0)} left"
+        return f"{clock(report.seconds)} +{'-:--' if left is None else clock(left)}"
+    return f"{clock(report.seconds)} spent, {clock(left or 0)} left"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a time as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
@@ -207,7 +208,7 @@ def doing(description: str, silent: bool = False) -> Iterator[Track]:
         place, began = notebook.Place(), time.monotonic()
 
         def show(share: float | None) -> None:
-            note = _clock(time.monotonic() - began)
+            note = clock(time.monotonic() - began)
             bar = "" if share is None else notebook.bar(share)
             place.show(notebook.heading(description, note) + bar, f"{description}  {note}")
 
@@ -220,7 +221,7 @@ def doing(description: str, silent: bool = False) -> Iterator[Track]:
             began, task = time.monotonic(), bar.add_task(description, total=None, more="")
 
             def move(share: float | None) -> None:
-                more = _clock(time.monotonic() - began)
+                more = clock(time.monotonic() - began)
                 bar.update(task, completed=share or 0.0, total=None if share is None else 1.0, more=more)
 
             yield lambda items: _counted(items, move)

@@ -1,61 +1,31 @@
 """Planning a study: which trainings there are, which are finished, and what the others will take."""
 
 import dataclasses
-import json
-import math
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from safetensors import safe_open
-from torch.utils.flop_counter import FlopCounterMode
-
-from vaekit.data import Source, Space
+from vaekit.engine.costs import OPERATIONS_A_SECOND, PASSES, cost, images, space_of
+from vaekit.engine.units import Unit
 from vaekit.errors import InputError, nearest
-from vaekit.experiment import Experiment
-from vaekit.model import Model
-from vaekit.run import STATE, Run
 from vaekit.studies.catalog import STUDIES
 from vaekit.studies.scale import SCALES, Scale
 from vaekit.studies.study import Artifact, Study
 
 OUT = Path("runs/reproduced")
-OPERATIONS_A_SECOND = 1e11
-"""multiplications and additions per second that expected times are based on: two CPU cores"""
-PASSES = 3
-"""a step costs as much as three forward passes"""
 
 
-class Planned(NamedTuple):
-    """A training of a study.
+@dataclass(frozen=True)
+class Planned(Unit):
+    """A training of a study, in a folder named after its digest; several artifacts may need it.
 
     Attributes:
-        artifact, label: the first artifact and experiment that need it.
-        experiment: what is trained.
-        path: its folder, named after its digest.
+        label: of the first experiment that needs it.
+        artifact: the first one that needs it.
     """
 
     artifact: str
-    label: str
-    experiment: Experiment
-    path: Path
-
-    @property
-    def finished(self) -> bool:
-        """Whether all its steps have been taken and saved."""
-        if not (self.path / STATE).is_file():
-            return False
-        run = Run(self.path)
-        with safe_open(self.path / STATE, "pt") as file:
-            steps = json.loads(file.metadata()["facts"])["step"]
-        return steps * self.experiment.batch_size >= samples(self.experiment, run.space)
-
-
-def samples(experiment: Experiment, space: Space) -> float:
-    """Return the training images that an experiment sees, minus what rounding may take."""
-    return (experiment.training_samples or experiment.epochs * space.sizes["train"]) - 1e-3
 
 
 def find_study(name: str) -> Study:
@@ -88,7 +58,7 @@ def chosen(study: Study, only: Sequence[str], scale: str) -> list[Artifact]:
 def plan(artifact: Artifact, scale: Scale, out: Path) -> list[Planned]:
     """List the trainings of an artifact: each of its experiments, with each seed."""
     return [
-        Planned(artifact.name, label, seeded, out / seeded.digest[:16])
+        Planned(label, seeded, out / seeded.digest[:16], artifact.name)
         for seed in range(scale.seeds)
         for label, experiment in artifact.experiments(scale).items()
         for seeded in [experiment.replace("seed", seed)]
@@ -129,36 +99,16 @@ def dry_run(
 def expected(planned: Planned, data_root: Path | None = None) -> dict[str, Any]:
     """Say what a training will take: weights, images, and seconds at a given number of operations per second."""
     experiment = planned.experiment
-    space = _space(experiment.data, data_root)
+    space = space_of(experiment.data, data_root)
     weights, operations = cost(experiment.model, space.event_shape)
-    images = math.ceil(samples(experiment, space))
+    seen = images(planned, space)
     return {
         "artifact": planned.artifact,
         "label": planned.label,
         "seed": experiment.seed,
         "weights": weights,
-        "images": images,
-        "seconds": 0.0 if planned.finished else round(PASSES * operations * images / OPERATIONS_A_SECOND, 1),
+        "images": seen,
+        "seconds": 0.0 if planned.finished else round(PASSES * operations * seen / OPERATIONS_A_SECOND, 1),
         "finished": planned.finished,
         "run": str(planned.path),
     }
-
-
-@lru_cache
-def _space(source: Source, data_root: Path | None) -> Space:
-    return source.load(data_root).space
-
-
-@lru_cache
-def cost(model: Model, event_shape: tuple[int, ...]) -> tuple[int, int]:
-    """Count the weights of a model and the operations of its forward pass for one image.
-
-    Example:
-        >>> cost(Model(latent_dim=2), (1, 8, 8))
-        (68068, 134000)
-    """
-    with torch.device("meta"):
-        vae = model.build(event_shape)  # the first linear layer multiplies matrices to choose its library: not counted
-        with FlopCounterMode(display=False) as counter:
-            vae.decode(vae.encode(torch.zeros(1, *event_shape)))
-    return sum(p.numel() for p in vae.parameters()), counter.get_total_flops()

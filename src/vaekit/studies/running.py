@@ -5,16 +5,13 @@ import io
 import json
 import logging
 import math
-import multiprocessing
 import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -25,27 +22,25 @@ import numpy as np
 import torch
 
 from vaekit import devices
+from vaekit.engine.local import local
+from vaekit.engine.work import Finished, Work, reports
 from vaekit.errors import InputError, RunError
 from vaekit.estimates import Estimate
-from vaekit.experiment import Experiment
 from vaekit.files import write
+from vaekit.progress import Progress
 from vaekit.records import plain
 from vaekit.reporting.drawings import named
 from vaekit.reporting.plots import save
-from vaekit.run import EXPERIMENT, Run
+from vaekit.run import Run
 from vaekit.studies.lab import Lab
 from vaekit.studies.planning import OUT, Planned, plan, sizes
 from vaekit.studies.scale import Scale
 from vaekit.studies.study import RESULT, Artifact, Key, Result, Row, counted
 from vaekit.subject import Track
-from vaekit.training.loop import Progress, train
 
 log = logging.getLogger("vaekit")
 
 Follow = Callable[[Iterator[Progress]], Iterable[Progress]]
-Outcome = tuple[Planned, Callable[[], object]]
-"""a training, and the call that ends it or raises what went wrong"""
-
 DOCUMENTED = Path("docs/reproductions/results")
 
 
@@ -103,8 +98,8 @@ def reproduce(
     waiting = [] if measure_only else [p for p in every.values() if p not in finished]
     log.info("%s, %d finished", counted(len(every), "training"), len(finished))
     found = {}
-    with training(waiting, jobs, device, data_root, follow) as outcomes:
-        for name in ready(plans, chain((p.path for p in finished), successes(outcomes))):
+    with closing(trained(waiting, jobs, device, data_root, follow)) as ended:
+        for name in ready(plans, chain((p.path for p in finished), successes(ended))):
             log.info("measuring %s", name)
             found[name] = investigate(study, scale, plans[name], folder / study, out, device, data_root, track)
             store(found[name], folder)
@@ -132,61 +127,44 @@ def ready(plans: Mapping[str, Plan], paths: Iterable[Path]) -> Iterator[str]:
                     yield name
 
 
-@contextmanager
-def training(
+def trained(
     waiting: Sequence[Planned], jobs: int, device: str, data_root: Path | None, follow: Follow
-) -> Iterator[Iterator[Outcome]]:
-    """Give each training with the call that ends it: when it is made, or in processes that start at once.
-
-    Leaving the context cancels those that have not begun.
-    """
+) -> Generator[Finished, None, None]:
+    """Train what is waiting, here one after the other or in processes, and give each training as it ends."""
+    work = Work(device, data_root)
     if jobs == 1:
-        yield ((p, partial(_train_here, p, device, data_root, follow)) for p in waiting)
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,))
-    try:
-        started = {pool.submit(_train, p.experiment.to_json(), p.path, device, data_root): p for p in waiting}
-        yield ((started[done], done.result) for done in as_completed(started))
-    finally:
-        pool.shutdown(cancel_futures=True)
+        yield from (_train_here(planned, work, follow) for planned in waiting)
+    else:
+        with closing(local([(planned,) for planned in waiting], work, jobs)) as engine:
+            yield from chain.from_iterable(engine)
 
 
-def successes(outcomes: Iterable[Outcome]) -> Iterator[Path]:
+def successes(ended: Iterable[Finished]) -> Iterator[Path]:
     """Yield the folder of each training that is finished; one that fails does not stop the others.
 
     Raises:
         InputError, RunError: at the end, the first failure.
     """
     failures: list[InputError | RunError] = []
-    for planned, finish in outcomes:
-        try:
-            finish()
-        except (InputError, RunError) as error:
-            log.warning("%s, seed %d, failed: %s", planned.label, planned.experiment.seed, error)
+    for unit, error in ended:
+        if error:
+            log.warning("%s, seed %d, failed: %s", unit.label, unit.experiment.seed, error)
             failures.append(error)
             continue
-        log.info("trained %s, seed %d", planned.label, planned.experiment.seed)
-        yield planned.path
+        log.info("trained %s, seed %d", unit.label, unit.experiment.seed)
+        yield unit.path
     if failures:
         raise failures[0]
 
 
-def _train_here(planned: Planned, device: str, data_root: Path | None, follow: Follow) -> None:
+def _train_here(planned: Planned, work: Work, follow: Follow) -> Finished:
     log.info("training %s, seed %d", planned.label, planned.experiment.seed)
-    for _ in follow(reports(planned.experiment, planned.path, device, data_root)):
-        pass
-
-
-def _train(text: str, path: Path, device: str, data_root: Path | None) -> None:
-    for _ in reports(Experiment.from_json(text), path, device, data_root):
-        pass
-
-
-def reports(experiment: Experiment, path: Path, device: str, data_root: Path | None) -> Iterator[Progress]:
-    """Begin or resume a training."""
-    begun = (path / EXPERIMENT).is_file()
-    return train(experiment, path, device=device, data_root=data_root, resume=begun)
+    try:
+        for _ in follow(reports(planned.experiment, planned.path, work)):
+            pass
+    except (InputError, RunError) as error:
+        return Finished(planned, error)
+    return Finished(planned)
 
 
 def investigate(

@@ -68,15 +68,21 @@ def write_state(run: Run, facts: Facts, parts: Parts) -> None:
     run.save(STATE, tensors, _FACTS.dump_python(facts, mode="json") | {"version": version("vaekit")})
 
 
-def trained_by(run: Run) -> str | None:
-    """Return the version of vaekit that trained a run last; None if its state is gone, damaged or older than that."""
+def saved_facts(run: Run) -> Facts | None:
+    """Return the numbers of a run's state; None if it is gone or damaged."""
     path = run.path / STATE
     try:
         refuse_irregular(path)
         with safe_open(path, "pt") as file:
-            return _FACTS.validate_json((file.metadata() or {}).get("facts", "{}")).version
+            return _FACTS.validate_json((file.metadata() or {}).get("facts", "{}"))
     except (OSError, ValueError, SafetensorError, InputError):
         return None
+
+
+def trained_by(run: Run) -> str | None:
+    """Return the version of vaekit that trained a run last; None if its state is gone, damaged or older than that."""
+    facts = saved_facts(run)
+    return facts.version if facts else None
 
 
 def read_state(run: Run, experiment: Experiment) -> State | None:
