@@ -35,6 +35,7 @@ _NAMES = {
     "display.training": ("fit",),
     "training.stacks": ("train_stack",),
     "engine.sweeps": ("sweep",),
+    "engine.tables": ("tabulate",),
     "engine.grids": ("Range",),
     "verbs.starting": ("demo", "load", "doctor"),
     "verbs.coding": ("encode", "decode", "reconstruct", "interpolate"),

@@ -10,6 +10,8 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.display import Output
+from vaekit.errors import InputError
+from vaekit.folders import SWEEP_FILE
 
 if TYPE_CHECKING:
     from vaekit import Annealing
@@ -82,18 +84,29 @@ def _annealing(settings: Sequence[str]) -> "Annealing":
     help_epilogue=examples(
         "compare runs/first runs/second",
         "compare runs/first runs/second --out comparison",
+        "compare sweeps/first --by latent_dim,beta --out table.md",
     ),
 )
-def compare(*runs: RunFolder, split: str = "test", out: Path | None = None, output: Output = LOUD) -> None:
-    """Compare evaluated runs, image by image, and say which differences are larger than their error.
+def compare(
+    *runs: RunFolder, by: str | None = None, split: str = "test", out: Path | None = None, output: Output = LOUD
+) -> None:
+    """Compare evaluated runs, image by image, or the combinations of a sweep over their seeds; name sure differences.
 
     Args:
         runs: Folders of two or more runs that were evaluated on the same images; the others are compared with the
-            first.
+            first. Or the folder of one sweep.
+        by: Fields that tell the rows of a sweep's table apart, separated by commas; all that it varies if left out.
         split: Part of the data whose evaluations are compared: train, validation or test.
-        out: Folder for figures of their training curves and of rate against distortion.
+        out: Folder for figures of their training curves and of rate against distortion. Of a sweep: a file for its
+            table, .csv, .json, .md or .tex, or a folder for all of them and figures.
     """
     with display.messages(output):
+        if len(runs) == 1 and (Path(runs[0]) / SWEEP_FILE).is_file():
+            table = vaekit.tabulate(runs[0], by=by, split=split, out=out)
+            display.emit(table.json(), output, lambda: display.tabulated(table))
+            return
+        if by is not None:
+            raise InputError(f"--by {by} is for the table of a sweep: name one sweep's folder, or leave it out")
         found = vaekit.compare([vaekit.load(run) for run in runs], split=split, out=out)
     display.emit(found, output, lambda: display.comparison(found))
 

@@ -15,7 +15,7 @@ from vaekit.display.messages import (
 from vaekit.display.numbers import comparison, evaluation, quality, refit, run, seeds
 from vaekit.display.progress import doing, follow, terms, tracked
 from vaekit.display.runs import runs
-from vaekit.display.sweeps import planned, swept
+from vaekit.display.sweeps import planned, swept, tabulated
 from vaekit.reporting.summary import headline
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "seeds",
     "swept",
     "table",
+    "tabulated",
     "terms",
     "tracked",
 ]

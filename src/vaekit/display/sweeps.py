@@ -10,6 +10,7 @@ from vaekit.display.progress import clock, console
 from vaekit.text import escaped
 
 if TYPE_CHECKING:
+    from vaekit.engine.tables import Table
     from vaekit.engine.work import SweepProgress
 
 
@@ -41,3 +42,10 @@ def planned(rows: Sequence[Mapping[str, Any]]) -> None:
     left = sum(row["seconds"] for row in rows)
     waiting = sum(not row["finished"] for row in rows)
     say(f"{waiting} of {len(rows)} units to go, {left / 60:,.1f} minutes at most, one at a time")
+
+
+def tabulated(found: "Table") -> None:
+    """Print the table of a sweep; a star marks the combination that is surely the best."""
+    header, rows = found.cells("{} *")
+    table([dict(zip(header, row, strict=True)) for row in rows], header)
+    say(found.note)

@@ -48,23 +48,23 @@ def compare(runs: Sequence[Run | Place], *, split: str = "test", out: Place | No
             numbers have no order.
     """
     if isinstance(runs, Place):
-        raise InputError(f"runs is {shown(runs)}: give a list of two or more")
+        raise InputError(f"runs is {shown(runs)}: give a list of two or more, or tabulate a sweep")
     opened = [Run.of(run) for run in runs]
     if len(opened) < 2:
         raise InputError(f"{len(opened)} run was given to compare: name at least 2")
-    _refuse_other_data(opened)
-    measured = [_measured(run, split) for run in opened]
+    refuse_other_data(opened)
+    found_of = [measured(run, split) for run in opened]
     numbers = _numbered([_configuration(run, opened[0]) for run in opened])
-    configurations = _over_seeds(opened, numbers, [values for _, values in measured])
+    configurations = _over_seeds(opened, numbers, [values for _, values in found_of])
     rows: list[dict[str, Any]] = []
-    for run, number, (found, values) in zip(opened, numbers, measured, strict=True):
+    for run, number, (found, values) in zip(opened, numbers, found_of, strict=True):
         row = {name: found[name] for name in NUMBERS}
         row |= {"run": str(run.path), "latent_dim": run.experiment.model.latent_dim}
         row |= {"seed": run.experiment.seed, "configuration": number}
         if "note" in found:
             row["note"] = found["note"]
         if rows:
-            row["difference"] = difference(values, measured[0][1])
+            row["difference"] = difference(values, found_of[0][1])
             if row.get("note") != rows[0].get("note"):
                 row["difference"]["verdict"] = "not comparable, see the notes"
             elif number == 1 and row["seed"] != rows[0]["seed"]:
@@ -90,7 +90,8 @@ def compare(runs: Sequence[Run | Place], *, split: str = "test", out: Place | No
     return plain(found)
 
 
-def _refuse_other_data(runs: Sequence[Run]) -> None:
+def refuse_other_data(runs: Sequence[Run]) -> None:
+    """Refuse to rank runs whose data, binarization or split differ."""
     first = runs[0]
     for run in runs[1:]:
         for what in ("digest", "binarization", "split"):
@@ -107,8 +108,12 @@ def _refuse_other_data(runs: Sequence[Run]) -> None:
                 )
 
 
-def _measured(run: Run, split: str) -> tuple[dict[str, Any], Tensor]:
-    """The last evaluation of a split with a log-evidence, of the weights that the run has, and that of each image."""
+def measured(run: Run, split: str) -> tuple[dict[str, Any], Tensor]:
+    """Return the last evaluation of a split with a log-evidence, of the weights that the run has, and each image's.
+
+    Raises:
+        InputError: if there is none.
+    """
     of_split = [e for e in evaluations(run) if e["split"] == split and {"per_image", *NUMBERS} <= e.keys()]
     found = next((e for e in reversed(of_split) if "stale" not in e), None)
     if found is None:
