@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,14 @@ def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match="holds no sweep"):
         tabulate(Run(tmp_path / "run"))
+
+
+def test_python_of_the_guide_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "sweeps.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vaekit.engine.sweeps.chosen_jobs", lambda jobs: 1)
+    exec(compile(code, "sweeps.md", "exec"), {})
+    assert "| latent_dim | seeds | log-evidence |" in capsys.readouterr().out
