@@ -1,7 +1,12 @@
 """The explorer's server: who may ask, what is refused, and that answers are those of torch."""
 
 import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -260,3 +265,36 @@ def test_a_training_is_followed(run: Run) -> None:
 def test_a_taken_port_is_refused() -> None:
     with listen(0) as taken, pytest.raises(InputError, match="choose another"):
         listen(taken.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_a_training_shows_itself_until_it_is_interrupted(tmp_path: Path) -> None:
+    import httpx
+
+    words = [
+        "train",
+        "digits",
+        "--epochs",
+        "1",
+        "--hidden",
+        "8",
+        "--run",
+        str(tmp_path / "run"),
+        "--explore",
+        "--quiet",
+    ]
+    environment = os.environ | {"BROWSER": "true"}
+    with subprocess.Popen([sys.executable, "-m", "vaekit", *words], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        printed = ""
+        while f"{tmp_path / 'run'}\n" not in printed or "http" not in printed:
+            printed += process.stdout.readline().decode()
+        address = re.search(r"http\S+", printed)[0]
+        assert httpx.get(address, timeout=20).status_code == 200
+        children = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert not psutil.wait_procs(children, 10)[1]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address, timeout=5)

@@ -1,7 +1,12 @@
 """Verbs that show a run in the browser."""
 
+import subprocess
+import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,6 +16,7 @@ from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Int, RunFolder, app, examples
 from vaekit.display import Output
 from vaekit.errors import InputError
+from vaekit.folders import WEIGHTS
 
 
 @app.command(
@@ -40,13 +46,9 @@ def explore(
         browser: Open the address in the browser.
     """
     with display.messages(output):
-        try:
-            from vaekit.explorer.server import serve
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"{error.name} is not installed, which explore needs: pip install 'vaekit[explore]'"
-            ) from None
+        refuse_without_extra()
         from vaekit.explorer.room import Room
+        from vaekit.explorer.server import serve
 
         rooms = [Room(vaekit.load(each), split, points, data_root, data) for each in (run, other) if each is not None]
         for room in rooms:
@@ -59,3 +61,36 @@ def explore(
 
         with suppress(KeyboardInterrupt):
             serve(rooms, port, ready)
+
+
+def refuse_without_extra() -> None:
+    """Refuse to explore where what serves the page is not installed."""
+    for name in ("starlette", "uvicorn"):
+        if find_spec(name) is None:
+            raise InputError(f"{name} is not installed, which the explorer needs: pip install 'vaekit[explore]'")
+
+
+@contextmanager
+def exploring(path: Path, *options: object) -> Iterator[Callable[[], None]]:
+    """Give a function that shows a run in the browser from its first call on at which the run has weights.
+
+    The page is served by another process until the caller has ended, and then until Ctrl-C.
+    """
+    refuse_without_extra()
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def show() -> None:
+        if not servers and (path / WEIGHTS).is_file():
+            given = [str(option) for option in options]
+            servers.append(subprocess.Popen([sys.executable, "-m", "vaekit", "explore", str(path), *given]))
+
+    try:
+        yield show
+        show()
+        for server in servers:
+            with suppress(KeyboardInterrupt):
+                server.wait()
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait()

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
+from vaekit.cli.exploring import exploring
 from vaekit.display import Output
 from vaekit.errors import InputError, command, either
 from vaekit.presets import PRESETS
@@ -115,6 +116,7 @@ def train(
     data_root: DataRoot = None,
     tensorboard: Switch = False,
     track: str | None = None,
+    explore: Switch = False,
     report: bool = True,
     output: Output = LOUD,
     **short: Any,
@@ -135,6 +137,7 @@ def train(
             that torchrun started if left out.
         tensorboard: Also write TensorBoard event files to the run's folder.
         track: Also write numbers and figures to a tracker: tensorboard, mlflow, wandb (offline) or trackio.
+        explore: Show the run in the browser while it is being trained, and afterwards until Ctrl-C.
         report: At the end, evaluate 1000 images and write the figures and report.html.
     """
     from vaekit import choices, devices
@@ -181,8 +184,10 @@ def train(
         )  # fmt: skip
         if target:
             reports = record(reports, path, target)
+        place_of = [*(("--data-root", data_root) if data_root else ()), *(("--data", place) if place else ())]
+        show_live = reserved.enter_context(exploring(path, *place_of)) if explore else lambda: None
         for _ in _follow(reports, path, output):
-            pass
+            show_live()
         found = None
         if report:
             found = conclude(
@@ -192,12 +197,12 @@ def train(
         if track:
             vaekit.track(path, to=track)
 
-    def show() -> None:
-        if found:
-            display.evaluation(found)
-        display.say(path)
+        def show() -> None:
+            if found:
+                display.evaluation(found)
+            display.say(path)
 
-    display.emit({"path": str(path), "evaluation": found}, output, show, path)
+        display.emit({"path": str(path), "evaluation": found}, output, show, path)
 
 
 @app.command(synonym=["quickstart", "example", "tutorial"], help_epilogue=examples("demo", "demo --run runs/digits"))
