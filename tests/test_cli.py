@@ -83,7 +83,9 @@ class TestHelp:
         for example in examples:
             words = shlex.split(example)[1:]
             if (
-                words[0] in ("demo", "explore") or words[1:2] == ["wei"] or {"fetch", "hf://me/digits"} & {*words}
+                words[0] in ("demo", "explore", "sweep")
+                or words[1:2] == ["wei"]
+                or {"fetch", "hf://me/digits", "sweeps/first"} & {*words}
             ):  # they have tests of their own
                 app.parse_args(words, exit_on_error=False, print_error=False)
             else:

@@ -131,7 +131,7 @@ class TestReproduce:
         def never(*_: object, **__: object) -> None:
             raise AssertionError("a finished training was trained again")
 
-        monkeypatch.setattr(running, "train", never)
+        monkeypatch.setattr(running, "reports", never)
         (again,) = reproduce("tiny", out=tmp_path)
         assert again.rows == first.rows
         assert again.training_seconds == first.training_seconds

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @app.command(
     synonym=["grid", "tune", "search", "multirun"],
     help_epilogue=examples(
-        "sweep digits28 --grid latent_dim=2,5,10 --grid beta=0.5,1,4 --seeds 3 --out sweeps/first",
-        "sweep digits28 --grid learning_rate=1e-4:1e-2:log --grid beta=1,4 --random 20 --out sweeps/drawn",
-        "sweep digits28 --grid latent_dim=2:20 --optimize log_evidence --trials 30 --out sweeps/best",
+        "sweep digits28 --grid latent_dim=2,5,10 --seeds 3 --out sweeps/first",
+        "sweep digits28 --grid beta=0.1:10:log --random 20 --out sweeps/drawn",
+        "sweep digits28 --grid beta=0.1:10 --optimize elbo --out sweeps/best",
         "sweep --out sweeps/first",
     ),
 )

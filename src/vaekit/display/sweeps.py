@@ -34,14 +34,14 @@ def planned(rows: Sequence[Mapping[str, Any]]) -> None:
             "unit": row["unit"],
             "digest": row["digest"],
             "weights": f"{row['weights']:,}",
-            "expected": "finished" if row["finished"] else f"{row['seconds']:,.0f} s at most",
+            "expected": "finished" if row["finished"] else f"{row['seconds']:,.0f} s",
         }
         for row in rows
     ]
     table(shown, ("unit", "digest", "weights", "expected"))
     left = sum(row["seconds"] for row in rows)
     waiting = sum(not row["finished"] for row in rows)
-    say(f"{waiting} of {len(rows)} units to go, {left / 60:,.1f} minutes at most, one at a time")
+    say(f"{waiting} of {len(rows)} units to go, {left / 60:,.1f} minutes, one at a time")
 
 
 def tabulated(found: "Table") -> None:

@@ -18,6 +18,8 @@ PASSES = 3
 """a step costs as much as three forward passes"""
 STEP = 1e-3
 """seconds that a step takes at least, however small the model is"""
+BEGINNING = 3.0
+"""seconds that a unit takes besides: to read its data, to compile its step, to write what it is"""
 
 
 def images(unit: Unit, space: Space) -> int:
@@ -26,12 +28,12 @@ def images(unit: Unit, space: Space) -> int:
 
 
 def seconds(unit: Unit, measures: Measures | None, data_root: Path | None = None) -> float:
-    """Return the seconds that a unit takes at most, at the rates above: its steps, and the draws of its evidence."""
+    """Estimate the seconds of a unit at the rates above: its beginning, its steps, and the draws of its evidence."""
     experiment, space = unit.experiment, space_of(unit.experiment.data, data_root)
     _, operations = cost(experiment.model, space.event_shape)
     seen = images(unit, space)
     steps = seen / min(experiment.batch_size, space.sizes["train"])
-    training = max(STEP * steps, PASSES * operations * seen / OPERATIONS_A_SECOND)
+    training = BEGINNING + max(STEP * steps, PASSES * operations * seen / OPERATIONS_A_SECOND)
     if measures is None or "evidence" not in measures.metrics:
         return training
     draws = measures.samples * min(measures.images, space.sizes[measures.split])

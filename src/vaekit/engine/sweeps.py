@@ -269,7 +269,7 @@ def _carried_out(
 
 
 def expect(units: Sequence[Unit], missing: Sequence[Unit], tasks: Sequence[Task], jobs: int, work: Work) -> None:
-    """Say how many units there are, and how long the missing ones will take at most."""
+    """Say how many units there are, and about how long the missing ones will take."""
     log.info("%d units, %d of them finished", len(units), len(units) - len(missing))
     if not missing:
         return
@@ -277,7 +277,7 @@ def expect(units: Sequence[Unit], missing: Sequence[Unit], tasks: Sequence[Task]
         spent = sum(seconds(unit, work.measures, work.data_root) for unit in missing) / min(jobs, len(tasks))
         stacked = sum(len(task) > 1 for task in tasks)
         how = f", {stacked} of {len(tasks)} tasks as stacks" if stacked else ""
-        log.info("expected: at most %s in %s%s", duration(spent), counted(min(jobs, len(tasks)), "process"), how)
+        log.info("expected: about %s in %s%s", duration(spent), counted(min(jobs, len(tasks)), "process"), how)
 
 
 def counted(number: int, noun: str) -> str:

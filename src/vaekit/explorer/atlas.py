@@ -27,6 +27,8 @@ RARE = 0.01
 """share of the shown codes that lie outside of what the page calls the aggregate posterior"""
 SCORED = 2000
 """examples at most whose ELBO and log-evidence are computed for the atlas"""
+GLANCE = 16
+"""draws of z for each of these scores, which color the map"""
 
 
 def atlas(view: View, points: int = POINTS) -> dict[str, Any]:
@@ -213,7 +215,7 @@ def _check(view: View, codes: np.ndarray) -> dict[str, Any]:
 def _colorings(view: View, x: Tensor, encoded: Encoded) -> dict[str, Any]:
     """Give numbers of each example by which the map may be colored: its scores, its scale, a table's columns."""
     found: dict[str, Any] = {}
-    if len(x) <= SCORED and (scored := view.score(x)):
+    if len(x) <= SCORED and (scored := view.score(x, GLANCE)):
         found |= {"ELBO (nats)": packed(scored.elbo.astype(np.float32))}
         found |= {"log p(x) (nats)": packed(scored.evidence.astype(np.float32))}
     if encoded.scale is not None:

@@ -124,11 +124,11 @@ class View:
         middle = z.mean(0)
         return (middle + temperature * (z[:n] - middle) if temperature != 1 else z[:n]).numpy()
 
-    def score(self, x: Tensor) -> Scored | None:
+    def score(self, x: Tensor, draws: int = DRAWS) -> Scored | None:
         """Score what the model reads, (N, *event), the same in every batch; None if the posterior has no density."""
         if lacking(DENSITY, self.run.experiment):
             return None
-        noise = shared_noise(DRAWS, self.vae.latent_dim)
+        noise = shared_noise(draws, self.vae.latent_dim)
 
         def measured(x: Tensor) -> dict[str, Tensor]:
             drawn = Weighted(self.vae, x, noise)
