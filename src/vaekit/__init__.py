@@ -43,6 +43,7 @@ _NAMES = {
     "verbs.scoring": ("score",),
     "verbs.imputing": ("impute",),
     "listing": ("show", "runs"),
+    "explorer.exploring": ("explore",),
     "explorer.room": ("selection",),
     "refitting": ("refit_prior",),
     "evaluation.annealing": ("Annealing",),

@@ -2,10 +2,8 @@
 
 import subprocess
 import sys
-import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +13,6 @@ import vaekit
 from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Int, RunFolder, app, examples
 from vaekit.display import Output
-from vaekit.errors import InputError
 from vaekit.folders import WEIGHTS
 
 
@@ -46,28 +43,14 @@ def explore(
         browser: Open the address in the browser.
     """
     with display.messages(output):
-        refuse_without_extra()
-        from vaekit.explorer.room import Room
-        from vaekit.explorer.server import serve
-
-        rooms = [Room(vaekit.load(each), split, points, data_root, data) for each in (run, other) if each is not None]
-        for room in rooms:
-            room.view()
 
         def ready(address: str) -> None:
             print(address if output.quiet else f"exploring {run} at {address} (Ctrl-C ends it)", flush=True)
-            if browser:
-                webbrowser.open(address)
 
-        with suppress(KeyboardInterrupt):
-            serve(rooms, port, ready)
-
-
-def refuse_without_extra() -> None:
-    """Refuse to explore where what serves the page is not installed."""
-    for name in ("starlette", "uvicorn"):
-        if find_spec(name) is None:
-            raise InputError(f"{name} is not installed, which the explorer needs: pip install 'vaekit[explore]'")
+        vaekit.explore(
+            run, other, split=split, points=points, port=port, browser=browser, data_root=data_root, data=data,
+            ready=ready,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -76,6 +59,8 @@ def exploring(path: Path, *options: object) -> Iterator[Callable[[], None]]:
 
     The page is served by another process until the caller has ended, and then until Ctrl-C.
     """
+    from vaekit.explorer.exploring import refuse_without_extra
+
     refuse_without_extra()
     servers: list[subprocess.Popen[bytes]] = []
 
