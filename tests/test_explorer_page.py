@@ -335,8 +335,10 @@ def test_new_rows_of_metrics_reach_the_curves(opened: Open, tmp_path: Path) -> N
     before = len(run.metrics())
     row = run.metrics()[-1]
     until(page, f"explorer.store.values.rows === {before}")
-    run.append_metrics({**row, "epoch": row["epoch"] + 1})
+    run.append_metrics({**row, "epoch": row["epoch"] + 1, "train": {**row["train"], "loss": 7.25}})
     until(page, f"explorer.store.values.rows === {before + 1}")
+    assert page.get_by_text("train.loss 7.25").is_visible()
+    assert len(page.evaluate("explorer.shown.atlas.metrics['train.loss']")) == before + 1
     assert page.get_by_text("training goes on").is_visible()
 
 

@@ -245,6 +245,7 @@ def test_rows_of_numbers_that_broke_are_read_by_a_browser(tmp_path: Path) -> Non
     run.append_metrics(run.metrics()[-1] | {"loss": float("nan"), "bound": float("-inf")})
     _, (last,) = Room(run, "test", 20).news(len(run.metrics()) - 1)
     assert last["loss"] is last["bound"] is None
+    assert last["train.loss"] == run.history()["train.loss"][-1]
     assert json.dumps(last, allow_nan=False)
 
 

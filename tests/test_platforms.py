@@ -1,8 +1,10 @@
-"""Windows and macOS: vaekit needs nothing that only POSIX has, and its text is UTF-8 there too."""
+"""Other systems: nothing that only POSIX has is needed, text is UTF-8, and the network is reached from one place."""
 
 import ast
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,3 +161,26 @@ def test_a_system_without_posix_trains_evaluates_and_reports(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "r" / "report.html").is_file()
     assert not [path.name for path in tmp_path.rglob("*") if set(path.name) & set('<>:"|?*\\')]
+
+
+def test_the_network_is_out_of_reach_and_reached_from_one_place() -> None:
+    with pytest.raises(OSError, match="a test reached for the network"):
+        urllib.request.urlopen("http://192.0.2.1:9", timeout=1)  # an address for documentation
+    package = ROOT / "src" / "vaekit"
+    sources = (path for path in package.rglob("*") if path.suffix in (".py", ".j2"))
+    texts = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in sources}
+
+    def holding(pattern: str) -> set[str]:
+        return {name for name, text in texts.items() if re.search(pattern, text)}
+
+    # citation.py and card.py write addresses, and server.py answers at one of this computer
+    assert holding(r"https?://") == {
+        "data/named.py",
+        "sharing/citation.py",
+        "sharing/card.py",
+        "explorer/server.py",
+    }
+    assert holding(r"urllib\.request|import socket|socket\.|import requests") == {
+        "data/fetching.py",
+        "explorer/server.py",
+    }

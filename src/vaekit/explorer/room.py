@@ -15,6 +15,7 @@ from vaekit.evaluations import weights_digest
 from vaekit.explorer.atlas import atlas
 from vaekit.explorer.view import View
 from vaekit.run import SELECTION, Run
+from vaekit.settings import fields
 
 MOST = 4096
 """examples or codes of a request at most"""
@@ -134,9 +135,12 @@ class Room:
             self.run.write(SELECTION, json.dumps({"split": self.split, "rows": sorted(set(rows))}).encode())
 
     def news(self, since: int) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many rows metrics.jsonl has, and those after the first ``since``; NaN or infinite is None."""
+        """Return how many rows metrics.jsonl has, and those after the first ``since``, flat as in ``Run.history``.
+
+        What is NaN or infinite is None.
+        """
         rows = self.run.metrics()
-        return len(rows), [{name: _finite(value) for name, value in row.items()} for row in rows[since:]]
+        return len(rows), [{name: _finite(value) for name, value in fields(row)} for row in rows[since:]]
 
     def _examples(self, octets: bytes) -> Tensor:
         return self.view().read(_numbers(octets, self.run.space.event_shape, holes=self.run.space.missing))

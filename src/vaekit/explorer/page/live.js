@@ -57,7 +57,8 @@ export function follow({ store, shown, source, announce }, renewed) {
   const rows = []; // the stream begins with the rows that are there
   let known = (Object.values(atlas.metrics)[0] ?? []).length;
   const redraw = framed(() => {
-    for (const name of new Set(rows.flatMap(Object.keys))) atlas.metrics[name] = rows.map((row) => (typeof row[name] === "number" ? row[name] : null));
+    const names = new Set(rows.flatMap(Object.keys));
+    atlas.metrics = Object.fromEntries([...names].map((name) => [name, rows.map((row) => (typeof row[name] === "number" ? row[name] : null))]));
     if (rows.length > known) { known = rows.length; store.set({ live: `${known} rows of metrics, and training goes on` }); }
     store.set({ rows: rows.length });
   });

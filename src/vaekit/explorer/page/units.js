@@ -54,7 +54,7 @@ export function unitsPanel({ store, shown }) {
 
   const update = newest(async () => {
     const code = inHand(atlas, store.values);
-    typed.value = JSON.stringify(Array.from(code, (value) => Math.round(value * 1e4) / 1e4));
+    if (document.activeElement !== typed) typed.value = JSON.stringify(Array.from(code, (value) => Math.round(value * 1e4) / 1e4));
     for (const [k, { slider, number }] of rows) { slider.value = code[k]; number.textContent = written(code[k]); slider.setAttribute("aria-valuetext", written(code[k])); }
     if (!node.isConnected || node.closest("[hidden]")) return;
     picture.show(await model.decode(code, 1));
