@@ -64,6 +64,7 @@ def test_the_server_of_the_guide_answers(run: Run, tmp_path: Path, monkeypatch: 
     np.testing.assert_allclose(found["mean"], encode(run, levels), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_programs_of_torch_run_without_vaekit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaekit.linear.onednn_is_quicker", lambda: True)
     run = finished(small(model__network__hidden=[1100], epochs=0.1), tmp_path / "wide")

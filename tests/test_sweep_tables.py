@@ -3,15 +3,25 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sweeping import engine
 
 from vaekit import InputError, Run, choose, evaluate, per_image, sweep, tabulate, train
 from vaekit.cli import main
+from vaekit.engine import sweeps
 from vaekit.engine.tables import Row, _behind, _surely
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _here() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "local", engine([]))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +29,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweeps") / "x"
     base = choose("digits", hidden=[8], epochs=1, latent_dim=2)
     grid = {"latent_dim": [5, 2], "beta": [1, 4]}
-    for _ in sweep(base, grid, out=folder, seeds=2, samples=5, images=20, jobs=1):
+    for _ in sweep(base, grid, out=folder, seeds=2, samples=5, images=20, jobs=1, engine="local"):
         pass
     return folder
 
@@ -74,7 +84,7 @@ def test_rows_are_averages_where_other_fields_vary(swept: Path) -> None:
 
 def test_one_seed_has_no_best(swept: Path, tmp_path: Path) -> None:
     base = choose("digits", hidden=[8], epochs=1, latent_dim=2)
-    for _ in sweep(base, {"latent_dim": [2, 5]}, out=tmp_path / "y", samples=5, images=20, jobs=1):
+    for _ in sweep(base, {"latent_dim": [2, 5]}, out=tmp_path / "y", samples=5, images=20, jobs=1, engine="local"):
         pass
     table = tabulate(tmp_path / "y")
     assert table.best is None
@@ -97,7 +107,7 @@ def test_a_run_that_is_not_evaluated_is_left_out_with_a_line(
     swept: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = choose("digits", hidden=[8], epochs=1, latent_dim=2)
-    for _ in sweep(base, {"latent_dim": [2, 5]}, out=tmp_path / "y", evaluate=None, jobs=1):
+    for _ in sweep(base, {"latent_dim": [2, 5]}, out=tmp_path / "y", evaluate=None, jobs=1, engine="local"):
         pass
     with pytest.raises(InputError, match=r"no run in .* was evaluated on test examples"):
         tabulate(tmp_path / "y")
@@ -143,6 +153,5 @@ def test_python_of_the_guide_runs(
     guide = (Path(__file__).parents[1] / "docs" / "guides" / "sweeps.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vaekit.engine.sweeps.chosen_jobs", lambda jobs: 1)
     exec(compile(code, "sweeps.md", "exec"), {})
     assert "| latent_dim | seeds | log-evidence |" in capsys.readouterr().out

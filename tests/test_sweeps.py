@@ -6,12 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeping import engine
 
 from vaekit import Experiment, InputError, Range, RunError, Source, choose, load, runs, sweep, train
 from vaekit.cli import main
@@ -19,7 +20,7 @@ from vaekit.engine import sweeps
 from vaekit.engine.grids import by_path, parsed
 from vaekit.engine.local import local
 from vaekit.engine.units import listed, named, part
-from vaekit.engine.work import SweepProgress, Work, carry_out, done
+from vaekit.engine.work import SweepProgress, Work, done
 from vaekit.run import alone
 
 slow = pytest.mark.slow
@@ -36,12 +37,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let units be worked on in this process; returns the names of those that were."""
     worked = list[str]()
 
-    def engine(tasks: Sequence[Any], work: Work, jobs: int = 1) -> Any:
-        for task in tasks:
-            worked.extend(unit.label for unit in task)
-            yield carry_out(task, work)
-
-    monkeypatch.setattr(sweeps, "local", engine)
+    monkeypatch.setattr(sweeps, "local", engine(worked))
     return worked
 
 

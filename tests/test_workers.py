@@ -69,6 +69,7 @@ def test_two_processes_train_the_model_of_one(changes: dict[str, Any], tmp_path:
         assert a["train"] == pytest.approx(b["train"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_with_another_number_of_workers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     experiment = small(**LONG)
     alone = finished(experiment, tmp_path / "one")
@@ -101,6 +102,7 @@ def facts(run: Path) -> str:
         return str(file.metadata()["facts"])
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_others_with_a_sentence(tmp_path: Path) -> None:
     sentence, step = killed(tmp_path / "run", 5)
     assert sentence == (
