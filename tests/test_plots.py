@@ -252,15 +252,30 @@ def test_ten_classes_get_colors_and_the_rest_is_grey(random):
     assert set(classes[:10]) <= set(texts(figure))
 
 
+CLOTHES = ["trouser", "pullover", "coat", "bag"]
+
+
+def clothes(random, places):
+    """Codes of four classes, each close to its place, and two far away that make all of them small."""
+    labels = np.arange(400) % 4
+    points = np.asarray(places)[labels] + random.normal(size=(400, 2)) * 1e-3
+    points, labels = np.concatenate([points, [[0, 0], [10, 10]]]), np.concatenate([labels, [0, 0]])
+    return plots.scatter(points, labels, CLOTHES, axes_labels=["a", "b"], title="codes")
+
+
 def test_names_of_classes_do_not_cover_each_other(random):
-    points, labels = random.normal(size=(400, 2)) * 1e-3 + [[5.0, 5.0]], np.arange(400) % 4
-    points = np.concatenate([points, [[0, 0], [10, 10]]])
-    labels = np.concatenate([labels, [0, 0]])
-    figure = plots.scatter(points, labels, ["trouser", "pullover", "coat", "bag"], axes_labels=["a", "b"], title="t")
+    figure = clothes(random, [[5.3, 5.3], [5.3, 5.3], [5.0, 5.6], [2.0, 5.0]])
     figure.canvas.draw()
     boxes = [t.get_window_extent() for t in figure.axes[0].texts]
     assert len(boxes) == 4
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert not figure.legends
+
+
+def test_classes_that_coincide_are_named_in_a_legend(random):
+    figure = clothes(random, [[5.3, 5.3]] * 4)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == CLOTHES
+    assert not figure.axes[0].texts
 
 
 def test_a_manifold_grows_right_and_up():

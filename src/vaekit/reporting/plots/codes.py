@@ -40,7 +40,7 @@ def scatter(
 ) -> Figure:
     """Draw codes of one, two or three dimensions, colored by class and named where they lie.
 
-    Classes are named on a plane itself, and in a legend below a histogram or a cloud.
+    Classes are named on a plane itself if they lie apart there, and otherwise in a legend below.
 
     Args:
         points: (N, 1) is drawn as a histogram, (N, 2) as a plane, (N, 3) as a cloud.
@@ -50,8 +50,9 @@ def scatter(
         title, note: what stands above.
     """
     groups, axes_labels = _groups(len(points), labels, classes), list(map(legible, axes_labels))
-    legend = labels is not None and (points.shape[1] != 2 or groups[-1][2] == MUTED)
-    keyed = [group for group in groups if points.shape[1] != 2 or group[2] == MUTED]
+    named = points.shape[1] == 2 and _apart(points, groups)
+    keyed = [group for group in groups if not named or group[2] == MUTED]
+    legend = labels is not None and bool(keyed)
     longest = max((letters(name) for name, _, _ in keyed), default=1)
     columns = int(np.clip(4.9 / (0.32 + 0.068 * longest), 1, max(1, len(keyed))))
     below = 0.17 * -(-len(keyed) // columns) + 0.1 if legend else 0.0
@@ -66,6 +67,8 @@ def scatter(
         figure = sheet(below + height + 0.42, title, note)
         axes = place(figure, 0.72, below + 0.42, width, height)
         (_histogram if len(span) == 1 else _plane)(axes, points, groups, axes_labels)
+        if named:
+            _name(axes, points, groups)
     if legend:
         marks = [Line2D([], [], marker="o", linestyle="", color=c, markersize=4.5, label=name) for name, _, c in keyed]
         figure.legend(handles=marks, loc="lower center", ncols=columns, handletextpad=0.1, columnspacing=1.2)
@@ -107,6 +110,16 @@ def _plane(axes: Axes, points: Array, groups: Groups, names: Sequence[str]) -> N
     axes.locator_params(nbins=6)
     axes.set(xlabel=names[0], ylabel=names[1])
     axes.apply_aspect()
+
+
+def _apart(points: Array, groups: Groups) -> bool:
+    """Say whether most classes have a place of their own on a plane."""
+    places = [_stronghold(points, rows) for name, rows, color in groups if name and color != MUTED]
+    return 2 * len(set(places)) > len(places)
+
+
+def _name(axes: Axes, points: Array, groups: Groups) -> None:
+    """Write the name of each class where it lies."""
     written: list[tuple[float, float, str]] = []
     for name, rows, color in groups:
         if name and color != MUTED:
