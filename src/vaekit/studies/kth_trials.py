@@ -19,8 +19,6 @@ from vaekit.studies.scale import Scale
 from vaekit.studies.study import FAILED, REPRODUCED, UNTESTABLE, Key, Numbers, Result, Verdict
 
 LATENTS = 10
-ATTEMPT = 100_000
-"""images after which a step of Adam that has not failed is taken to last"""
 LASTED = "training images until the loss is NaN or infinite"
 
 
@@ -29,52 +27,51 @@ def adam(step: float) -> str:
     return f"AEVB, Adam {step}"
 
 
-SMALLEST = adam(STEPS[0])
+def accepted(scale: Scale) -> dict[str, Experiment]:
+    """Return Adam at 0.001; a training with one of the other steps diverges, so that there is no run to measure."""
+    return {ADAM: trained("mnist", scale, LATENTS, ADAM)}
 
 
-def rejected(scale: Scale) -> dict[str, Experiment]:
-    """Return Adam at 0.001 and at 0.01; at 0.02 and 0.1 the loss may become NaN, so that there is no run."""
-    plain = trained("mnist", scale, LATENTS, ADAM)
-    return {ADAM: plain, SMALLEST: plain.replace("optimizer.learning_rate", STEPS[0])}
+def most(scale: Scale) -> int:
+    """Return the training images of one training, or for digits as many as a test has time for."""
+    return 1000 if scale.digits else round(scale.epochs * SIZES["mnist"])
 
 
 def attempts(lab: Lab) -> Numbers:
-    """Measure the bounds of both runs, and how long Adam lasts at the paper's three steps with the lab's seed."""
-    found = {(name, BOUND): lab.estimate(name, "elbo") for name in lab.runs}
-    plain, most = lab.runs[ADAM].experiment, 1000 if lab.scale.digits else ATTEMPT
+    """Measure the bound of the run, and how long a training with each of the paper's steps lasts in its place."""
+    plain = lab.runs[ADAM].experiment
+    found = {(ADAM, BOUND): lab.estimate(ADAM, "elbo")}
     for step in STEPS:
-        lasted = begun(plain.replace("optimizer.learning_rate", step), most, lab.data_root).images
-        found[adam(step), LASTED] = exact(lasted)
+        beginning = begun(plain.replace("optimizer.learning_rate", step), most(lab.scale), lab.data_root)
+        found[adam(step), LASTED] = exact(beginning.images)
     return found
 
 
 def expected(scale: Scale) -> Mapping[Key, float]:
-    """Return the paper's curve, which the report's Adam at 0.001 is to resemble, and others are not."""
+    """Return the paper's curve, which Adam at 0.001 is set beside."""
     height = None if scale.digits else printed(2, "mnist", LATENTS, "aevb", "test", scale.epochs * SIZES["mnist"])
-    return {} if height is None else {(ADAM, BOUND): height, (SMALLEST, BOUND): height}
+    return {} if height is None else {(ADAM, BOUND): height}
 
 
 def judge_rejected(result: Result) -> Verdict:
-    """Judge whether Adam at each of the paper's steps fails, or is not within the tolerance of the paper's curve."""
-    known = expected(result.size)
-    if not known:
-        return Verdict(UNTESTABLE, "the paper's curves are for MNIST.")
-    printed_bound = known[SMALLEST, BOUND]
-    slow, fast = (result.value(name, BOUND) for name in (ADAM, SMALLEST))
-    lasted = [f"{result.value(adam(step), LASTED):,.0f} at {step}" for step in STEPS[1:]]
-    words = (
-        f"the bound is {fast:.1f} with Adam at {STEPS[0]}, {slow:.1f} at 0.001, and {printed_bound:.1f} in the paper"
-    )
-    words += f"; of {ATTEMPT:,} images, Adam lasts {' and '.join(lasted)}, until the loss is NaN or infinite"
-    failing = all(result.value(adam(step), LASTED) < ATTEMPT for step in STEPS[1:])
-    apart = abs(fast - printed_bound) > TOLERANCE["mnist"]
-    return Verdict(REPRODUCED if failing and apart else FAILED, f"{words}.")
+    """Judge whether Adam diverges at each of the paper's steps with every seed; otherwise, nothing is compared."""
+    total = most(result.size)
+    lasted = {step: max(result.row(adam(step), LASTED).values) for step in STEPS}
+    until = ", ".join(f"{images:,.0f} at {step}" for step, images in lasted.items())
+    words = f"of {total:,} training images, Adam sees at most {until} before the loss is NaN or infinite"
+    slow = f"at 0.001, it sees all, and the bound is {result.value(ADAM, BOUND):.1f}"
+    slow += "".join(f", where the paper's Adagrad has {height:.1f}" for height in expected(result.size).values())
+    lasting = [str(step) for step, images in lasted.items() if images >= total]
+    if lasting:
+        unknown = f"a training at {' or '.join(lasting)} lasts, and whether its bound is similar is not measured"
+        return Verdict(UNTESTABLE, f"{words}; {slow}; {unknown}.")
+    return Verdict(REPRODUCED, f"{words}: with every seed, it diverges; {slow}.")
 
 
-STATED, IN_TWO = "as the paper states", {"data.split": "ordered:1565/400"}
+STATED, SLOWER, IN_TWO = "as the paper states", "Adagrad at 0.003", {"data.split": "ordered:1565/400"}
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     STATED: {},
-    "Adagrad at 0.003": {"optimizer.learning_rate": 0.003},
+    SLOWER: {"optimizer.learning_rate": 0.003},
     "Adagrad at 0.001": {"optimizer.learning_rate": 0.001},
     "a step that rises for ten steps": {"schedule": {"kind": "warm_up", "epochs": 10 * 100 / SIZES["frey_face"]}},
     "the film cut in two": IN_TWO,
@@ -193,4 +190,7 @@ def judge(result: Result) -> Verdict:
     if fitting:
         ours = f"of {len(FACES)} settings tried, {' and '.join(fitting)} is on the curve at both points"
         return Verdict(REPRODUCED, f"{sentence}: {ours}, which may be chance.")
-    return Verdict(FAILED, f"{sentence}: none of the changes explains why the paper learns more slowly on Frey Face.")
+    ours = "none of the changes explains why the paper learns more slowly on Frey Face"
+    if max(gaps[frey(SLOWER)]) < 0 < min(gaps[frey(STATED)]):
+        ours += f"; {SLOWER}, which the paper does not try, is too slow, so a step between may fit"
+    return Verdict(FAILED, f"{sentence}: {ours}.")
