@@ -1,6 +1,6 @@
 """What a study is: a published report as a table of artifacts, each with experiments, measures and a verdict."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from statistics import fmean, stdev
@@ -110,14 +110,21 @@ class Result:
 
         The standard error is that of the mean difference over the seeds: NaN for a single seed.
         """
-        pairs = zip(self._values(*key), self._values(*other), strict=True)
-        differences = [a - b for a, b in pairs]
-        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else nan
-        return Estimate(fmean(differences), error, len(differences))
+        return over_seeds([a - b for a, b in zip(self._values(*key), self._values(*other), strict=True)])
+
+    def beyond(self, key: Key, level: float) -> Estimate:
+        """Return how much larger a number is than a fixed level, as ``paired`` does."""
+        return over_seeds([value - level for value in self._values(*key)])
 
     def _values(self, label: str, quantity: str) -> list[float]:
         row = self.row(label, quantity)
         return row.values or [row.value]
+
+
+def over_seeds(differences: Sequence[float]) -> Estimate:
+    """Return the mean of differences, one per seed, with its standard error: NaN for a single seed."""
+    error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else nan
+    return Estimate(fmean(differences), error, len(differences))
 
 
 RESULT: TypeAdapter[Result] = TypeAdapter(Result)

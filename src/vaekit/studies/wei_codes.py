@@ -15,7 +15,7 @@ from vaekit.presets import PRESETS
 from vaekit.reporting.drawings import Drawing, confusion, curves, latents, pictures, samples
 from vaekit.studies.lab import Lab, exact, labeled, share
 from vaekit.studies.scale import SMOKE, Scale
-from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, number
+from vaekit.studies.study import CORRECTED, FAILED, REPRODUCED, Key, Numbers, Result, Verdict, by_seeds, number, shown
 
 EPOCHS = 10
 SCALES = {"smoke": SMOKE, "laptop": Scale(epochs=EPOCHS, seeds=3), "full": Scale(epochs=EPOCHS, seeds=10)}
@@ -156,15 +156,16 @@ def surroundings(lab: Lab) -> Numbers:
 
 def judge_surroundings(result: Result) -> Verdict:
     """Judge whether fives that become another digit have codes in its region, and those that stay fives do not."""
-    words, there = [], True
+    words, gains = [], []
     for k in LOOKALIKES:
-        taken, kept = (result.value(LABEL, beside(k, other)) for other in (k, FIVE))
-        there &= taken > 0.5 > kept
+        taken, kept = ((LABEL, beside(k, other)) for other in (k, FIVE))
+        gap = result.beyond(kept, 0.5)
+        gains += [result.beyond(taken, 0.5), gap._replace(value=-gap.value)]
         words.append(
-            f"next to fives taken for {k}, {100 * taken:.1f}% of codes are {k}s; next to fives that stay fives, "
-            f"{100 * kept:.1f}%"
+            f"next to fives taken for {k}, {100 * result.value(*taken):.1f}% of codes are {k}s; next to fives that "
+            f"stay fives, {100 * result.value(*kept):.1f}%"
         )
-    return Verdict(REPRODUCED if there else FAILED, f"{'; '.join(words)}.")
+    return by_seeds(result, shown(*gains), "; ".join(words))
 
 
 M = 50
