@@ -102,3 +102,10 @@ def test_names_of_classes_are_given_as_they_are(tmp_path: Path) -> None:
     run = finished(choose(tmp_path / "pictures").replace_all({"epochs": 1}), tmp_path / "run")
     found = atlas(View.of(run, run.data()))
     assert sorted(found["classes"]) == sorted(names)
+    assert len(found["files"]) == len(unpacked(found["rows"])) > 1
+    classes = unpacked(found["labels"])
+    for k, file in enumerate(found["files"]):
+        assert file.startswith(found["classes"][classes[k]] + "/")
+        stored = np.asarray(Image.open(tmp_path / "pictures" / file)) / 255
+        row = torch.from_numpy(unpacked(found["rows"])[k : k + 1].copy()).long()
+        np.testing.assert_allclose(run.data().test.batch(row).x[0, 0], stored, atol=1e-6)

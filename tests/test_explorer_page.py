@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from vaekit.explorer.room import Room
 from vaekit.explorer.server import serve
+from vaekit.run import alone
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
@@ -130,6 +131,7 @@ def test_the_picture_under_the_pointer_is_that_of_torch(opened: Open, runs: list
         place = page.evaluate(f"explorer.map.toPlane({x}, {y})")
         np.testing.assert_allclose(code[page.evaluate("explorer.shown.atlas.units.order")], place, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(shown, decoded(runs[0], code), atol=1e-5)
+    assert page.get_by_role("combobox", name="Color").locator("option", has_text="ELBO").count() == 1  # scores came
     page = opened("#run=1&view=pca")
     code, shown = hover(page, 300, 300)
     assert np.count_nonzero(code) == 5  # a place between the principal axes moves all units
@@ -334,12 +336,16 @@ def test_new_rows_of_metrics_reach_the_curves(opened: Open, tmp_path: Path) -> N
     page = opened("#panel=training", at=served(run))
     before = len(run.metrics())
     row = run.metrics()[-1]
-    until(page, f"explorer.store.values.rows === {before}")
-    run.append_metrics({**row, "epoch": row["epoch"] + 1, "train": {**row["train"], "loss": 7.25}})
-    until(page, f"explorer.store.values.rows === {before + 1}")
-    assert page.get_by_text("train.loss 7.25").is_visible()
-    assert len(page.evaluate("explorer.shown.atlas.metrics['train.loss']")) == before + 1
-    assert page.get_by_text("training goes on").is_visible()
+    assert page.get_by_text(f"{before} rows of metrics", exact=True).is_visible()
+    with alone(run.path):  # as a training does
+        page.reload()
+        until(page, f"globalThis.explorer?.store.values.rows === {before}")
+        run.append_metrics({**row, "epoch": row["epoch"] + 1, "train": {**row["train"], "loss": 7.25}})
+        until(page, f"explorer.store.values.rows === {before + 1}")
+        assert page.get_by_text("train.loss 7.25").is_visible()
+        assert len(page.evaluate("explorer.shown.atlas.metrics['train.loss']")) == before + 1
+        assert page.get_by_text("training goes on").is_visible()
+    page.get_by_text("training has ended").wait_for()
 
 
 def test_names_from_data_are_shown_as_text(opened: Open, tmp_path: Path) -> None:
@@ -355,6 +361,12 @@ def test_names_from_data_are_shown_as_text(opened: Open, tmp_path: Path) -> None
     assert page.get_by_role("button", name=HOSTILE).is_visible()
     page.get_by_role("button", name=HOSTILE).click()
     page.get_by_role("tab", name="Select").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    with open(download.value.path(), newline="") as file:
+        files = [row["file"] for row in csv.DictReader(file)]
+    assert files
+    assert all((tmp_path / "data" / name).is_file() and name.startswith(HOSTILE + "/") for name in files)
     assert page.evaluate("typeof hurt") == "undefined"
     assert page.evaluate("document.querySelectorAll('img').length") == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280

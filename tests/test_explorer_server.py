@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ pytest.importorskip("httpx", reason="starlette's test client needs httpx")
 
 from starlette.testclient import TestClient
 
+from vaekit.explorer.atlas import GLANCE
 from vaekit.explorer.room import MOST, Room
 from vaekit.explorer.server import application, listen, page_files, serve
+from vaekit.run import TRAINING_LOCK, alone
 
 TOKEN, PORT = "secret", 8123
 BASE = f"http://127.0.0.1:{PORT}"
@@ -103,7 +106,7 @@ def test_a_malformed_body_is_refused_and_the_server_lives(client: TestClient, ve
     answer = client.post(f"/{TOKEN}/api/0/{verb}", content=body)
     assert answer.status_code == 400
     assert answer.text
-    assert client.get(f"/{TOKEN}/api/runs").json() == [{"name": "run", "live": True}]
+    assert client.get(f"/{TOKEN}/api/runs").json() == [{"name": "run", "live": False}]
 
 
 def test_a_body_without_end_is_cut_off(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +264,45 @@ def test_a_training_is_followed(run: Run) -> None:
                 break
         assert "event: metrics" in seen
         assert json.loads(seen[-1].removeprefix("data: "))["step"] == 0
+
+
+def test_the_stream_of_a_training_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx
+
+    run = finished(small(), tmp_path / "run")
+    address, read, parsed = Served(run).address, [], Run.metrics
+    monkeypatch.setattr(Run, "metrics", lambda run: read.append(run) or parsed(run))
+
+    def asked() -> list[str]:
+        with httpx.stream("GET", f"{address}api/0/live", timeout=20) as stream:
+            return [line for line in stream.iter_lines() if line.startswith("event")]
+
+    rows = len(parsed(run))
+    assert asked() == ["event: metrics"] * rows + ["event: end"]
+    with ThreadPoolExecutor(1) as pool, alone(run.path):
+        read.clear()
+        found = pool.submit(asked)
+        assert httpx.get(f"{address}api/runs").json() == [{"name": "run", "live": True}]
+        time.sleep(1.2)
+        assert not found.done()
+        assert len(read) == 1  # rows are read when there are new ones
+        run.append_metrics(run.metrics()[-1])
+        time.sleep(0.1)
+        (run.path / TRAINING_LOCK).unlink()
+        assert found.result(20) == ["event: metrics"] * (rows + 1) + ["event: end"]
+    assert httpx.get(f"{address}api/runs").json() == [{"name": "run", "live": False}]
+
+
+def test_scores_color_the_map_after_the_rest(client: TestClient, run: Run) -> None:
+    from vaekit import score
+
+    assert not {"ELBO (nats)", "log p(x) (nats)"} & set(client.get(f"/{TOKEN}/api/0/atlas").json()["colorings"])
+    found = client.get(f"/{TOKEN}/api/0/scores").json()
+    rows = torch.linspace(0, len(run.data().test) - 1, 50).round().long()
+    expected = score(run, run.data().test.batch(rows).x.numpy(), draws=GLANCE).score
+    packed = found["log p(x) (nats)"]
+    assert packed["shape"] == [50]
+    np.testing.assert_allclose(np.frombuffer(b64decode(packed["data"]), "<f4"), expected, rtol=1e-5)
 
 
 def test_a_taken_port_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Data ready for training: three splits in one space, in memory or on the disk."""
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ class Split:
         threshold: Whether gray levels from ½ on are read as 1 and the others as 0.
         index: The rows of `x` that belong to this part; None if all do. A memory map is shared between parts.
         missing: Whether stored examples, float32 then, may have holes, which stay holes when bits are drawn.
+        names: Names of the files that this part's examples were read from, where each has one.
         device: Where batches go.
     """
 
@@ -39,6 +40,7 @@ class Split:
     threshold: bool = False
     index: Tensor | None = None
     missing: bool = False
+    names: Sequence[str] | None = None
     device: torch.device | str = "cpu"
 
     def __repr__(self) -> str:

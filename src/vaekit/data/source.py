@@ -323,6 +323,7 @@ def _part(source: Source, raw: Raw, name: str, rows: np.ndarray, missing: bool) 
         dynamic=source.binarization in ("dynamic", "static"),
         index=torch.from_numpy(rows) if shared else None,
         threshold=source.binarization == "threshold",
+        names=None if raw.names is None else tuple(raw.names[row] for row in rows),
     )
     drawn = source.binarization == "static" or name != "train"
     return part.fixed(drawing_seed(source.seed, name)) if drawn else part

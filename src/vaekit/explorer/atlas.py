@@ -16,17 +16,15 @@ from vaekit.distributions import kl_parts
 from vaekit.evaluation.latents import ACTIVE
 from vaekit.evaluations import current
 from vaekit.explorer.view import BATCH, CPU, Encoded, View
-from vaekit.measures import FACTORIZED, REAL
+from vaekit.measures import FACTORIZED
 
 VERSION = 1
 POINTS, TRAINING, CHECKED = 2000, 1000, 16
 """examples that are shown, training examples to compare them with, and codes by which the page checks its decoder"""
-CELLS, SHEET = 20, 2**21
-"""cells of a side of the decoded lattice, and pixels of its picture at most"""
 RARE = 0.01
 """share of the shown codes that lie outside of what the page calls the aggregate posterior"""
 SCORED = 2000
-"""examples at most whose ELBO and log-evidence are computed for the atlas"""
+"""examples at most whose ELBO and log-evidence color the map"""
 GLANCE = 16
 """draws of z for each of these scores, which color the map"""
 
@@ -38,14 +36,14 @@ def atlas(view: View, points: int = POINTS) -> dict[str, Any]:
         ``version``, ``name``, ``digest`` (of the weights' experiment), ``kind`` (image or table), ``shape`` of an
         example, ``columns`` (name, kind, categories, low and high of each), ``d``, ``latents`` (real, one_hot or
         classes), ``split``, ``codes`` (n, d), ``scales`` (n, d), ``labels`` (n; −1 is unknown), ``classes`` (names),
-        ``rows`` (n), ``colorings`` (numbers of each example, by name), ``units`` (``kl``, ``active``, ``order``),
+        ``rows`` (n), ``files`` (names of the files that the examples are from), ``colorings`` (numbers of each example, by name), ``units`` (``kl``, ``active``, ``order``),
         ``pca`` (``mean``, ``axes``, ``explained``), ``umap`` (n, 2), ``thumbnails``, ``table`` (the examples of a
         table as text, by column), ``aggregate`` (``threshold``), ``training`` (``codes``, ``rows``, ``thumbnails``),
-        ``lattice`` (``units``, ``x``, ``y``, ``n``, ``thumbnails``), ``codebook``, ``metrics``, ``results``, and
-        ``check`` (``codes`` and what they decode to). What does not apply is None.
+        ``codebook``, ``metrics``, ``results``, and ``check`` (``codes`` and what they decode to). What does not apply
+        is None. The ``scores``, which take longer than all of it, are apart.
     """
     part, d = view.part, view.vae.latent_dim
-    rows = torch.linspace(0, len(part) - 1, min(len(part), points)).round().long()
+    rows = _rows(view, points)
     x = part.batch(rows).x
     encoded = _encoded(view, x)
     units = _units(view, x, encoded.mean)
@@ -65,6 +63,7 @@ def atlas(view: View, points: int = POINTS) -> dict[str, Any]:
         "labels": None if labels is None else packed(labels.astype(np.int32)),
         "classes": _classes(view, labels),
         "rows": packed(rows.numpy().astype(np.int32)),
+        "files": None if part.names is None else [part.names[row] for row in rows.tolist()],
         "colorings": _colorings(view, x, encoded),
         "units": units,
         "pca": _components(encoded.mean),
@@ -73,12 +72,26 @@ def atlas(view: View, points: int = POINTS) -> dict[str, Any]:
         "table": _texts(view, x) if view.is_table else None,
         "aggregate": {"threshold": _threshold(encoded)},
         "training": _training(view),
-        "lattice": _lattice(view, encoded.mean, units["order"]),
         "codebook": None,
         "metrics": _history(view),
         "results": _results(view),
         "check": _check(view, encoded.mean),
     }
+
+
+def scores(view: View, points: int = POINTS) -> dict[str, Any]:
+    """Score the examples of an atlas, as more of its ``colorings``; none if they are too many, or have no scores."""
+    rows = _rows(view, points)
+    scored = view.score(view.part.batch(rows).x, GLANCE) if len(rows) <= SCORED else None
+    if scored is None:
+        return {}
+    named = {"ELBO (nats)": scored.elbo, "log p(x) (nats)": scored.evidence}
+    return {name: packed(values.astype(np.float32)) for name, values in named.items()}
+
+
+def _rows(view: View, points: int) -> Tensor:
+    """Choose examples that are spread evenly over the split."""
+    return torch.linspace(0, len(view.part) - 1, min(len(view.part), points)).round().long()
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
@@ -106,7 +119,7 @@ def sheet(images: np.ndarray) -> dict[str, Any]:
     pixels = cells.reshape(-1, columns, *levels.shape[1:]).transpose(0, 3, 1, 4, 2)
     pixels = pixels.reshape(pixels.shape[0] * height, columns * width, levels.shape[1])
     file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if levels.shape[1] == 1 else pixels).save(file, "PNG", optimize=True)
+    Image.fromarray(pixels[..., 0] if levels.shape[1] == 1 else pixels).save(file, "PNG")
     png = f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
     return {"png": png, "columns": columns, "width": width, "height": height, "count": n}
 
@@ -191,21 +204,6 @@ def _training(view: View) -> dict[str, Any]:
     }
 
 
-def _lattice(view: View, codes: np.ndarray, order: list[int]) -> dict[str, Any] | None:
-    """Decode a lattice over the two first units, the others at their medians; images of real latents only."""
-    if view.is_table or len(order) < 2 or lacking(REAL, view.run.experiment):
-        return None
-    size = view.run.space.event_shape[-2:]
-    n = int(np.clip(np.sqrt(SHEET / (size[0] * size[1])), 8, CELLS))
-    axes = [np.quantile(codes[:, k], (0.005, 0.995)) for k in order[:2]]
-    x, y = (np.linspace(low, high, n) for low, high in axes)
-    z = np.tile(np.median(codes, axis=0), (n * n, 1)).astype(np.float32)
-    z[:, order[0]], z[:, order[1]] = np.tile(x, n), np.repeat(y[::-1], n)
-    decoded = np.concatenate([view.decode(part) for part in np.array_split(z, -(-len(z) // BATCH))])
-    ends = [[float(end) for end in axis[[0, -1]]] for axis in (x, y)]
-    return {"units": order[:2], "x": ends[0], "y": ends[1], "n": n, "thumbnails": sheet(decoded)}
-
-
 def _check(view: View, codes: np.ndarray) -> dict[str, Any]:
     """Give some codes and what they decode to, by which a page proves its own decoder."""
     chosen = codes[np.linspace(0, len(codes) - 1, CHECKED).round().astype(int)].astype(np.float32)
@@ -213,11 +211,8 @@ def _check(view: View, codes: np.ndarray) -> dict[str, Any]:
 
 
 def _colorings(view: View, x: Tensor, encoded: Encoded) -> dict[str, Any]:
-    """Give numbers of each example by which the map may be colored: its scores, its scale, a table's columns."""
+    """Give numbers of each example by which the map may be colored at once: its scale, a table's columns."""
     found: dict[str, Any] = {}
-    if len(x) <= SCORED and (scored := view.score(x, GLANCE)):
-        found |= {"ELBO (nats)": packed(scored.elbo.astype(np.float32))}
-        found |= {"log p(x) (nats)": packed(scored.evidence.astype(np.float32))}
     if encoded.scale is not None:
         found["posterior scale (mean)"] = packed(encoded.scale.mean(1))
     if view.is_table:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vaekit.arguments import Place, to_whole
-from vaekit.explorer.atlas import POINTS, atlas
+from vaekit.explorer.atlas import POINTS, atlas, scores
 from vaekit.explorer.portable import portable
 from vaekit.explorer.view import View
 from vaekit.run import Run
@@ -50,6 +50,7 @@ def page(view: View, points: int = POINTS) -> str:
         points: how many examples are shown at most.
     """
     found = atlas(view, points)
+    found["colorings"] |= scores(view, points)
     codes = found["codes"]
     known = np.frombuffer(b64decode(codes["data"]), codes["dtype"]).reshape(codes["shape"])
     return assembled({"atlas": found, "model": portable(view, known)})

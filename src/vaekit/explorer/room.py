@@ -12,9 +12,11 @@ from torch import Tensor
 from vaekit.arguments import Place, to_whole
 from vaekit.errors import InputError
 from vaekit.evaluations import weights_digest
-from vaekit.explorer.atlas import atlas
+from vaekit.explorer.atlas import atlas, scores
 from vaekit.explorer.view import View
-from vaekit.run import SELECTION, Run
+from vaekit.files import status
+from vaekit.folders import METRICS
+from vaekit.run import SELECTION, TRAINING_LOCK, Run
 from vaekit.settings import fields
 
 MOST = 4096
@@ -33,7 +35,8 @@ class Selection(NamedTuple):
 def selection(run: Run | Place) -> Selection:
     """Return the examples of a run that were last selected in the explorer and kept there ("Open in Python").
 
-    ``run.data().fixed(found.split).batch(torch.from_numpy(found.rows)).x`` are the examples themselves.
+    ``run.data().fixed(found.split).batch(torch.from_numpy(found.rows)).x`` are the examples themselves,
+    and ``run.data().fixed(found.split).names`` names the files of the split's pictures.
 
     Raises:
         InputError: if nothing was selected, or the file that keeps it is damaged.
@@ -69,6 +72,7 @@ class Room:
     lock: RLock = field(default_factory=RLock)
     opened: tuple[str, View] | None = None
     described: tuple[str, bytes] | None = None
+    scored: tuple[str, bytes] | None = None
 
     def weights(self) -> str:
         """Return the digest of the weights that the run has now; nothing if it has none."""
@@ -94,6 +98,14 @@ class Room:
             if self.described is None or self.described[0] != weights:
                 self.described = weights, json.dumps(atlas(view, self.points), allow_nan=False).encode()
             return self.described[1]
+
+    def scores(self) -> bytes:
+        """Return the scores by which the map may be colored, as JSON, while others may ask."""
+        with self.lock:
+            view, weights = self.view(), self.opened[0] if self.opened else ""
+        if self.scored is None or self.scored[0] != weights:
+            self.scored = weights, json.dumps(scores(view, self.points), allow_nan=False).encode()
+        return self.scored[1]
 
     def decode(self, octets: bytes) -> bytes:
         """Decode codes (n, d) to examples (n, *event)."""
@@ -133,6 +145,15 @@ class Room:
             if not whole or len(rows) > SELECTABLE:
                 raise InputError(f"a selection is of rows from 0 to {size - 1}, {SELECTABLE:,} at most")
             self.run.write(SELECTION, json.dumps({"split": self.split, "rows": sorted(set(rows))}).encode())
+
+    def is_training(self) -> bool:
+        """Whether the run is being trained."""
+        return status(self.run.path / TRAINING_LOCK) is not None
+
+    def written(self) -> tuple[int, int]:
+        """Return size and time of metrics.jsonl, which change with every row."""
+        found = status(self.run.path / METRICS)
+        return (found.st_size, found.st_mtime_ns) if found else (0, 0)
 
     def news(self, since: int) -> tuple[int, list[dict[str, Any]]]:
         """Return how many rows metrics.jsonl has, and those after the first ``since``, flat as in ``Run.history``.

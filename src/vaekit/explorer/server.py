@@ -76,10 +76,13 @@ def application(rooms: Sequence[Room], token: str, port: int) -> ASGIApp:
         return Response(page[name].read_bytes(), media_type=kind)
 
     async def runs(request: Request) -> Response:
-        return JSONResponse([{"name": each.run.path.name, "live": True} for each in rooms])
+        return JSONResponse([{"name": each.run.path.name, "live": each.is_training()} for each in rooms])
 
     async def atlas(request: Request) -> Response:
         return Response(await _asked(room(request).atlas), media_type="application/json")
+
+    async def scores(request: Request) -> Response:
+        return Response(await _asked(room(request).scores), media_type="application/json")
 
     def octets(verb: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -110,6 +113,7 @@ def application(rooms: Sequence[Room], token: str, port: int) -> ASGIApp:
         Route("/{token}/page/{name}", file),
         Route("/{token}/api/runs", runs),
         Route(f"{api}/atlas", atlas),
+        Route(f"{api}/scores", scores),
         *(Route(f"{api}/{verb}", octets(verb), methods=["POST"]) for verb in ("decode", "encode", "score")),
         Route(f"{api}/sample", sample, methods=["POST"]),
         Route(f"{api}/selection", select, methods=["POST"]),
@@ -205,13 +209,16 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _events(room: Room, request: Request) -> AsyncIterator[str]:
-    """Tell of new rows of metrics and of new weights, as they come."""
-    count, weights, quiet = 0, await run_in_threadpool(room.weights), 0.0
+    """Tell of new rows of metrics and of new weights, as they come, and of the training's end, which ends the stream."""
+    count, written, weights, quiet, training = 0, None, await run_in_threadpool(room.weights), 0.0, True
     yield "retry: 2000\n\n"
-    while not await request.is_disconnected():
-        count, rows = await run_in_threadpool(room.news, count)
-        for row in rows:
-            yield f"event: metrics\ndata: {json.dumps(row)}\n\n"
+    while training and not await request.is_disconnected():
+        training = room.is_training()  # what it wrote before it ended is told below
+        if (stamp := room.written()) != written:
+            written = stamp
+            count, rows = await run_in_threadpool(room.news, count)
+            for row in rows:
+                yield f"event: metrics\ndata: {json.dumps(row)}\n\n"
         now = await run_in_threadpool(room.weights)
         if now != weights:
             weights = now
@@ -220,7 +227,8 @@ async def _events(room: Room, request: Request) -> AsyncIterator[str]:
         if quiet >= ALIVE:
             quiet = 0.0
             yield ": still here\n\n"
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(PAUSE if training else 0)
+    yield "event: end\ndata:\n\n"
 
 
 def listen(port: int) -> socket.socket:

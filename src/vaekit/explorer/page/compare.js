@@ -17,7 +17,7 @@ export function enableComparison(app, holder, stages, open) {
     app.other = null;
     const k = store.values.other;
     if (k < 0 || k >= source.runs.length || k === shown.index) { store.set({ version: store.values.version + 1 }); return; }
-    const other = await open(source, k);
+    const other = await open(app, k);
     if (store.values.other !== k) return;
     app.other = other;
     const map = createMap(store, other, { linked: true, announce });

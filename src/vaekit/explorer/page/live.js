@@ -64,6 +64,7 @@ export function follow({ store, shown, source, announce }, renewed) {
   });
   events.addEventListener("open", () => { rows.length = 0; });
   events.addEventListener("metrics", (event) => { rows.push(JSON.parse(event.data)); redraw(); });
+  events.addEventListener("end", () => { events.close(); store.set({ live: `${known} rows of metrics; training has ended` }); });
   events.addEventListener("weights", newest(async () => {
     const { metrics, ...fresh } = await source.atlas(index);
     Object.assign(atlas, fresh);

@@ -21,11 +21,18 @@ import { createHelp } from "./help.js";
 
 const part = (id) => document.getElementById(id);
 
-/** Open a run with everything that is computed from it once. */
-async function opened(source, k) {
+/** Open a run with everything that is computed from it once; its scores follow. */
+async function opened({ store, source }, k) {
   const { atlas, model } = await source.open(k);
+  score({ store, source }, atlas, k);
   const [sheet, training] = await Promise.all([openSheet(atlas, atlas.thumbnails), openSheet(atlas, atlas.training?.thumbnails)]);
   return { atlas, model, sheet, training, aggregate: aggregateOf(atlas), index: k };
+}
+
+/** Join the scores of a run's examples to what they can be colored by. */
+async function score({ store, source }, atlas, k) {
+  Object.assign(atlas.colorings, await source.scores(k));
+  store.set({ scored: store.values.scored + 1 });
 }
 
 function announce(words) {
@@ -50,7 +57,7 @@ async function start() {
   const store = createStore();
   settings(store);
   const source = await openSource();
-  const shown = await opened(source, Math.min(Math.max(store.values.run, 0), source.runs.length - 1));
+  const shown = await opened({ store, source }, Math.min(Math.max(store.values.run, 0), source.runs.length - 1));
   const { atlas, model } = shown;
   const app = { store, shown, source, announce };
   document.title = `${atlas.name} · vaekit explorer`;
@@ -72,7 +79,7 @@ async function start() {
   ]);
   enablePath(app, app.map);
   enableComparison(app, part("tools"), part("stages"), opened);
-  follow(app, () => { shown.aggregate = aggregateOf(atlas); });
+  follow(app, () => { shown.aggregate = aggregateOf(atlas); score(app, atlas, shown.index); });
   await new Promise((done) => requestAnimationFrame(done));
   enableSelection(app, app.map);
   globalThis.explorer = app;

@@ -146,7 +146,7 @@ export function createMap(store, shown, { linked = false, announce = () => {} } 
   map.paint();
   listen(map);
   store.on("view x y", () => { project(); map.fit(); });
-  store.on("color", map.paint);
+  store.on("color scored", map.paint);
   store.on("selection", () => { drawPoints(); map.drawOver(); });
   store.on("pictures", () => { drawBehind(); renewSoon(); });
   store.on("code", () => { renewSoon(); map.drawOver(); });

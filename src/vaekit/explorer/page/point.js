@@ -43,7 +43,13 @@ export function pointPanel({ store, shown }) {
       list.replaceChildren(...fact("score", error.message));
       return;
     }
+    found ??= known(store.values.point);
     if (found) list.replaceChildren(...scoreFacts(found, atlas));
+  }
+  /** The scores that torch gave an example, where the page cannot compute them. */
+  function known(i) {
+    const [elbo, evidence] = ["ELBO (nats)", "log p(x) (nats)"].map((name) => atlas.colorings[name]?.subarray(i, i + 1));
+    return elbo && { elbo, evidence };
   }
   function heading(i) {
     const label = atlas.labels && atlas.classes ? atlas.classes[atlas.labels[i]] ?? "class unknown" : null;

@@ -4,7 +4,7 @@ import { unpacked } from "./unpack.js";
 import { fetched, remoteModel } from "./remote.js";
 import { localModel } from "./forward.js";
 
-/** Open the source: `runs` [{name, live}], `open(k)` → {atlas, model}, `atlas(k)` anew, `server` (the address of its API) or null. */
+/** Open the source: `runs` [{name, live}], `open(k)` → {atlas, model}, `atlas(k)` anew, `scores(k)` (more colorings, which take longer), `server` (the address of its API) or null. */
 export async function openSource() {
   return document.getElementById("atlas") ? inside() : served();
 }
@@ -15,6 +15,7 @@ function inside() {
   return {
     server: null,
     atlas: async () => atlas,
+    scores: async () => ({}),
     runs: [{ name: atlas.name, live: false }],
     open: async () => ({ atlas, model: await localModel(atlas, read("model")) }),
   };
@@ -26,6 +27,7 @@ async function served() {
   return {
     server: base,
     atlas: atlasOf,
+    scores: async (k) => unpacked(await fetched(new URL(`${k}/scores`, base))),
     runs: await fetched(new URL("runs", base)),
     async open(k) {
       const atlas = await atlasOf(k);

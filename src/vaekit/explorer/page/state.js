@@ -4,7 +4,7 @@ const SHOWN = {
   run: 0, other: -1, panel: "point", view: "units", x: -1, y: -1, color: "", pictures: false, contours: true, cx: 0, cy: 0, zoom: 0,
   point: -1, code: [], picks: [[]], path: "linear", lasso: [], temperature: 1, seed: 1, theme: "auto",
 };
-const PASSING = { tool: "explore", cursor: null, selection: null, drawn: null, trail: [], live: "", frame: -1, version: 0, rows: 0 };
+const PASSING = { tool: "explore", cursor: null, selection: null, drawn: null, trail: [], live: "", frame: -1, version: 0, rows: 0, scored: 0 };
 
 /** Make the store: `values`, `set(changes)`, `on(names, listener)`. */
 export function createStore(url = window.location) {

@@ -15,10 +15,13 @@ export function fillTools(node, { store, shown, map }) {
   const show = () => { axes.hidden = store.values.view !== "units" || atlas.d <= 2; };
   store.on("view", show);
   show();
+  const color = () => choice("Color", colorings(atlas), colored(atlas, store.values.color).name, (color) => store.set({ color }));
+  let colors = color();
+  store.on("scored", () => { const fresh = color(); colors.replaceWith(fresh); colors = fresh; });
   node.append(...[
     views.length > 1 ? choice("Map of", views, store.values.view, (view) => store.set({ view })) : null,
     axes,
-    choice("Color", colorings(atlas), colored(atlas, store.values.color).name, (color) => store.set({ color })),
+    colors,
     element("span", { class: "group end" },
       atlas.kind === "image" ? toggle("Pictures", store.values.pictures, (pictures) => store.set({ pictures }), { title: "what the model draws, behind the dots" }) : null,
       toggle("Contours", store.values.contours, (contours) => store.set({ contours }), { title: "lines around 30, 60 and 90 % of the codes" }),
@@ -47,6 +50,6 @@ export function fillLegend(node, { store, shown }) {
       node.replaceChildren(element("span", { class: "quiet" }, name), element("span", {}, written(low)), element("span", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp.join(", ")})` } }), element("span", {}, written(high)));
     } else node.replaceChildren();
   };
-  store.on("color selection", draw);
+  store.on("color selection scored", draw);
   draw();
 }
