@@ -1,5 +1,7 @@
 """The verb that trains a grid of experiments."""
 
+import sys
+from contextlib import redirect_stdout
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -48,6 +50,8 @@ def sweep(
     engine: str = "auto",
     jobs: Int | None = None,
     only: str | None = None,
+    address: str | None = None,
+    per_gpu: Int = 1,
     dry_run: Switch = False,
     device: Device = "auto",
     data_root: DataRoot = None,
@@ -76,9 +80,12 @@ def sweep(
         split: Part of the data to measure on: train, validation or test.
         samples: Posterior samples per image used for the log-evidence.
         images: Number of images to measure on, from the start of the split.
-        engine: How units are worked on: local, in processes; stack, as one model where experiments stack; or auto.
-        jobs: Number of processes; as many as there are threads if left out.
+        engine: How units are worked on: local, in processes; stack, as one model where experiments stack; ray, on the
+            nodes of a Ray cluster; or auto.
+        jobs: Number of processes; as many as there are threads, or CPUs or shares of GPUs in a cluster, if left out.
         only: A part of the units, such as 1/4, so that jobs of a cluster share a sweep on one disk.
+        address: Head of a Ray cluster as host:port, or auto; $RAY_ADDRESS, or Ray on this machine alone, if left out.
+        per_gpu: Tasks of Ray that share a GPU.
         dry_run: List the units with their expected times without training.
     """
     from vaekit.engine import sweeps
@@ -95,11 +102,16 @@ def sweep(
             rows = sweeps.planned(asked, out, only, data_root)
             display.emit(rows, output, lambda: display.planned(rows))
             return
-        options = {"--engine": engine, "--jobs": jobs, "--only": only, "--device": device, "--data-root": data_root}
-        given = {name: value for name, value in options.items() if value not in (None, "auto")}
+        how: dict[str, Any] = {
+            "engine": engine, "jobs": jobs, "only": only, "address": address, "per_gpu": per_gpu, "device": device,
+            "data_root": data_root,
+        }  # fmt: skip
+        defaults = {"engine": "auto", "per_gpu": 1, "device": "auto"}
+        given = {f"--{name.replace('_', '-')}": value for name, value in how.items() if value != defaults.get(name)}
         again = command("sweep", "--out", out, *chain.from_iterable(given.items()))
-        reports = sweeps.run_sweep(asked, out, engine=engine, jobs=jobs, only=only, device=device, data_root=data_root)
-        *_, last = display.swept(stoppable(reports, again), output.silent)
+        reports = sweeps.run_sweep(asked, out, **how)
+        with redirect_stdout(sys.stderr):  # to which Ray tells of nodes that died, too
+            *_, last = display.swept(stoppable(reports, again), output.silent)
     failed = sweeps.failures(out)
     facts = {"path": str(out), "units": last.total, "finished": last.done, "failures": failed}
 

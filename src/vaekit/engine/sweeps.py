@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -19,7 +19,7 @@ from vaekit.engine.costs import cost, seconds, space_of
 from vaekit.engine.grids import SWEEP, Measures, Sweep, by_path
 from vaekit.engine.local import local
 from vaekit.engine.units import Unit, listed, part
-from vaekit.engine.work import Engine, SweepProgress, Task, Work, done
+from vaekit.engine.work import SweepProgress, Task, Work, Workers, done
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.folders import SWEEP_FILE
@@ -31,7 +31,7 @@ log = logging.getLogger("vaekit")
 
 FAILURES = "failures"
 LOCK = ".sweep.lock"
-ENGINES = ("auto", "local", "stack")
+ENGINES = ("auto", "local", "stack", "ray")
 LARGEST_STACK = 16
 SMALL = 50_000
 """weights up to which a CPU gains from a stack"""
@@ -56,6 +56,8 @@ def sweep(
     engine: str = "auto",
     jobs: int | None = None,
     only: str | None = None,
+    address: str | None = None,
+    per_gpu: int = 1,
     device: str = "auto",
     data_root: Place | None = None,
 ) -> Generator[SweepProgress, None, None]:
@@ -78,10 +80,12 @@ def sweep(
         trials: combinations that a search tries.
         evaluate: groups of measures, as for ``evaluate``; None measures nothing.
         split, samples, images: as for ``evaluate``.
-        engine: auto, local (processes on this machine) or stack (experiments that stack train as one model); auto
-            stacks small models.
-        jobs: processes; as many as there are threads if left out.
+        engine: auto, local (processes on this machine), stack (experiments that stack train as one model) or ray (tasks
+            on the nodes of a cluster); auto and ray stack small models, and all that stack on a GPU.
+        jobs: processes; as many as there are threads if left out, or for ray CPUs or shares of GPUs.
         only: a part of the units such as "1/4", so that several machines share a sweep on one disk.
+        address: host:port of a Ray cluster, or auto; RAY_ADDRESS, or Ray on this machine, if left out.
+        per_gpu: tasks of Ray that share a GPU.
         device: auto, cpu, cuda or mps.
         data_root: folder of named sets.
 
@@ -93,7 +97,10 @@ def sweep(
         asked = opened(folder)
     else:
         asked = specified(experiment, grid, seeds, random, optimize, trials, evaluate, split, samples, images)
-    yield from run_sweep(asked, folder, engine=engine, jobs=jobs, only=only, device=device, data_root=data_root)
+    yield from run_sweep(
+        asked, folder, engine=engine, jobs=jobs, only=only, address=address, per_gpu=per_gpu, device=device,
+        data_root=data_root,
+    )  # fmt: skip
 
 
 def specified(
@@ -129,11 +136,14 @@ def run_sweep(
     engine: str = "auto",
     jobs: int | None = None,
     only: str | None = None,
+    address: str | None = None,
+    per_gpu: int = 1,
     device: str = "auto",
     data_root: Place | None = None,
 ) -> Generator[SweepProgress, None, None]:
     """Carry out a sweep in a folder, as ``sweep`` does."""
-    count, chosen = chosen_jobs(jobs), chosen_engine(engine)
+    chosen = chosen_engine(engine)
+    people = partial(workers, chosen, jobs, address, per_gpu, device)
     data_root = None if data_root is None else to_path(data_root, "data_root")
     work = Work(device, data_root, asked.measures)
     if asked.optimize:
@@ -142,12 +152,32 @@ def run_sweep(
         if only:
             raise InputError(f"only is {only}: a search proposes one combination after the other, so leave it out")
         refuse_another(asked, folder)
-        begin(asked, folder)
-        yield from search(asked, folder, partial(_carried_out, engine=chosen, jobs=count), work, count)
+        with people() as crew:
+            begin(asked, folder)
+            carried_out = partial(_carried_out, engine=chosen, crew=crew)
+            yield from search(asked, folder, carried_out, work._replace(device=crew.device), crew.jobs)
         return
     units = part(_units(asked, folder), only)
-    begin(asked, folder)
-    yield from _carried_out(units, folder, work, engine=chosen, jobs=count)
+    with people() as crew:
+        begin(asked, folder)
+        yield from _carried_out(units, folder, work._replace(device=crew.device), engine=chosen, crew=crew)
+
+
+@contextmanager
+def workers(engine: str, jobs: int | None, address: str | None, per_gpu: int, device: str) -> Iterator[Workers]:
+    """Give those who work on units by an engine, for the time of the block."""
+    count = None if jobs is None else to_whole(jobs, "jobs")
+    if engine != "ray":
+        for name, given in {"address": address, "per_gpu": None if per_gpu == 1 else per_gpu}.items():
+            if given is not None:
+                raise InputError(f"{name} is {shown(given)}, and engine {engine} has none: choose engine ray")
+        count = count or torch.get_num_threads()
+        yield Workers(partial(local, jobs=count), count, device)
+        return
+    from vaekit.engine.ray import cluster
+
+    with cluster(address, count, to_whole(per_gpu, "per_gpu"), device) as crew:
+        yield crew
 
 
 def _units(asked: Sweep, folder: Path) -> list[Unit]:
@@ -232,11 +262,6 @@ def value_at(tree: Any, path: str) -> Any:
     return tree["kind"] if isinstance(tree, Mapping) and "kind" in tree else tree
 
 
-def chosen_jobs(jobs: int | None) -> int:
-    """Return the number of processes: as many as there are threads, if it is left open."""
-    return torch.get_num_threads() if jobs is None else to_whole(jobs, "jobs")
-
-
 def chosen_engine(engine: str) -> str:
     """Return the name of an engine."""
     if engine not in ENGINES:
@@ -245,19 +270,18 @@ def chosen_engine(engine: str) -> str:
 
 
 def _carried_out(
-    units: Sequence[Unit], folder: Path, work: Work, *, engine: str, jobs: int
+    units: Sequence[Unit], folder: Path, work: Work, *, engine: str, crew: Workers
 ) -> Generator[SweepProgress, None, None]:
     """Work on the units that are missing, and write down those that fail."""
     began, missing = time.perf_counter(), [unit for unit in units if not done(unit, work)]
     for unit in units:
         if unit not in missing:
             record(folder, unit, None)
-    tasks = grouped(missing, engine, jobs, work)
-    expect(units, missing, tasks, jobs, work)
+    tasks = grouped(missing, engine, crew.jobs, work)
+    expect(units, missing, tasks, crew.jobs, work)
     ended, failed = 0, 0
     yield SweepProgress([], len(units) - len(missing), 0, len(units), 0.0, None)
-    run: Engine = partial(local, jobs=jobs)
-    with closing(run(tasks, work)) as reports:
+    with closing(crew.engine(tasks, work)) as reports:
         for finished in reports:
             for unit, error in finished:
                 record(folder, unit, error)
@@ -320,7 +344,7 @@ def failures(folder: Place) -> dict[str, str]:
 
 def grouped(units: Sequence[Unit], engine: str, jobs: int, work: Work) -> list[Task]:
     """Make tasks of units: those that stack together as an engine would have it, others one by one."""
-    if engine not in ("auto", "stack"):
+    if engine == "local":
         return [(unit,) for unit in units]
     groups = dict[tuple[bool, str], list[Unit]]()
     for unit in units:
@@ -351,7 +375,7 @@ def stacks(group: Sequence[Unit]) -> bool:
 def gains(unit: Unit, work: Work) -> bool:
     """Whether a stack of such models is faster than one after the other: on a GPU, or if they are small."""
     with suppress(InputError):
-        if devices.choose(work.device).type == "cuda":
+        if work.device.startswith("cuda") or devices.choose(work.device).type == "cuda":
             return True
         space = space_of(unit.experiment.data, work.data_root)
         return cost(unit.experiment.model, space.event_shape)[0] <= SMALL

@@ -70,6 +70,20 @@ none; when it is closed, what is being trained is saved. Tasks may be done in an
 be reached."""
 
 
+class Workers(NamedTuple):
+    """Who works on units.
+
+    Attributes:
+        engine: gives tasks to them.
+        jobs: tasks that are worked on at a time.
+        device: where they compute.
+    """
+
+    engine: Engine
+    jobs: int
+    device: str
+
+
 class Stopped(Exception):  # noqa: N818 (not an error)
     """What ends the work on a unit when it is to stop."""
 
