@@ -36,10 +36,11 @@ def atlas(view: View, points: int = POINTS) -> dict[str, Any]:
         ``version``, ``name``, ``digest`` (of the weights' experiment), ``kind`` (image or table), ``shape`` of an
         example, ``columns`` (name, kind, categories, low and high of each), ``d``, ``latents`` (real, one_hot or
         classes), ``split``, ``codes`` (n, d), ``scales`` (n, d), ``labels`` (n; −1 is unknown), ``classes`` (names),
-        ``rows`` (n), ``files`` (names of the files that the examples are from), ``colorings`` (numbers of each example, by name), ``units`` (``kl``, ``active``, ``order``),
-        ``pca`` (``mean``, ``axes``, ``explained``), ``umap`` (n, 2), ``thumbnails``, ``table`` (the examples of a
-        table as text, by column), ``aggregate`` (``threshold``), ``training`` (``codes``, ``rows``, ``thumbnails``),
-        ``codebook``, ``metrics``, ``results``, and ``check`` (``codes`` and what they decode to). What does not apply
+        ``rows`` (n), ``files`` (names of the files that the examples are from), ``colorings`` (numbers of each example,
+        by name), ``units`` (``kl``, ``active``, ``order``), ``pca`` (``mean``, ``axes``, ``explained``), ``umap``
+        (n, 2), ``thumbnails``, ``table`` (the examples of a table as text, by column), ``aggregate`` (``threshold``),
+        ``training`` (``codes``, ``rows``, ``thumbnails``), ``codebook``, ``metrics``, ``results``, and ``check``
+        (``codes`` and what they decode to). What does not apply
         is None. The ``scores``, which take longer than all of it, are apart.
     """
     part, d = view.part, view.vae.latent_dim

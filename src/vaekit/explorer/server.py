@@ -209,7 +209,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 
 async def _events(room: Room, request: Request) -> AsyncIterator[str]:
-    """Tell of new rows of metrics and of new weights, as they come, and of the training's end, which ends the stream."""
+    """Tell of new rows of metrics and of new weights, until the training ends."""
     count, written, weights, quiet, training = 0, None, await run_in_threadpool(room.weights), 0.0, True
     yield "retry: 2000\n\n"
     while training and not await request.is_disconnected():
