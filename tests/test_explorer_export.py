@@ -97,6 +97,28 @@ def test_a_notebook_shows_the_page_in_a_frame_that_cannot_reach_it(run: Run) -> 
     assert "<script" not in html
 
 
+def test_a_notebook_keeps_the_page(run: Run, tmp_path: Path) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    lines = f"from pathlib import Path\nfrom vaekit import Run\nRun(Path({str(run.path)!r})).explore(points=20)"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(lines)])
+    nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    kept = [output.data["text/html"] for output in book.cells[0].outputs if "data" in output]
+    assert kept == [run.explore(points=20)._repr_html_()]
+
+
+@in_chromium
+def test_examples_that_the_page_cannot_score_have_the_scores_of_torch(browser: Browser, tmp_path: Path) -> None:
+    run = finished(small(model__posterior="flow", epochs=1), tmp_path / "run")
+    vaekit.export(run, to="html")
+    page = browser.new_page()
+    page.goto((run.path / "explorer.html").as_uri() + "#point=2")
+    page.wait_for_selector("body[data-ready=true]")
+    page.get_by_text("log p(x)", exact=True).wait_for()
+    shown = page.evaluate("explorer.shown.atlas.colorings['ELBO (nats)'][2]")
+    assert f"{shown:.1f} nats".replace("-", "−") in page.inner_text("#panel-point .facts")
+    page.close()
+
+
 @in_chromium
 def test_the_frame_of_a_notebook_works(run: Run, browser: Browser) -> None:
     page = browser.new_page()

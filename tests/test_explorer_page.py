@@ -312,14 +312,16 @@ def test_a_selection_is_the_same_rows_in_two_runs(opened: Open) -> None:
 
 def test_nothing_is_hidden_from_readers_of_screens(opened: Open) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
-    page = opened("#other=1&point=3")
+    page = opened("#other=1&point=3", viewport={"width": 880, "height": 800})  # panels are as long as they need to be
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+    page.get_by_text("rows of metrics").wait_for()
+    page.evaluate("document.querySelectorAll('[role=tabpanel]').forEach((panel) => { panel.hidden = false; })")
     for theme in ("light", "dark"):
         page.evaluate(f"explorer.store.set({{ theme: '{theme}' }})")
-        for tab in page.get_by_role("tab").all():
-            tab.click()
-            page.wait_for_timeout(60)
-            found = axe.run(page, options={"runOnly": ["color-contrast"]} if theme == "dark" else None)
-            assert found.violations_count == 0, found.generate_report()
+        page.wait_for_timeout(200)  # colors change by degrees
+        found = axe.run(page, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_phone_shows_all_of_it(opened: Open) -> None:
@@ -392,6 +394,39 @@ def test_a_table_is_read_and_written_in_the_units_of_its_file(opened: Open, tmp_
     assert page.get_by_label("island", exact=True).input_value() in ("0", "1")
 
 
+DROP = """([octets, name]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.from(octets)], name));
+    const options = { bubbles: true, cancelable: true, dataTransfer: data };
+    document.querySelector("#panel-draw .panel-body").dispatchEvent(new DragEvent("drop", options));
+}"""
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_dropped_picture_is_read_as_the_data_are(opened: Open, tmp_path: Path, mode: str) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "data").mkdir()
+    for k in range(30):
+        size = (8, 8) if mode == "L" else (8, 8, 3)
+        Image.fromarray(generator.integers(0, 255, size, np.uint8)).save(tmp_path / "data" / f"{k}.png")
+    run = finished(small().replace_all({"data": Source(name=str(tmp_path / "data"))}), tmp_path / "run")
+    page = opened("#panel=draw&point=0", at=served(run))
+    color = Image.fromarray(generator.integers(0, 255, (8, 8, 3), np.uint8))
+    color.save(tmp_path / "new.png")
+    page.evaluate(DROP, [list((tmp_path / "new.png").read_bytes()), "new.png"])
+    until(page, "explorer.store.values.drawn !== null")
+    x = np.asarray(color.convert(mode), np.float32).reshape(8, 8, -1).transpose(2, 0, 1) / 255
+    expected = run.vae().encode(torch.from_numpy(x.copy())[None])[0].detach().numpy()
+    np.testing.assert_allclose(values(page, "explorer.store.values.drawn.mean"), expected, atol=0.01)
+    page.evaluate(DROP, [[1, 2, 3], "words.txt"])
+    page.get_by_text("words.txt is not a picture that this browser can read.").wait_for()
+    page.get_by_role("tab", name="Point").click()
+    page.get_by_text("original, row 0").wait_for()
+    shown = values(page, "document.querySelector('.picture.large').getContext('2d').getImageData(0, 0, 8, 8).data")
+    first = run.data().test.batch(torch.tensor([0])).x[0].expand(3, 8, 8) * 255
+    np.testing.assert_allclose(np.reshape(shown, (8, 8, 4))[..., :3].transpose(2, 0, 1), first, atol=1)
+
+
 @pytest.mark.slow
 def test_sixty_thousand_points_pan_at_thirty_frames_a_second(opened: Open) -> None:
     page = opened()
@@ -417,7 +452,7 @@ def test_sixty_thousand_points_pan_at_thirty_frames_a_second(opened: Open) -> No
                 gaps.push(performance.now() - last);
                 last = performance.now();
             }
-            return 1000 / gaps.sort((a, b) => a - b)[45];
+            return (1000 * gaps.length) / gaps.reduce((sum, gap) => sum + gap);
         }"""
     )
     assert rate >= 30

@@ -12,7 +12,6 @@ export async function readPicture(file, [channels, height, width]) {
   context.fillStyle = "#000";
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
-  if (channels === 1) context.filter = "grayscale(1)";
   context.drawImage(bitmap, (width - w) / 2, (height - h) / 2, w, h);
   return fromPixels(context.getImageData(0, 0, width, height).data, channels, height * width);
 }

@@ -74,11 +74,13 @@ export async function openSheet(atlas, thumbnails) {
   };
 }
 
-/** Values in [0, 1], (C, H·W), of RGBA octets. */
+/** Values in [0, 1], (C, H·W), of RGBA octets; a single channel is their gray, weighted as vaekit reads color files. */
 export function fromPixels(octets, channels, size) {
   const values = new Float32Array(channels * size);
   for (let p = 0; p < size; p++) {
-    for (let c = 0; c < channels; c++) values[c * size + p] = octets[4 * p + (channels >= 3 ? c : 0)] / 255;
+    const [red, green, blue] = octets.subarray(4 * p, 4 * p + 3);
+    if (channels === 1) values[p] = (red === green && green === blue ? red : 0.299 * red + 0.587 * green + 0.114 * blue) / 255;
+    else for (let c = 0; c < channels; c++) values[c * size + p] = octets[4 * p + (channels >= 3 ? c : 0)] / 255;
   }
   return values;
 }
