@@ -152,7 +152,8 @@ def imputer(x: np.ndarray, seed: int, settings: Mapping[str, Any]) -> Filling:
     """Fit to all rows, which are watched as well, and return what fills their holes."""
     split = f"ordered:{len(x)}/{len(x)}"
     vae = VariationalAutoencoder(random_state=seed, split=split, **IMPUTER, **settings)
-    return Filling(vae.fit(np.concatenate([x, x])).run_, DRAWS, CPU)
+    run = vae.fit(np.concatenate([x, x])).run_
+    return Filling(run.vae(), run.space, DRAWS, CPU)
 
 
 def _error(filling: Filling, given: np.ndarray, x: np.ndarray, hidden: np.ndarray) -> float:

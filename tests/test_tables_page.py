@@ -41,3 +41,11 @@ def test_a_cell_is_the_median_with_the_error_of_the_mean_or_why_there_is_none(ta
     assert tables["cell"]([0.1, 0.2, 0.9]) == "0.2 (0.25)"
     assert tables["cell"]([0.5]) == "0.5"
     assert tables["cell"](["not run: no module"]) == "not run: no module"
+
+
+@pytest.mark.slow
+def test_the_bar_of_imputation_runs(tables):
+    tables["CANDIDATES"][tables["CHOSEN"]] = {"hidden": (8,), "epochs": 2}
+    found = dict(tables["imputation"](0))
+    assert found["mean squared error"]["Gaussian EM"] < 0.25 < found["mean squared error"]["vaekit"]
+    assert 0 < found["share in 95% intervals"]["vaekit"] < 1
