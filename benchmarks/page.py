@@ -37,7 +37,7 @@ EXTRA = {
     "log_evidence": ("log p(x), nats", ".2f"),
     "standard_error": ("standard error", ".3f"),
 }
-MAP, IMPORTANCE, EVIDENCE = "memory-map", "importance", "evidence-memory"
+MAP, IMPORTANCE, EVIDENCE, STORM = "memory-map", "importance", "evidence-memory", "ray-storm"
 KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
 """kinds of machine that the page lists even before anything has been run there"""
 
@@ -52,10 +52,15 @@ def stored() -> dict[str, Result]:
 def text(results: Mapping[str, Result]) -> str:
     """Write the page."""
     kinds = dict.fromkeys([*KINDS, *results])
-    for other in (MAP, IMPORTANCE, EVIDENCE):
+    for other in (MAP, IMPORTANCE, EVIDENCE, STORM):
         kinds.pop(other, None)
     sections = [line for kind in kinds for line in section(kind, results.get(kind))]
-    rest = (*memory_map(results.get(MAP)), *importance(results.get(IMPORTANCE)), *evidence(results.get(EVIDENCE)))
+    rest = (
+        *memory_map(results.get(MAP)),
+        *importance(results.get(IMPORTANCE)),
+        *evidence(results.get(EVIDENCE)),
+        *storm(results.get(STORM)),
+    )
     return "\n".join([HEAD, *sections, *rest])
 
 
@@ -119,6 +124,38 @@ def evidence(result: Result | None) -> Iterator[str]:
     for prior, peak in result["peak_mib"].items():
         yield f"| {prior} | {peak:,.0f} |"
     yield ""
+
+
+def storm(result: Result | None) -> Iterator[str]:
+    """Write about a sweep on Ray whose driver and nodes are killed: benchmarks/ray_storm.py."""
+    yield "## A sweep on Ray in a storm\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    found = result["storm"]
+    yield (
+        f"`{result['command']}`: {result['what']}; two nodes with one CPU each on one machine of two cores, which "
+        f"other work shared (load average {result['load']}).\n"
+    )
+    yield (
+        f"{found['units']:,} units, the driver killed {found['drivers_killed']} times and a node "
+        f"{found['nodes_killed']} times: {found['results']:,} results in {found['seconds']:,.0f} s, "
+        f"{found['written_twice']} files written again after they were complete, "
+        f"{found['drivers_that_ended_with_a_failure']} drivers that ended with a failure. The {result['calm']} units "
+        f"of the table below were also trained one after the other: the weights of "
+        f"{found['weights_unlike_the_serial_run']} differ in any byte.\n"
+    )
+    yield f"What Ray costs, by {result['calm']} units that nothing happens to, those after the first:\n"
+    yield "| | s until the first unit has ended | s per unit | processor s per unit |\n|---|--:|--:|--:|"
+    for name, key in (("one process", "serial"), ("Ray, two nodes", "ray")):
+        yield f"| {name} | {' | '.join(format(value, '.3g') for value in result[key].values())} |"
+    serial, ray = (result[key]["processor_seconds_of_a_unit"] for key in ("serial", "ray"))
+    beyond = ray - serial
+    yield (
+        f"\nThe cluster, its driver and daemons included, spends {beyond:.2f} s more processor time per unit than one "
+        f"process does: {beyond / serial:.0%} of units as small as these, and by arithmetic less than 5% of those of "
+        f"more than {beyond / 0.05:.1f} s.\n"
+    )
 
 
 def section(kind: str, result: Result | None) -> Iterator[str]:

@@ -51,6 +51,24 @@ def test_an_evidence_takes_less_than_4_gib_under_any_prior():
     assert max(found["peak_mib"].values()) < 4096
 
 
+def test_a_storm_loses_no_unit_and_does_none_twice():
+    storm = json.loads((ROOT / "benchmarks/results/ray-storm.json").read_text())["storm"]
+    assert storm["results"] == storm["units"] >= 200
+    assert (storm["drivers_killed"], storm["nodes_killed"]) == (10, 2)
+    assert storm["written_twice"] == storm["weights_unlike_the_serial_run"] == 0
+
+
+def test_the_plan_of_a_large_study_uses_measured_rates():
+    rows = json.loads((ROOT / "benchmarks/results/cpu-2-cores.json").read_text())["rows"]
+    epoch, evidence = (rows[name]["tables"][0]["lines"]["vaekit fp32"]["median"] for name in ("mlp", "evidence"))
+    guide = (ROOT / "docs/guides/clusters.md").read_text()
+    assert f"{epoch:.2f} s per epoch" in guide
+    assert f"{evidence:.1f} s for 5,000 draws" in guide
+    unit = round(30 * epoch) + round(evidence / 5) + 3
+    assert f"**{unit} s**" in guide
+    assert f"| {10_000 * unit / 8 / 3600:.1f} h | {10_000 * unit / 8 / 3600:.1f} h |" in guide
+
+
 def test_stored_results_are_complete():
     for path in (ROOT / "benchmarks/results").glob("c*-*.json"):
         result = json.loads(path.read_text())
