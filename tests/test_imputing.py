@@ -215,3 +215,14 @@ def test_the_command_counts_what_it_filled(
     assert main(["impute", str(run.path), str(kept / "t.csv"), "--out", str(out)]) == 0
     missing = sum(cell in ("", "NA") for row in cells(kept / "t.csv") for cell in row)
     assert capsys.readouterr().out == f"{missing} missing values of {N} rows are filled in:\n{out}\n"
+
+
+def test_what_is_filled_in_has_the_decimals_of_the_file_and_what_was_observed_keeps_its_own(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(-50, 50, (80, 3))
+    train, more = tmp_path / "t.csv", tmp_path / "more.csv"
+    train.write_text("a,b,c\n" + "\n".join(",".join(map(str, row)) for row in x))
+    more.write_text("a,b,c\n7.25,,3\n1.5,4,5\n")
+    run = finished(choose(str(train), epochs=1, set={"data.missing": 0.1}), tmp_path / "run")
+    found = impute(run, str(more)).values
+    assert found[:, 0].tolist() == [7.25, 1.5]
+    assert found[0, 1] % 1 == 0

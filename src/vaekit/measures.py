@@ -189,7 +189,7 @@ def _rows(subject: Subject) -> dict[str, Any]:
     space, n = subject.run.space, min(subject.images, SAMPLED_ROWS)
     x = subject.part.batch(torch.arange(n)).x
     drawn = subject.vae.sample(n, noise=True).where(~x.isnan(), torch.nan)
-    real, sampled = space.restore(x), space.restore(drawn)
+    real, sampled = space.restore(x), space.rounded(space.restore(drawn))
     columns = space.columns or ()
     found: dict[str, Any] = {"told_apart": told_apart(sampled, real)._asdict() | {"images": n}}
     if _has_training_part(subject) and subject.split != "train":

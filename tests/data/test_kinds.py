@@ -10,7 +10,9 @@ import torch
 from small import finished
 
 from vaekit import Experiment, Source, choose, encode, evaluate, report
+from vaekit.data.columns import Column
 from vaekit.data.inference import inferred
+from vaekit.data.kinds import rounded
 from vaekit.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -252,3 +254,19 @@ def test_codes_keep_the_labels_that_training_had(tmp_path):
     experiment = choose(tmp_path / "t.csv", latent_dim=2, hidden=[12], epochs=1, label="species")
     encode(finished(experiment, tmp_path / "run"), tmp_path / "t.csv", out=tmp_path / "z.csv")
     assert polars.read_csv(tmp_path / "z.csv")["label"].unique().sort().to_list() == ["Adelie", "Chinstrap", "Gentoo"]
+
+
+def test_outputs_have_the_decimals_of_the_file(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("year,length,x\n" + "".join(f"{2000 + i % 9},{i}.25,{i / 7 + 1}\n" for i in range(40)))
+    space = Source(name=str(path), split="30/5/5").load().space
+    assert [column.decimals for column in space.columns] == [0, 2, None]
+    made = space.generated(np.full((2, 3), 0.123, np.float32))
+    assert (made[:, 0] % 1 == 0).all()
+    assert np.array_equal(made[:, 1], np.round(made[:, 1], 2))
+    assert not np.array_equal(made[:, 2], np.round(made[:, 2], 6))
+
+
+def test_rounding_keeps_positive_numbers_positive():
+    column = Column(name="mass", kind="positive", decimals=1)
+    assert rounded(column, np.array([0.01, 2.26, np.nan])) == pytest.approx([0.1, 2.3, np.nan], nan_ok=True)

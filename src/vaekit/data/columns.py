@@ -59,6 +59,8 @@ class Column:
     """mean over the training rows: of log v of a positive column, of log(1 + v) of a count"""
     scale: Annotated[float, Field(ge=0)] = 1.0
     """standard deviation of the same; 0 of a column that does not vary, which is not divided"""
+    decimals: Annotated[int, Field(ge=0)] | None = None
+    """decimals that numbers have in the file and get in outputs; None leaves them as they are"""
 
     def __post_init__(self) -> None:
         least = {"category": 1, "ordinal": 1}.get(self.kind, 0)

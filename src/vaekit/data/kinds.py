@@ -13,6 +13,8 @@ SHOWN = 3
 """bad cells that are named one by one"""
 TRUTHS = ("False", "True")
 """categories of a column of truth values"""
+MOST_DECIMALS = 6
+"""beyond these, numbers were computed and not written down"""
 WANTED: dict[Kind, str] = {
     "real": "a finite number",
     "positive": "a finite number above 0",
@@ -112,7 +114,7 @@ def described(name: str, values: np.ndarray, kind: Kind | None, source: str) -> 
     truths = are_truths(values)
     kind = kind or ("binary" if truths else "category" if are_words(values) else "real")
     if kind not in CODED:
-        return Column(name=name, kind=kind)
+        return Column(name=name, kind=kind, decimals=decimals(values) if values.dtype.kind == "f" else None)
     if truths:
         return Column(name=name, kind=kind, categories=TRUTHS)
     words = _distinct(values)
@@ -124,6 +126,23 @@ def described(name: str, values: np.ndarray, kind: Kind | None, source: str) -> 
             f"({listed(words)}): set it to category"
         )
     return Column(name=name, kind=kind, categories=tuple(words))
+
+
+def decimals(values: np.ndarray) -> int | None:
+    """Count the decimals that a column of numbers needs, NaN left out; None if they are too many to be meant.
+
+    Example:
+        >>> decimals(np.array([2007.0, np.nan])), decimals(np.array([39.1, 18.75])), decimals(np.array([1 / 3]))
+        (0, 2, None)
+    """
+    left = values[np.isfinite(values)]
+    if not len(left):
+        return None
+    for places in range(MOST_DECIMALS + 1):
+        left = left[np.round(left, places) != left]
+        if not len(left):
+            return places
+    return None
 
 
 def _distinct(values: np.ndarray) -> list[str]:
@@ -198,6 +217,14 @@ def restored(column: Column, codes: np.ndarray) -> np.ndarray:
     if spelled(numbers) == list(column.categories):  # not 02139, nor digits that would be rounded
         return np.where(unknown, np.nan, numbers[place])
     return np.where(unknown, "", np.array(column.categories)[place])
+
+
+def rounded(column: Column, numbers: np.ndarray) -> np.ndarray:
+    """Give numbers the decimals of their file; positive ones stay so."""
+    if column.decimals is None:
+        return numbers
+    found = np.round(numbers, column.decimals)
+    return np.maximum(found, 10.0**-column.decimals) if column.kind == "positive" else found
 
 
 def side_by_side(columns: Mapping[str, np.ndarray]) -> np.ndarray:

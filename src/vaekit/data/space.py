@@ -14,7 +14,7 @@ from pydantic_core import ArgsKwargs
 from torch import Tensor
 
 from vaekit.data.columns import Column, Constant, Scaling, former_columns
-from vaekit.data.kinds import restored, side_by_side
+from vaekit.data.kinds import restored, rounded, side_by_side
 from vaekit.data.matching import matched, numeric, times
 from vaekit.data.raw import Table
 from vaekit.data.values import LEVELS, as_float32, extremes, rounding, scale_that_fits, whole
@@ -241,7 +241,9 @@ class Space:
         return -torch.where(x.isnan(), 0, divisor.log() + logs).to(x.dtype)
 
     def generated(self, x: npt.ArrayLike | Tensor) -> np.ndarray:
-        """Turn what a model emits into the data's own units and words; constant columns are as they were in training.
+        """Turn what a model emits into the data's own units, decimals and words.
+
+        Constant columns are as they were in training.
 
         Args:
             x: Examples in the model's space, (..., *event).
@@ -251,7 +253,13 @@ class Space:
             each column, (...), as ``pandas.DataFrame`` and ``polars.DataFrame`` take them.
         """
         values = self.restore(x)
-        return self.worded(values) if self.columns else values
+        return self.worded(self.rounded(values)) if self.columns else values
+
+    def rounded(self, values: np.ndarray) -> np.ndarray:
+        """Give rows of a table that a model made, as `restore` gives them, the decimals of its file; others stay."""
+        if not self.columns:
+            return values
+        return np.stack([rounded(c, values[..., k]) for k, c in enumerate(self.columns)], -1)
 
     def worded(self, values: np.ndarray) -> np.ndarray:
         """Turn a table's rows of numbers, as `restore` gives them, into words where they stand for words.

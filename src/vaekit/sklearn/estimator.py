@@ -294,7 +294,7 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
         else:
             seed = int(check_random_state(random_state).randint(2**31))
             values = filling.draws(x, to_whole(draws, "draws"), seed)
-        found = [space.worded(each) if space.columns else each for each in values.numpy()]
+        found = [space.worded(space.rounded(each)) if space.columns else each for each in values.numpy()]
         copies = [like(library_of(X), filled(rows, by_name(each, self._names))) for each in found]
         return copies[0] if draws is None else copies
 

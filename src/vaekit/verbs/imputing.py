@@ -215,7 +215,8 @@ class Filling:
 def _filled(given: Given, holes: np.ndarray, rows: np.ndarray, found: Tensor, space: Space) -> np.ndarray:
     """Put what was found into the holes; what was observed stays as it was."""
     values = given.values.copy()
-    new = found.numpy() if values.dtype.kind == "f" else np.rint(found.numpy()).clip(0, 255)
+    new = space.rounded(found.numpy())
+    new = new if values.dtype.kind == "f" else np.rint(new).clip(0, 255)
     values[holes] = new[holes[rows]].astype(values.dtype)
     return space.worded(values) if space.columns else values
 
