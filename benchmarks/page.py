@@ -153,8 +153,8 @@ def storm(result: Result | None) -> Iterator[str]:
     beyond = ray - serial
     yield (
         f"\nThe cluster, its driver and daemons included, spends {beyond:.2f} s more processor time per unit than one "
-        f"process does: {beyond / serial:.0%} of units as small as these, and by arithmetic less than 5% of those of "
-        f"more than {beyond / 0.05:.1f} s.\n"
+        f"process does, {beyond / serial:.0%}: what Ray takes, and what two units at once take from each other and "
+        "from other work, which were not told apart. It says nothing about longer units.\n"
     )
 
 
