@@ -40,6 +40,7 @@ def with_names(random, names):
     yield plots.scatter(x[:, :3], labels, names, axes_labels=names[:3], **words)
     yield plots.agreement(x, x, names, **words)
     yield plots.marginals(x, x, names, **words)
+    yield plots.fidelity(dict.fromkeys(names, (0.5, 0.1)), *np.full((3, n), 0.5), **words)
     yield plots.confusion(counts, names, **words)
     yield plots.class_counts({"test": counts[0], "samples": counts[1]}, names, **words)
     yield plots.pairs(images, images, names=("original", "reconstruction"), columns=names, **words)

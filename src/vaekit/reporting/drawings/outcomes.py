@@ -29,6 +29,8 @@ def outcomes(run: Run, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
             yield growth(found, bounds, run.space)
         else:
             leave_out("no growth of the evidence: its numbers of each example are gone")
+    if found := next((e for e in reversed(evaluations) if "fidelity" in e), None):
+        yield fidelity(found, run.space)
     if found := next((e for e in reversed(evaluations) if "samples" in e), None):
         yield confusion(found, run.space)
         yield classes(found, run.space)
@@ -36,6 +38,23 @@ def outcomes(run: Run, leave_out: Callable[[str], Any]) -> Iterator[Drawing]:
         shapes = [values.shape[1:] for name, values in closest.items() if name in ("samples", "training")]
         if shapes == [run.space.event_shape] * 2:
             yield neighbors(found, closest, run.space)
+
+
+def fidelity(found: Mapping[str, Any], space: Space) -> Drawing:
+    """Draw how like the data samples of a table are, by column and by pair of columns, of an evaluation."""
+    columns, pairs = found["fidelity"]["columns"], found["fidelity"]["pairs"]
+    figure = plots.fidelity(
+        {name: (each["value"], each["standard_error"]) for name, each in columns.items()},
+        *(np.array([pair[of] for pair in pairs], dtype=float) for of in ("real", "sampled", "standard_error")),
+        title="Samples beside the data, by column and by pair",
+        note=f"{named(space)}, {found['told_apart']['images']:,} {found['split']} rows",
+    )
+    caption = (
+        "Left, how far the distributions of each column are apart (Kolmogorov–Smirnov distance, or total variation of "
+        "categories), from 0 to 1. Right, the correlation of each pair, or Cramér's V where one is a category, in "
+        "samples against the data; on the dashed line they agree. Bars are standard errors."
+    )
+    return Drawing("fidelity", figure, caption)
 
 
 def growth(found: Mapping[str, Any], bounds: Mapping[str, Tensor], space: Space) -> Drawing:

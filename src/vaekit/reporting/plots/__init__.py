@@ -21,7 +21,7 @@ from vaekit.reporting.plots.images import (
 )
 from vaekit.reporting.plots.plane import rate_distortion
 from vaekit.reporting.plots.style import ALWAYS, FORMATS, INK, MUTED, PAPER, RULE, Figure, ramp, save, short
-from vaekit.reporting.plots.tables import agreement, histograms, marginals, responses
+from vaekit.reporting.plots.tables import agreement, fidelity, histograms, marginals, responses
 
 __all__ = [
     "ALWAYS",
@@ -35,6 +35,7 @@ __all__ = [
     "class_counts",
     "confusion",
     "curves",
+    "fidelity",
     "gaussian_quantiles",
     "growth",
     "histograms",

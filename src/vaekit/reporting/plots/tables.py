@@ -1,6 +1,6 @@
 """Figures of tables: a small panel for each of the first twelve columns, or for each latent unit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from vaekit.reporting.plots.style import INK, RULE, SERIES, WIDTH, Array, Figure, dots, drawn, place, sheet, short
 
 PANELS, SIDE = 12, 1.25  # inches
+MOST_BARS = 20
+"""columns whose distances are drawn"""
 MOST_NAMED = 4
 """categories that are named beside an axis; the numbers of more are"""
 ACROSS, BESIDE = 30, 7
@@ -103,6 +105,48 @@ def marginals(
         axes.spines["left"].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncols=2)
     figure.set_label(f"{title}: histograms of {len(panels)} columns.")
+    return figure
+
+
+@drawn
+def fidelity(
+    distances: Mapping[str, tuple[float, float]],
+    real: Array,
+    sampled: Array,
+    errors: Array,
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Draw how far the samples' columns are from the data's, and the association of each pair in both.
+
+    Args:
+        distances: by column, the distance of the distributions and its standard error; the largest are drawn.
+        real, sampled: correlation or Cramér's V of each pair, (pairs,).
+        errors: standard errors of their differences, (pairs,).
+        title, note: what stands above.
+    """
+    largest = sorted(distances, key=lambda name: distances[name], reverse=True)[:MOST_BARS]
+    if len(largest) < len(distances):
+        note = f"{note}{'; ' * bool(note)}the {len(largest)} of {len(distances)} columns that are farthest apart"
+    height = max(1.9, 0.17 * len(largest))
+    figure = sheet(height + 0.6, title, note)
+    bars = place(figure, 1.3, 0.45, 1.3, height)
+    values, spread = (np.array([distances[name][k] for name in largest]) for k in (0, 1))
+    at = np.arange(len(largest))[::-1]
+    bars.barh(at, values, xerr=spread, height=0.6, color=SERIES[0], error_kw={"linewidth": 0.7, "ecolor": INK})
+    bars.set_yticks(at, [short(name, 18) for name in largest], fontsize=7)
+    bars.set_xlim(left=0)
+    bars.locator_params(axis="x", nbins=4)
+    bars.set_xlabel("distance of distributions")
+    if len(real):
+        pairs = place(figure, 3.15, 0.45 + height - 1.9, 1.9, 1.9)
+        ends = [float(min(real.min(), sampled.min(), 0)), float(max(real.max(), sampled.max()))]
+        pairs.plot(ends, ends, color=INK, linewidth=0.7, linestyle="--")
+        pairs.errorbar(real, sampled, yerr=errors, fmt="o", markersize=2.5, linewidth=0.5, color=SERIES[1], alpha=0.7)
+        pairs.set_xlabel("association in the data")
+        pairs.set_ylabel("in samples")
+    figure.set_label(f"{title}: bars of {len(largest)} columns and a scatter plot of {len(real)} pairs.")
     return figure
 
 
