@@ -47,6 +47,14 @@ def test_both_libraries_agree_as_far_as_fp32_goes(wide: Linear, shape: tuple[int
         assert error <= 2 * usual + 1e-9
 
 
+def test_a_single_row_is_multiplied_by_torch_and_several_by_onednn(wide: Linear) -> None:
+    x = torch.randn(5, 300)
+    usual = plain(wide, torch.float32)
+    for row in (x[0], x[:1], x[None, None, 0]):
+        assert torch.equal(wide(row), usual(row))
+    assert torch.equal(wide(x), linear.product(x, wide.weight, wide.bias))
+
+
 def test_images_need_no_gradient(wide: Linear) -> None:
     wide(torch.randn(7, 300)).sum().backward()
     assert wide.weight.grad is not None

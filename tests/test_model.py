@@ -4,15 +4,15 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor, nn
-from torch.distributions import Distribution, Laplace, LowRankMultivariateNormal
+from torch.distributions import Distribution, Laplace, LowRankMultivariateNormal, Normal
 
 from vaekit.conditional import Conditional
 from vaekit.distributions import independent, kl_per_unit
 from vaekit.errors import InputError
 from vaekit.likelihoods import DiscretizedLogistic, Gaussian
-from vaekit.model import VAE, Model
+from vaekit.model import VAE, Model, center_at
 from vaekit.networks import MLP, Conv
-from vaekit.posteriors import Delta
+from vaekit.posteriors import Delta, GaussianPosterior
 
 EVENT = (1, 6, 5)
 
@@ -78,6 +78,31 @@ def test_decoding_is_the_mean_and_reconstruction_decodes_the_code(x: Tensor, lik
     assert vae.decode(z[0, 0]).shape == EVENT
     assert torch.equal(vae.reconstruct(x), vae.decode(vae.encode(x)))
     assert not vae.reconstruct(x).requires_grad
+
+
+def test_a_part_with_another_distribution_than_its_parent_has_another_center(x: Tensor) -> None:
+
+    class Shifted(GaussianPosterior):
+        def forward(self, c: Tensor | None = None) -> Distribution:
+            q = super().forward(c)
+            return independent(Normal(q.mean + 1, q.stddev), 1)
+
+    class Named(Shifted): ...
+
+    vae = built()
+    trunk, head = vae.posterior.trunk, vae.posterior.head
+    for part in (Shifted(trunk, head.in_features, 3), Named(trunk, head.in_features, 3)):
+        part.head = head
+        assert torch.equal(VAE(vae.prior, part, vae.likelihood).encode(x), vae.encode(x) + 1)
+
+
+def test_any_module_that_returns_a_distribution_has_a_center(x: Tensor) -> None:
+
+    class Plain(nn.Module):
+        def forward(self, c: Tensor) -> Distribution:
+            return independent(Normal(c.flatten(1)[:, :3], 1.0), 1)
+
+    assert torch.equal(center_at(Plain(), x), x.flatten(1)[:, :3])
 
 
 def test_samples_are_decoded_prior_draws_with_or_without_noise() -> None:

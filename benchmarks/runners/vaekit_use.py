@@ -47,6 +47,7 @@ class Use:
         self.x = np.rint(np.load(job.file("test")) * 255).astype(np.uint8)
         self.device = job.device
 
+    @torch.inference_mode()
     def round(self) -> dict[str, float]:
         z = vaekit.encode(self.run, self.x, device=self.device)
         one = torch.from_numpy(self.x[:1] / np.float32(255)).to(self.device)

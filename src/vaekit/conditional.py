@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,7 +14,18 @@ class Conditional(nn.Module):
 
     A prior takes no context, a posterior takes x, a likelihood takes z. Distributions are built with
     ``validate_args=False``: supports are checked once, where data enter.
+
+    Attributes:
+        center_at: a method, c → the center of p(· | c), where that takes less than all of p; otherwise None. A class
+            that defines ``forward`` does not inherit it.
     """
+
+    center_at: ClassVar[Callable[..., Tensor] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls):
+            cls.center_at = vars(cls).get("center_at")
 
     @abstractmethod
     def forward(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
@@ -25,6 +37,6 @@ class Conditional(nn.Module):
     def begin_at(self, codes: Float[Tensor, "n latent"]) -> None:
         """Begin near codes, if this is a prior that can be fitted to them."""
 
-    def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution:
-        """Call the module; defined here so that type checkers know the result."""
-        return super().__call__(c)
+    if TYPE_CHECKING:  # they would not know the result
+
+        def __call__(self, c: Float[Tensor, "..."] | None = None) -> Distribution: ...

@@ -24,6 +24,7 @@ from safetensors.torch import load, save
 from scipy import stats
 
 from vaekit.distributions import LEVELS, Categories, Flow, center
+from vaekit.model import center_at
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,13 @@ def test_conditional_round_trips_through_safetensors(make: Make, spec: Any) -> N
     other.load_state_dict(weights)
     assert torch.equal(center(module(c)), center(other(c)))
     assert type(module).__name__ in repr(module)
+
+
+@pytest.mark.parametrize(("make", "spec"), CONDITIONALS[len(PRIORS) :])
+def test_a_center_that_a_part_finds_alone_is_that_of_its_distribution(make: Make, spec: Any) -> None:
+    module, c = make(spec, 3)
+    assert c is not None
+    assert torch.equal(center_at(module, c), center(module(c)))
 
 
 @pytest.mark.parametrize(("make", "spec"), [case for case in CONDITIONALS if case.values[1].kind != "standard_normal"])

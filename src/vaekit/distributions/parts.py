@@ -29,7 +29,7 @@ def log_scale(raw: Float[Tensor, "*shape"], head: Head) -> Float[Tensor, "*shape
 
 def at_least_fp32(parameters: Tensor) -> Tensor:
     """Convert a network's half-precision outputs to fp32, in which densities are computed; fp64 stays."""
-    return parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+    return parameters if parameters.dtype.itemsize >= 4 else parameters.float()
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

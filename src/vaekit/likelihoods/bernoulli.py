@@ -22,6 +22,9 @@ class BernoulliLikelihood(PixelLikelihood):
         (logits,) = self.parameters_of(c)
         return IndependentBernoulli(logits, self.event_dims)
 
+    def center_at(self, c: Float[Tensor, "... latent"]) -> Float[Tensor, "*shape"]:
+        return self.parameters_of(c)[0].sigmoid()
+
 
 @spec
 class Bernoulli:

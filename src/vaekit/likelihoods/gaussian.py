@@ -33,9 +33,14 @@ class GaussianLikelihood(PixelLikelihood):
 
     def forward(self, c: Float[Tensor, "... latent"] | None = None) -> Distribution:
         loc, *raw = self.parameters_of(c)
-        if self.spec.mean == "sigmoid":
-            loc = loc.sigmoid()
+        loc = self._mean(loc)
         return independent(Normal(loc, self._scale(loc, *raw), validate_args=False), self.event_dims)
+
+    def center_at(self, c: Float[Tensor, "... latent"]) -> Float[Tensor, "*shape"]:
+        return self._mean(self.parameters_of(c)[0])
+
+    def _mean(self, loc: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return loc.sigmoid() if self.spec.mean == "sigmoid" else loc
 
     def _scale(
         self, loc: Float[Tensor, "*shape"], raw: Float[Tensor, "*shape"] | None = None

@@ -35,11 +35,19 @@ class FullGaussianPosterior(Conditional):
 
     def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
         d = self.latent_dim
-        loc, log_scale, raw = at_least_fp32(self.head(self.trunk(c))).split([d, d, len(self.below)], -1)
+        loc, log_scale, raw = self.parameters_of(c)
         scale = log_scale.exp()
         lower = raw.new_zeros(*raw.shape[:-1], d * d).index_copy(-1, self.below, raw).unflatten(-1, (d, d))
         factor = scale.unsqueeze(-1) * lower + torch.diag_embed(scale)
         return distributions.FullGaussian(loc, factor, validate_args=False)
+
+    def center_at(self, c: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
+        return self.parameters_of(c)[0]
+
+    def parameters_of(self, x: Float[Tensor, "batch *event"] | None) -> tuple[Float[Tensor, "batch _"], ...]:
+        """μ, log σ, and the elements of N."""
+        sizes = [self.latent_dim, self.latent_dim, len(self.below)]
+        return at_least_fp32(self.head(self.trunk(x))).split(sizes, -1)
 
 
 @spec

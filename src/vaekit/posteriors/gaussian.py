@@ -30,8 +30,15 @@ class GaussianPosterior(Conditional):
         self.emits = head
 
     def forward(self, c: Float[Tensor, "batch *event"] | None = None) -> Distribution:
-        loc, raw = at_least_fp32(self.head(self.trunk(c))).chunk(2, -1)
+        loc, raw = self.parameters_of(c)
         return independent(Normal(loc, log_scale(raw, self.emits).exp(), validate_args=False), 1)
+
+    def center_at(self, c: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch latent"]:
+        return self.parameters_of(c)[0]
+
+    def parameters_of(self, x: Float[Tensor, "batch *event"] | None) -> tuple[Float[Tensor, "batch latent"], ...]:
+        """μ, and what the encoder outputs for the scale."""
+        return at_least_fp32(self.head(self.trunk(x))).chunk(2, -1)
 
 
 @spec
