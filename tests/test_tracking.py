@@ -1,15 +1,20 @@
 """Trackers get what the run's files say, once, offline, and are imported only if they are asked for."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from small import same
 
-from vaekit import InputError, Run, RunError, evaluate, track
+from vaekit import InputError, Run, RunError, evaluate, sample, track
 from vaekit.cli import main
+from vaekit.outputs import picture
 
 
 @pytest.fixture
@@ -66,6 +71,12 @@ class Fake(ModuleType):
     def finish(self) -> None:
         self.finished += 1
 
+    def Image(self, path: str) -> str:  # noqa: N802
+        return path
+
+    def Table(self, columns: list[str], data: list[list[str]]) -> tuple[list[str], list[list[str]]]:  # noqa: N802
+        return columns, data
+
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_trackers_like_wandb(name: str, evaluated: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +114,7 @@ def test_while_training_and_what_fails_afterwards(
         raise ConnectionError("no network")
 
     monkeypatch.setattr(fake, "init", fail)
-    with pytest.raises(RunError, match=r"trackio did not take .*small \(no network\): the run is as it was"):
+    with pytest.raises(RunError, match=r"trackio did not take .*small \(no network\): nothing of the run is lost"):
         track(evaluated, to="trackio")
     monkeypatch.delitem(sys.modules, "vaekit.tracking.trackio")
     monkeypatch.setitem(sys.modules, "trackio", None)
@@ -111,6 +122,83 @@ def test_while_training_and_what_fails_afterwards(
         track(evaluated, to="trackio")
     with pytest.raises(InputError, match=r"the tracker 'mlfow' is unknown: did you mean 'mlflow'"):
         track(evaluated, to="mlfow")
+
+
+def tracked(monkeypatch: pytest.MonkeyPatch, name: str, fake: Fake, data: str = "digits", to: str = "new") -> Run:
+    """Train with a stand-in for a tracker."""
+    monkeypatch.setitem(sys.modules, name, fake)
+    monkeypatch.delitem(sys.modules, f"vaekit.tracking.{name}", raising=False)
+    words = ["train", data, "--hidden", "12", "--epochs", "2", "--no-report", "--run", to, "--track", name]
+    assert main(words) == 0
+    monkeypatch.delitem(sys.modules, f"vaekit.tracking.{name}")
+    return Run(Path(to))
+
+
+@pytest.mark.parametrize("data", ["digits", "rows.csv"])
+def test_samples_of_each_evaluation_are_kept_and_change_no_byte_of_the_training(
+    data: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = (f"{'yes' if k % 3 else 'no'},{k * k % 71 / 7},{k % 2}" for k in range(300))
+    Path("rows.csv").write_text("\n".join(["word,number,label", *lines]))
+    fake = Fake("wandb")
+    run = tracked(monkeypatch, "wandb", fake, data)
+    assert main(["train", data, "--hidden", "12", "--epochs", "2", "--no-report", "--quiet", "--run", "plain"]) == 0
+    assert same(run, Run(Path("plain")))
+
+    rows = run.metrics()
+    kind = "png" if data == "digits" else "csv"
+    files = sorted(run.path.glob(f"samples/*.{kind}"))
+    assert [int(path.stem) for path in files] == [row["step"] for row in rows]
+    assert len({path.read_bytes() for path in files}) == len(files)
+    shown = [values["samples"] for values, _ in fake.logged if "samples" in values]
+    assert len(shown) == 2 * len(rows)  # as it was trained, and as it was copied at the end
+    if data == "rows.csv":
+        columns, cells = shown[-1]
+        assert columns == run.space.header
+        assert len(cells) == 10
+        assert {row[0] for row in cells} <= {"yes", "no"}
+    else:
+        assert shown[-1] == str(files[-1])
+        assert np.array_equal(np.asarray(Image.open(files[-1])), np.asarray(picture(sample(run, 64))))
+
+
+@pytest.mark.parametrize("call", ["init", "log", "finish"])
+def test_a_tracker_that_fails_does_not_end_the_training(
+    call: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fake, calls = Fake("trackio"), list[str]()
+
+    def fail(*_: Any, **__: Any) -> None:
+        calls.append(call)
+        raise ConnectionError("no network\nat all")
+
+    monkeypatch.setattr(fake, call, fail)
+    run = tracked(monkeypatch, "trackio", fake)
+    assert run.metrics()[-1]["epoch"] >= 2
+    warning = "trackio did not take new (no network): nothing of the run is lost; copy it later with "
+    assert capsys.readouterr().err.count(f"{warning}vaekit track new --to trackio") == 1
+    assert len(calls) <= 4  # it is not asked again until the end
+
+    works = Fake("trackio")
+    monkeypatch.setitem(sys.modules, "trackio", works)
+    track(run, to="trackio")
+    assert len(works.logged) == len(run.metrics()) == len(list(run.path.glob("samples/*.png")))
+
+
+def test_a_full_disk_of_samples_does_not_end_the_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("vaekit.tracking.samples.write_examples", fail)
+    assert tracked(monkeypatch, "trackio", Fake("trackio")).metrics()[-1]["epoch"] >= 2
+    told = "samples of new are not kept any more (new cannot be written (the disk is full)"
+    assert capsys.readouterr().err.count(told) == 1
 
 
 def test_nothing_is_imported_unless_it_is_asked_for() -> None:

@@ -15,6 +15,7 @@ class Progress(NamedTuple):
         images_per_second: speed of training since the last evaluation.
         seconds: time spent so far, over all sittings.
         noun: what the examples are called: images or examples.
+        model: the model as it is now, a VAE in training mode, to look at and not to change.
     """
 
     epoch: float
@@ -26,6 +27,7 @@ class Progress(NamedTuple):
     images_per_second: float
     seconds: float
     noun: str = "images"
+    model: Any = None
 
     def __repr__(self) -> str:
         terms = "".join(f", {name} {value:.2f}" for name, value in self.terms.items())

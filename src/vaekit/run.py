@@ -66,9 +66,11 @@ FILES = (
     "figures/*.png",
     "figures/*.pdf",
     "measured/*.safetensors",
+    "samples/*.png",
+    "samples/*.csv",
     "events.out.tfevents.*",
 )
-FOLDERS = ("figures", "measured")
+FOLDERS = ("figures", "measured", "samples")
 TRAINING_LOCK, RESULTS_LOCK = ".training.lock", ".results.lock"
 REPLACED = ".replaced"
 """the experiment of a run whose files are being removed; where it lies, they may be"""

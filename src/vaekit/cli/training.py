@@ -1,5 +1,6 @@
 """Verbs that train."""
 
+import logging
 import signal
 import sys
 from collections.abc import Generator, Iterator, Mapping
@@ -16,7 +17,7 @@ from vaekit import display
 from vaekit.cli.app import LOUD, Data, DataRoot, Device, Float, Int, RunFolder, Switch, app, examples
 from vaekit.cli.exploring import exploring
 from vaekit.display import Output
-from vaekit.errors import InputError, command, either
+from vaekit.errors import InputError, RunError, command, either
 from vaekit.presets import PRESETS
 from vaekit.settings import SHORT, options, with_short_names
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+log = logging.getLogger("vaekit")
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
@@ -136,7 +139,7 @@ def train(
         workers: Processes that train the model together, each on its share of every batch, on this machine; those
             that torchrun started if left out.
         tensorboard: Also write TensorBoard event files to the run's folder.
-        track: Also write numbers and figures to a tracker: tensorboard, mlflow, wandb (offline) or trackio.
+        track: Also write numbers, samples and figures to a tracker: tensorboard, mlflow, wandb (offline) or trackio.
         explore: Show the run in the browser while it is being trained, and afterwards until Ctrl-C.
         report: At the end, evaluate 1000 images and write the figures and report.html.
     """
@@ -155,7 +158,9 @@ def train(
             sys.exit(follow())
     if short.get("hidden"):
         short["hidden"] = choices.widths(short["hidden"])
-    target = tracker(track or "tensorboard") if track or tensorboard else None
+    trackers = [name for name in ("tensorboard" if tensorboard else None, track) if name]
+    for name in trackers:
+        tracker(name)  # before anything begins
     fields, place = choices.fields(set or []), None
     with display.messages(output), ExitStack() as reserved:
         if resume:
@@ -182,8 +187,8 @@ def train(
             experiment, path, device=device, data_root=data_root, data=place, resume=resume, overwrite=overwrite,
             compile=compile, workers=size if workers is None else workers,
         )  # fmt: skip
-        if target:
-            reports = record(reports, path, target)
+        for name in dict.fromkeys(trackers):
+            reports = record(reports, path, name, draw=name == track)
         place_of = [*(("--data-root", data_root) if data_root else ()), *(("--data", place) if place else ())]
         show_live = reserved.enter_context(exploring(path, *place_of)) if explore else lambda: None
         for _ in _follow(reports, path, output):
@@ -195,7 +200,10 @@ def train(
                 data_root=data_root, data=place,
             )  # fmt: skip
         if track:
-            vaekit.track(path, to=track)
+            try:
+                vaekit.track(path, to=track)
+            except (InputError, RunError) as error:  # which is no failure of the training
+                log.warning("%s", error)
 
         def show() -> None:
             if found:

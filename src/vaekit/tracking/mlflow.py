@@ -30,10 +30,10 @@ class MLflow:
                 self.client.log_param(self.id, path, str(value)[:LONGEST])
 
     def log(self, values: Values, step: int) -> None:
-        """Log metrics that are not there yet, and pictures as artifacts."""
+        """Log metrics that are not there yet, and pictures and tables as artifacts."""
         for name, value in values.items():
             if not isinstance(value, int | float):
-                self.client.log_artifact(self.id, str(value), name.rpartition("/")[0])
+                self.client.log_artifact(self.id, str(value), name.partition("/")[0])
                 continue
             if name not in self.known:
                 self.known[name] = {(m.step, m.value) for m in self.client.get_metric_history(self.id, name)}

@@ -8,6 +8,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from vaekit.run import Run
+from vaekit.tracking.samples import cells
 from vaekit.tracking.tracker import Values
 
 EVENTS = "events.out.tfevents.*"
@@ -27,10 +28,14 @@ class TensorBoard:
         self.writer.add_text("experiment", "\n".join(f"- {path}: {value}" for path, value in parameters.items()))
 
     def log(self, values: Values, step: int) -> None:
-        """Write scalars and images."""
+        """Write scalars, images, and tables as texts."""
         for name, value in values.items():
             if isinstance(value, int | float):
                 self.writer.add_scalar(name, value, step)
+            elif value.suffix == ".csv":
+                header, *rows = cells(value)
+                lines = [header, ["---"] * len(header), *rows]
+                self.writer.add_text(name, "\n".join(f"| {' | '.join(line)} |" for line in lines), step)
             else:
                 with Image.open(value) as image:
                     self.writer.add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")

@@ -1,8 +1,10 @@
 """What a tracker is, and how a run gets into it: while it is trained, or afterwards from its files."""
 
 import json
-from collections.abc import Generator, Mapping
+import logging
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from importlib import import_module
 from itertools import chain
 from math import isfinite
@@ -11,16 +13,19 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 from vaekit.arguments import Place
-from vaekit.errors import InputError, RunError, nearest
+from vaekit.errors import InputError, RunError, command, nearest
 from vaekit.evaluations import current
 from vaekit.files import read_bytes, status
 from vaekit.labels import LABELS
 from vaekit.progress import Progress
 from vaekit.run import SETS, TRACKING, Run
 from vaekit.settings import fields
+from vaekit.tracking import samples
+
+log = logging.getLogger("vaekit")
 
 Values = Mapping[str, float | Path]
-"""numbers, and the paths of pictures, by name"""
+"""numbers, and the paths of pictures (.png) and tables (.csv), by name"""
 
 
 class Tracker(Protocol):
@@ -30,7 +35,7 @@ class Tracker(Protocol):
         """Begin, or find again, what has this identity; parameters are the fields of its experiment."""
 
     def log(self, values: Values, step: int) -> None:
-        """Take numbers and pictures of a step, which is counted in training examples seen; once each."""
+        """Take numbers, pictures and tables of a step, which is counted in training examples seen; once each."""
 
     def close(self) -> None:
         """Write what is left."""
@@ -55,20 +60,65 @@ def tracker(name: str) -> Tracker:
     return found
 
 
-def record(reports: Generator[Progress, None, None], folder: Path, tracker: Tracker) -> Generator[Progress, None, None]:
-    """Pass on the reports of a training, and log each evaluation's terms, train/elbo and so on."""
+def record(
+    reports: Generator[Progress, None, None], folder: Path, name: str, draw: bool = True
+) -> Generator[Progress, None, None]:
+    """Pass on the reports of a training, and log each evaluation: its terms, train/elbo and so on, and samples.
+
+    If the tracker fails, the training goes on without it, samples are kept, and a warning says how to copy it later.
+
+    Args:
+        reports: of the training; its numbers stay what they are.
+        folder: of the run.
+        name: of the tracker.
+        draw: whether to draw samples, which are kept in the run.
+    """
+    found = tracker(name)
     with closing(reports), ExitStack() as stack:
         first = next(reports)  # creates the folder
-        _open(tracker, Run(folder))
-        stack.callback(tracker.close)
+        run, copying = Run(folder), _Attempts(partial(_lost, name, folder))
+        drawing = _Attempts(lambda error: f"samples of {folder} are not kept any more ({_reason(error)})")
+        stack.callback(copying.attempt, found.close)
+        copying.attempt(_open, found, run)
         for report in chain([first], reports):
             if report.row:
-                tracker.log(terms(report.row), report.row["samples"])
+                if draw and drawing.work:
+                    drawing.attempt(samples.keep, run, report.model, report.row["step"])
+                if copying.work:
+                    copying.attempt(_log, found, run, report.row)
             yield report
 
 
+class _Attempts:
+    """Calls that a training can do without: the first one that fails is told of."""
+
+    def __init__(self, sentence: Callable[[Exception], str]) -> None:
+        self.sentence, self.work = sentence, True
+
+    def attempt(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except Exception as error:  # of the network or the disk, from any package
+            if self.work:
+                log.warning("%s", self.sentence(error))
+            self.work = False
+
+
+def _log(tracker: Tracker, run: Run, row: Mapping[str, Any]) -> None:
+    tracker.log(terms(row) | samples.kept(run, row["step"]), row["samples"])
+
+
+def _lost(name: str, folder: Path, error: Exception) -> str:
+    again = command("track", folder, "--to", name)
+    return f"{name} did not take {folder} ({_reason(error)}): nothing of the run is lost; copy it later with {again}"
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def track(run: Run | Place, *, to: str) -> Path:
-    """Write a run into a tracker: its experiment, the rows of metrics.jsonl, its results with errors, its figures.
+    """Write a run into a tracker: experiment, rows of metrics.jsonl, samples, results with errors, figures.
 
     Once more writes the same run again, not a second one.
 
@@ -89,14 +139,13 @@ def track(run: Run | Place, *, to: str) -> Path:
     try:
         _open(found, run, afresh=True)
         for row in rows:
-            found.log(terms(row), row["samples"])
+            _log(found, run, row)
         found.log(results(run) | pictures(run), rows[-1]["samples"] if rows else 0)
         found.close()
     except (InputError, RunError):
         raise
     except Exception as error:  # of the network or the disk, from any package
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise RunError(f"{to} did not take {run.path} ({reason}): the run is as it was; try again") from None
+        raise RunError(_lost(to, run.path, error)) from None
     return run.path
 
 

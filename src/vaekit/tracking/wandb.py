@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import wandb
 
 from vaekit.run import Run
+from vaekit.tracking.samples import cells
 from vaekit.tracking.tracker import Values
 
 
@@ -28,10 +30,18 @@ class WandB:
         )  # fmt: skip
 
     def log(self, values: Values, step: int) -> None:
-        """Log numbers and images."""
-        shown = {name: v if isinstance(v, int | float) else wandb.Image(str(v)) for name, v in values.items()}
-        self.run.log(shown, step=step)
+        """Log numbers, images and tables."""
+        self.run.log({name: _shown(value) for name, value in values.items()}, step=step)
 
     def close(self) -> None:
         """Finish the run."""
         self.run.finish()
+
+
+def _shown(value: float | Path) -> Any:
+    if isinstance(value, int | float):
+        return value
+    if value.suffix == ".csv":
+        header, *rows = cells(value)
+        return wandb.Table(columns=[*header], data=rows)
+    return wandb.Image(str(value))

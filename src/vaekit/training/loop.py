@@ -404,8 +404,8 @@ class Training:
         """Report the progress of the training."""
         terms = row["train"] if row else self.window
         speed = row["images_per_second"] if row else self.images_per_second
-        noun = self.data.space.noun
-        return Progress(self.epoch, self.epochs, self.step, self.steps, terms, row, speed, self.seconds, noun)
+        steps = self.epoch, self.epochs, self.step, self.steps
+        return Progress(*steps, terms, row, speed, self.seconds, self.data.space.noun, self.model)
 
     @property
     def random(self) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
+from vaekit.data import Space
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.outputs import kind_of, what_of, write_examples
@@ -51,11 +52,17 @@ def sample(
             f"n is {n}: so many samples take {taken / 2**30:,.1f} GiB of memory, and {there / 2**30:,.1f} GiB are "
             "available: ask for fewer at a time, with another seed each"
         )
-    vae, noisy = run.vae(target), bool(run.space.columns) if noise is None else noise
-    with devices.seeded(seed, target), devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
-        found = np.concatenate([run.space.generated(x) for x in _sampled(vae, n, noisy)])
+    with devices.memory_errors(f"{n} samples", "ask for fewer at a time"):
+        found = drawn(run.vae(target), run.space, n, seed, noise)
     write_examples(found, run.space, out)
     return found
+
+
+def drawn(vae: VAE, space: Space, n: int, seed: int = SEED, noise: bool | None = None) -> np.ndarray:
+    """Draw n samples of a model in the data's own units, by a generator that nothing else draws from."""
+    noisy = bool(space.columns) if noise is None else noise
+    with devices.seeded(seed, next(vae.parameters()).device):
+        return np.concatenate([space.generated(x) for x in _sampled(vae, n, noisy)])
 
 
 @torch.no_grad()
