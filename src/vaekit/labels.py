@@ -62,11 +62,19 @@ SAMPLED: Mapping[str, Label] = {
     ),
 }
 """what samples of a table are worth"""
+FILLED: Mapping[str, Label] = {
+    "imputation": Label(
+        "error of hidden cells",
+        "squared error of numbers over that of their mean, wrong categories over those of their mode, averaged over "
+        "columns; 1 if the model knows no more than each column alone",
+    ),
+}
+"""what the cells of a table are worth that are filled in"""
 COUNTS: Mapping[str, Label] = {
     "effective_samples": Label("effective draws", "how many of the draws carry the log-evidence"),
 }
 """numbers of draws"""
-LABELS: Mapping[str, Label] = {**NATS, **BITS, **SHARES, **SAMPLED, **COUNTS}
+LABELS: Mapping[str, Label] = {**NATS, **BITS, **SHARES, **SAMPLED, **FILLED, **COUNTS}
 
 
 TERMS: Mapping[str, str] = {

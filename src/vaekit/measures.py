@@ -20,10 +20,13 @@ from vaekit.evaluation.annealing import Annealing, bracket, compared, forward, l
 from vaekit.evaluation.classifier import classifier_for
 from vaekit.evaluation.fidelity import fidelity, near_copies, told_apart
 from vaekit.evaluation.harmonic import CANDIDATES, MOST_LATENTS, harmonic
+from vaekit.evaluation.hiding import PARTS, parts, recovered, typical
+from vaekit.evaluation.imputation import guesses
 from vaekit.evaluation.information import information
 from vaekit.evaluation.latents import usage
 from vaekit.evaluation.probes import accuracies
 from vaekit.evaluation.quality import measure
+from vaekit.evaluation.rows import shared_noise
 from vaekit.evaluation.samples import LEGIBLE
 from vaekit.evaluation.verdict import units
 from vaekit.subject import CODES_BATCH, Subject
@@ -47,16 +50,27 @@ REAL: Needs = {"prior": {"real"}}
 GENERATIVE: Needs = {"objective": {"generative"}}
 DENSITY: Needs = {"posterior": {"density"}}
 ENCODER: Needs = {"posterior": {"encoder", "density"}}
+FILLING: Needs = {"posterior": {"density"}, "likelihood": {"elementwise"}}
+"""what fills in missing values"""
 FACTORIZED: Needs = {"posterior": {"encoder", "density", "factorized"}, "prior": {"factorized"}}
 GRADIENT: Needs = {"posterior": {"density"}, "prior": {"real"}}
 """what needs a gradient with respect to z, for Hamiltonian Monte Carlo"""
 
 
 class Measure(NamedTuple):
-    """A measure: the function from a subject to numbers by name, and what it needs of the parts of an experiment."""
+    """A measure: the function from a subject to numbers by name, what it needs of an experiment, and of which data.
+
+    Attributes:
+        tables: whether it is of tables only, or of other data only; None of all data.
+    """
 
     run: Callable[[Subject], dict[str, Any]]
     needs: Needs = NOTHING
+    tables: bool | None = None
+
+    def concerns(self, subject: Subject) -> bool:
+        """Say whether it is of such data."""
+        return self.tables in (None, subject.run.space.columns is not None)
 
     def misfit(self, subject: Subject) -> str | None:
         """Say why the measure does not apply, if it does not."""
@@ -158,8 +172,6 @@ def _harmonic(subject: Subject) -> dict[str, Any]:
 
 
 def _samples(subject: Subject) -> dict[str, Any]:
-    if subject.run.space.columns is not None:
-        return _rows(subject)
     if not _has_training_part(subject):
         raise InputError("a model that is in no run has no training images to set its samples beside")
     data = subject.run.data(subject.data_root, subject.place, stored=True).to(subject.device)
@@ -197,6 +209,23 @@ def _rows(subject: Subject) -> dict[str, Any]:
         copies = near_copies(*(each.nan_to_num(0) for each in (drawn, x, training)))
         found["near_copies"] = copies._asdict() | {"images": n}
     return found | {"fidelity": fidelity(real, sampled, [c.name for c in columns], [c.kind in CODED for c in columns])}
+
+
+def _imputation(subject: Subject) -> dict[str, Any]:
+    """Hide cells of a table, fill them in, and compare them with what they were, in the file's units."""
+    space, vae = subject.run.space, subject.vae
+    columns, noise = space.columns or (), shared_noise(subject.samples, vae.latent_dim)
+    x = torch.cat(list(subject.batches(subject.part, _slow_images(subject))))
+    reference = subject.data.fixed("train") if _has_training_part(subject) else subject.part
+    known = torch.cat(list(subject.batches(reference, AGGREGATE_IMAGES)))
+    part, coded = parts(x.shape).to(x.device), [column.kind in CODED for column in columns]
+    given = torch.cat([x.where(part != k, torch.nan) for k in range(PARTS)]).split(CODES_BATCH)
+    guess = (
+        guesses(vae, given, noise, space, subject.device).value.unflatten(0, (PARTS, -1)).gather(0, part.cpu()[None])[0]
+    )
+    truth, numbers = (torch.from_numpy(space.restore(each)).double() for each in (x, known))
+    names = [column.name for column in columns]
+    return recovered(truth, guess.double(), typical(numbers, coded), names, coded, subject.samples)
 
 
 def _latents(subject: Subject) -> dict[str, Any]:
@@ -274,7 +303,11 @@ GROUPS: Mapping[str, Mapping[str, Measure]] = {
         "simulated_gap": Measure(_simulated, GRADIENT),
         "harmonic": Measure(_harmonic, GRADIENT),
     },
-    "samples": {"samples": Measure(_samples, GENERATIVE)},
+    "samples": {
+        "samples": Measure(_samples, GENERATIVE, tables=False),
+        "told_apart": Measure(_rows, GENERATIVE, tables=True),
+        "imputation": Measure(_imputation, FILLING, tables=True),
+    },
     "latents": {
         "latents": Measure(_latents, FACTORIZED),
         "mutual_information": Measure(_information, ENCODER),

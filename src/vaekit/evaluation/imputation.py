@@ -1,5 +1,6 @@
 """What is missing of a row, given what is observed: means, modes, standard deviations, and draws."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from vaekit.data import Space
 from vaekit.data.columns import CODED, Column, Scaling
 from vaekit.distributions import FullGaussian, element_log_prob, transported
 from vaekit.estimates import exact
-from vaekit.evaluation.rows import SEED, Weighted
+from vaekit.evaluation.rows import SEED, Weighted, by_rows
 from vaekit.model import VAE
 
 ROUNDS = 10
@@ -25,7 +26,11 @@ WIDER = 1.2
 
 
 def weighted(
-    vae: VAE, x: Float[Tensor, "rows *event"], noise: Float[Tensor, "draws 1 latent"], space: Space
+    vae: VAE,
+    x: Float[Tensor, "rows *event"],
+    noise: Float[Tensor, "draws 1 latent"],
+    space: Space,
+    start: Tensor | None = None,
 ) -> Weighted:
     """Return draws with weights of z given what is observed of x, NaN elsewhere.
 
@@ -36,24 +41,36 @@ def weighted(
         x: (rows, *event).
         noise: ε, (draws, 1, d), as of ``shared_noise``.
         space: of the data.
+        start: what ``beginning`` returns; None draws it here, for which no other thread may hold torch's generators.
     """
     if space.missing:
         return Weighted(vae, x, noise)
     observing = VAE(vae.prior, vae.posterior, ObservedLikelihood(vae.likelihood), vae.event_shape, vae.latent_dim)
-    return Weighted(observing, x, noise, adapted(observing, x, noise))
+    start = beginning(vae, noise, x.device) if start is None else start
+    return Weighted(observing, x, noise, adapted(observing, x, noise, start))
 
 
-def adapted(vae: VAE, x: Float[Tensor, "rows *event"], noise: Float[Tensor, "draws 1 latent"]) -> FullGaussian:
-    """Adapt a Gaussian to p(z | x_observed) of each row, beginning at the moments of the prior.
+def beginning(vae: VAE, noise: Float[Tensor, "draws 1 latent"], device: torch.device) -> Float[Tensor, "draws latent"]:
+    """Draw z from the prior, as often as there is noise, with a seed: where ``adapted`` begins, (draws, d)."""
+    with devices.seeded(SEED, device), torch.no_grad():
+        return vae.prior().sample(torch.Size((len(noise),))).to(noise.dtype)
+
+
+def adapted(
+    vae: VAE,
+    x: Float[Tensor, "rows *event"],
+    noise: Float[Tensor, "draws 1 latent"],
+    start: Float[Tensor, "draws latent"],
+) -> FullGaussian:
+    """Adapt a Gaussian to p(z | x_observed) of each row, beginning at the moments of draws from the prior.
 
     In each round its draws are weighted by w^t, with the largest t ≤ 1 at which a quarter of them counts, and it takes
     their mean and covariance: those of a distribution between it and the target.
 
     Reference: *Population Monte Carlo (Cappé, Guillin, Marin, Robert, 2004)*.
     """
-    with devices.seeded(SEED, noise.device):
-        z = vae.prior().sample(torch.Size((len(noise),))).to(noise)
-    loc, factor = (each.expand(len(x), *each.shape) for each in _moments(z, torch.full_like(z[:, 0], 1 / len(z))))
+    even = torch.full_like(start[:, 0], 1 / len(start))
+    loc, factor = (each.expand(len(x), *each.shape) for each in _moments(start, even))
     for _ in range(ROUNDS):
         drawn = Weighted(vae, x, noise, FullGaussian(loc, factor))
         power = drawn.log_weight.new_ones(len(x))
@@ -99,6 +116,19 @@ def guessed(drawn: Weighted, space: Space) -> Guess:
             chances = probabilities(drawn, weights, k, column)
             value[:, k], scale[:, k] = chances.argmax(-1).to(value), 1 - chances.amax(-1)
     return Guess(value, scale)
+
+
+def guesses(
+    vae: VAE,
+    batches: Iterable[Float[Tensor, "_ *event"]],
+    noise: Float[Tensor, "draws 1 latent"],
+    space: Space,
+    device: torch.device,
+) -> Guess:
+    """Return what is expected of each element of many rows, and its standard deviation, block by block on a device."""
+    start = None if space.missing else beginning(vae, noise, device)  # not in the threads: the caller may be seeded
+    found = by_rows(batches, device, lambda x: guessed(weighted(vae, x, noise, space, start), space)._asdict())
+    return Guess(**found)
 
 
 def probabilities(

@@ -94,6 +94,14 @@ def _word_on_classes(found: Mapping[str, Any]) -> str:
     return "" if chance is None else f"the most frequent class alone would give {chance:.3f}"
 
 
+def _word_on_imputation(found: Mapping[str, Any]) -> str:
+    error = found["imputation"]["standard_error"]
+    if error is None:
+        return ""
+    known = found["imputation"]["value"] + 2 * error < 1
+    return "better than a guess by the column alone" if known else "no better than a guess by the column alone"
+
+
 WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "log_evidence": _word_on_evidence,
     "least_likely": _word_on_outliers,
@@ -105,6 +113,7 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "amortization_gap": _word_on_encoder,
     "mutual_information": _word_on_information,
     "aggregate_kl": _word_on_prior,
+    "imputation": _word_on_imputation,
     "nearest_neighbors": _word_on_classes,
     "linear_probe": _word_on_classes,
     "effective_samples": _word_on_draws,

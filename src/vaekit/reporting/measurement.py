@@ -162,7 +162,7 @@ def _measured(subject: Subject, wanted: Sequence[str]) -> dict[str, Any]:
     with devices.memory_errors(f"{subject.samples} samples", "use a machine with more memory"):
         for group in wanted:
             for name, measure in GROUPS[group].items():
-                if name in found:
+                if name in found or not measure.concerns(subject):
                     continue
                 autocast = devices.autocast(subject.device, subject.precision if group in DENSITIES else "fp32")
                 with devices.isolated(subject.device), devices.seeded(SEED, subject.device), autocast:

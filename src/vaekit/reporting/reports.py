@@ -10,6 +10,7 @@ from typing import Any
 from vaekit import devices
 from vaekit.arguments import Place
 from vaekit.data import Space
+from vaekit.data.columns import CODED
 from vaekit.errors import InputError, command, nearest
 from vaekit.evaluations import evaluations
 from vaekit.files import is_file
@@ -160,10 +161,25 @@ def _evaluation(evaluation: Mapping[str, Any], space: Space) -> dict[str, Any]:
         "headlines": dict(islice(headlines.items(), FEW)),
         "fewer": fewer,
         "left_out": left_out,
+        "cells": _cells(evaluation.get("hidden", {}), space),
         "noun": space.noun,
         "bits": binarized(space),
         "command": pathless(evaluation["command"]),
     }
+
+
+def _cells(columns: Mapping[str, Any], space: Space) -> list[tuple[str, str, str, str]]:
+    """By column: its name and what its error is, the error of the model and of the column alone, how many cells."""
+    kinds = {column.name: column.kind for column in space.columns or ()}
+    return [
+        (
+            f"{name} (share of wrong ones)" if kinds.get(name) in CODED else name,
+            " ± ".join(_estimate(**found["model"])[:2]),
+            " ± ".join(_estimate(**found["alone"])[:2]),
+            f"{found['cells']:,}",
+        )
+        for name, found in columns.items()
+    ]
 
 
 def _estimate(value: float | None, standard_error: float | None, samples: int, **_: Any) -> tuple[str, str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vaekit import notebook
-from vaekit.labels import BITS, COUNTS, NATS, SAMPLED, SHARES, label
+from vaekit.labels import BITS, COUNTS, FILLED, NATS, SAMPLED, SHARES, label
 
 
 class Evaluation(dict[str, Any]):
@@ -39,6 +39,7 @@ def tables(found: Mapping[str, Any]) -> Iterator[list[dict[str, str]]]:
         "bits": BITS,
         "accuracy of codes": SHARES,
         "samples": SAMPLED,
+        "filled-in cells": FILLED,
         "importance weights": COUNTS,
     }
     for heading, labels in units.items():

@@ -21,14 +21,13 @@ from vaekit.errors import InputError, shown
 from vaekit.evaluation.rows import Weighted, by_rows, shared_noise
 from vaekit.experiment import Experiment
 from vaekit.folders import STATE
-from vaekit.measures import DENSITY
+from vaekit.measures import DENSITY, FILLING
 from vaekit.model import VAE
 from vaekit.sklearn.contract import CallbackSupportMixin, Watchers, with_callbacks
 from vaekit.sklearn.fitting import Fitting, begun, continued
 from vaekit.sklearn.kept import Kept
 from vaekit.sklearn.reading import Rows, by_name, filled, library_of, like, read, seen_with_holes
 from vaekit.sklearn.showing import Follow, fitted_html, followed
-from vaekit.verbs.imputing import NEEDS as IMPUTING
 from vaekit.verbs.imputing import Filling
 
 AUTO = "auto"
@@ -285,7 +284,7 @@ class VariationalAutoencoder(CallbackSupportMixin, TransformerMixin, OutlierMixi
             InputError: if the model has no density, or not one of each column.
         """
         rows = self._read(X)
-        if reason := lacking(IMPUTING, self.run_.experiment):
+        if reason := lacking(FILLING, self.run_.experiment):
             raise InputError(f"impute {reason}: choose other parts")
         space, device = self.run_.space, devices.choose(self.device)
         x, filling = seen_with_holes(rows, space), Filling(self.run_.vae(device), space, None, device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaekit import devices
 from vaekit.arguments import Place, to_path, to_whole
-from vaekit.compatibility import Needs, lacking
+from vaekit.compatibility import lacking
 from vaekit.data import Space
 from vaekit.data.columns import Scaling, places
 from vaekit.data.delimited import read_cells
@@ -22,8 +22,9 @@ from vaekit.data.raw import Raw, Table
 from vaekit.data.source import readable
 from vaekit.data.values import as_float32
 from vaekit.errors import InputError
-from vaekit.evaluation.imputation import drawn, guessed, weighted
-from vaekit.evaluation.rows import ROWS, by_rows, shared_noise
+from vaekit.evaluation.imputation import drawn, guesses, weighted
+from vaekit.evaluation.rows import ROWS, shared_noise
+from vaekit.measures import FILLING
 from vaekit.model import VAE
 from vaekit.outputs import (
     columns_of,
@@ -44,7 +45,6 @@ BATCH = 8 * ROWS
 
 log = logging.getLogger("vaekit")
 
-NEEDS: Needs = {"posterior": {"density"}, "likelihood": {"elementwise"}}
 SAMPLES, IMAGE_SAMPLES = 1000, 100
 
 
@@ -104,7 +104,7 @@ def impute(
     """
     run, target = Run.of(run), devices.choose(device)
     space = run.space
-    if reason := lacking(NEEDS, run.experiment):
+    if reason := lacking(FILLING, run.experiment):
         raise InputError(f"{run.path} cannot impute: it {reason}")
     copies = None if draws is None else to_whole(draws, "draws")
     kind_of(out, what_of(space))
@@ -193,14 +193,9 @@ class Filling:
 
     def guesses(self, x: Tensor, track: Track) -> tuple[Tensor, Tensor]:
         """Return what is expected of each element in the data's units, and its standard deviation, (rows, *event)."""
-
-        def computed(x: Tensor) -> dict[str, Tensor]:
-            return guessed(weighted(self.vae, x, self.noise, self.space), self.space)._asdict()
-
         if not len(x):
             return x.double(), x.double()
-        found = by_rows(track(x.split(BATCH)), self.device, computed)
-        return found["value"], found["scale"]
+        return guesses(self.vae, track(x.split(BATCH)), self.noise, self.space, self.device)
 
     def draws(self, x: Tensor, copies: int, seed: int) -> Tensor:
         """Draw the elements that are missing, in the data's units, (copies, rows, *event)."""

@@ -144,6 +144,7 @@ def fidelity(
         ends = [float(min(real.min(), sampled.min(), 0)), float(max(real.max(), sampled.max()))]
         pairs.plot(ends, ends, color=INK, linewidth=0.7, linestyle="--")
         pairs.errorbar(real, sampled, yerr=errors, fmt="o", markersize=2.5, linewidth=0.5, color=SERIES[1], alpha=0.7)
+        pairs.locator_params(nbins=5)
         pairs.set_xlabel("association in the data")
         pairs.set_ylabel("in samples")
     figure.set_label(f"{title}: bars of {len(largest)} columns and a scatter plot of {len(real)} pairs.")
