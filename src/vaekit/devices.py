@@ -52,6 +52,29 @@ def choose(name: str) -> torch.device:
     return device
 
 
+def places(name: str, workers: int, here: bool = True) -> list[torch.device]:
+    """Return where each of several processes computes: on CUDA on a device of its own each, else all on the CPU.
+
+    Args:
+        name: as for ``choose``.
+        workers: how many.
+        here: whether all of them are on this machine.
+
+    Raises:
+        InputError: if the device is a single one, or there are fewer than processes.
+    """
+    device = choose(name)
+    if workers > 1 and (device.type == "mps" or device.index is not None):
+        raise InputError(f"device {name} is a single one for {workers} workers: choose auto, cpu or cuda")
+    if workers == 1 or device.type != "cuda":
+        return [device] * workers
+    if here and workers > torch.cuda.device_count():
+        raise InputError(
+            f"{workers} workers need a CUDA device each, and this machine has {torch.cuda.device_count()}: choose fewer"
+        )
+    return [torch.device("cuda", k) for k in range(workers)]
+
+
 def refuse_unknown(precision: str) -> None:
     """Refuse any precision but fp32 and bf16."""
     if precision not in get_args(Precision):

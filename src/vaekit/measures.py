@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from math import log
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from vaekit.evaluation.quality import measure
 from vaekit.evaluation.rows import shared_noise
 from vaekit.evaluation.samples import LEGIBLE
 from vaekit.evaluation.verdict import units
+from vaekit.model import VAE
 from vaekit.subject import CODES_BATCH, Subject
 
 SLOW_IMAGES = 100
@@ -83,12 +85,16 @@ def _estimate(values: Tensor, samples: int) -> dict[str, Any]:
     return mean_over_images(values, samples)._asdict() | {"images": len(values)}
 
 
+def _named(name: str, each: Callable[[VAE, Tensor], Tensor], vae: VAE, x: Tensor) -> dict[str, Tensor]:
+    """Return a single number of each image by its name."""
+    return {name: each(vae, x)}
+
+
 def _importance(subject: Subject, images: int) -> dict[str, Tensor]:
     """Return bound and evidence of the first images, (images,) each, and their bits where they are a code's length."""
     samples = subject.samples
-    values = subject.per_image(
-        "importance", {"samples": samples}, images, lambda x: evidence.evidence(subject.vae, x, samples)
-    )
+    each = partial(evidence.evidence, samples=samples)
+    values = subject.per_image("importance", {"samples": samples}, images, each)
     return values | evaluations.bits(subject.run, values)
 
 
@@ -103,8 +109,8 @@ def _evidence(subject: Subject) -> dict[str, Any]:
 
 
 def _reconstruction(subject: Subject) -> dict[str, Any]:
-    name, vae = "reconstruction", subject.vae
-    values = subject.per_image(name, {}, subject.images, lambda x: {name: evidence.reconstruction(vae, x)})
+    name = "reconstruction"
+    values = subject.per_image(name, {}, subject.images, partial(_named, name, evidence.reconstruction))
     return {name: _estimate(values[name], 1)}
 
 
@@ -131,7 +137,7 @@ def _slow_images(subject: Subject) -> int:
 def _ais(subject: Subject) -> dict[str, Any]:
     settings, images = subject.annealing, _slow_images(subject)
     facts = asdict(settings)
-    values = subject.per_image("ais", facts, images, lambda x: compared(subject.vae, x, settings))
+    values = subject.per_image("ais", facts, images, partial(compared, settings=settings))
     importance = _importance(subject, images)
     return {
         "ais": _estimate(values["ais"], settings.chains),
@@ -167,7 +173,7 @@ def _harmonic(subject: Subject) -> dict[str, Any]:
     if subject.vae.latent_dim > MOST_LATENTS:
         raise InputError(f"it needs at most {MOST_LATENTS} latents")
     images, start = _slow_images(subject), {"candidates": CANDIDATES}
-    values = subject.per_image("harmonic", start, images, lambda x: {"harmonic": harmonic(subject.vae, x)})
+    values = subject.per_image("harmonic", start, images, partial(_named, "harmonic", harmonic))
     return {"harmonic": _estimate(values["harmonic"], 50)}
 
 
@@ -257,7 +263,7 @@ def _information(subject: Subject) -> dict[str, Any]:
 
 def _amortization(subject: Subject) -> dict[str, Any]:
     name, images = "amortization_gap", _slow_images(subject)
-    gaps = subject.per_image(name, {}, images, lambda x: {name: amortization_gap(subject.vae, x)})
+    gaps = subject.per_image(name, {}, images, partial(_named, name, amortization_gap))
     return {name: _estimate(gaps[name], 500)}
 
 

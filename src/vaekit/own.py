@@ -1,7 +1,7 @@
 """Parts of your own: specs that name a class, which is looked up among the modules that are imported already."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from math import isfinite
@@ -179,3 +179,8 @@ def own_parts(experiment: Any) -> list[Own]:
     """
     parts = (getattr(experiment.model, role) for role in ("prior", "posterior", "likelihood", "network"))
     return [part for part in (*parts, experiment.objective) if isinstance(part, Own)]
+
+
+def modules(experiments: Iterable[Any]) -> list[str]:
+    """Name the modules of the user's that the parts of experiments are in, each once."""
+    return list(dict.fromkeys(part.path.partition(":")[0] for each in experiments for part in own_parts(each)))

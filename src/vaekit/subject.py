@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaekit import devices, evaluations
+from vaekit import evaluations
 from vaekit.arguments import Place
 from vaekit.data import Data, Split
 from vaekit.devices import Precision
 from vaekit.evaluation.annealing import Annealing
 from vaekit.model import VAE
 from vaekit.run import Run
+from vaekit.sharding import Batch, Each, Numbers
 
 Track = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -27,6 +28,7 @@ class Subject:
     """A run's model, the digest of its weights, the split whose first images are measured, and how.
 
     Attributes:
+        compute: computes the numbers of batches of images.
         files: where the numbers of each image are kept, by measure, as they are taken.
     """
 
@@ -44,6 +46,7 @@ class Subject:
     data_root: Place | None
     place: Place | None
     track: Track
+    compute: Numbers
     files: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -60,9 +63,7 @@ class Subject:
         facts = evaluations.facts_of(self.run, self.split, self.precision)
         return evaluations.numbers_file(name, {**facts, **settings}, self.weights)
 
-    def per_image(
-        self, name: str, settings: Mapping[str, Any], images: int, measure: Callable[[Tensor], Mapping[str, Tensor]]
-    ) -> dict[str, Tensor]:
+    def per_image(self, name: str, settings: Mapping[str, Any], images: int, each: Each) -> dict[str, Tensor]:
         """Measure images in whole batches, each with a seed of its own, and keep the numbers in the run.
 
         So the numbers of an image do not depend on how many follow it, an interrupted measurement continues where it
@@ -79,9 +80,11 @@ class Subject:
         parts = [{n: values[:whole] for n, values in kept.items()}] if whole else []
         saved = time.monotonic()
         try:
-            for rows in self.track(torch.arange(whole, last).split(batch)) if whole < last else ():
-                with devices.seeded(evaluations.SEED + int(rows[0]), self.device):
-                    parts.append({n: values.cpu() for n, values in measure(self.part.batch(rows).x).items()})
+            blocks = torch.arange(whole, last).split(batch) if whole < last else ()
+            batches = (Batch(self.part.batch(rows).x, evaluations.SEED + int(rows[0])) for rows in blocks)
+            found = self.compute(each, batches)
+            for _ in self.track(blocks) if blocks else ():
+                parts.append(next(found))
                 if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                     self.run.save(file, _joined(parts))
                     saved = time.monotonic()

@@ -37,6 +37,7 @@ def evaluate(
     images: Int | None = None,
     precision: str = "fp32",
     device: Device = "auto",
+    workers: Int = 1,
     data_root: DataRoot = None,
     data: Data = None,
     output: Output = LOUD,
@@ -56,6 +57,7 @@ def evaluate(
         images: Number of images, from the start of the split; 1000 if left out, all with --full.
         precision: Precision of the matrix products behind the log-evidence: fp32, or bf16, which is faster and
             slightly less accurate.
+        workers: Processes that share the images, with the same numbers; on CUDA, one per device.
     """
     groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))
     with display.messages(output):
@@ -64,7 +66,7 @@ def evaluate(
             found = vaekit.evaluate(
                 trained, metrics=groups, split=split, samples=samples, images=images, full=full,
                 annealing=_annealing(annealing or []), precision=precision, device=device, data_root=data_root,
-                data=data, track=track,
+                data=data, workers=workers, track=track,
             )  # fmt: skip
 
     def show() -> None:

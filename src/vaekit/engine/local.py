@@ -1,22 +1,18 @@
 """The engine of one machine: processes that share its threads and outlive neither the caller nor a unit's failure."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 
+from vaekit import processes
 from vaekit.engine.units import Unit
-from vaekit.engine.work import Finished, Stopping, Task, Work, carry_out, modules
+from vaekit.engine.work import Finished, Task, Work, carry_out
 from vaekit.errors import RunError
 from vaekit.modules import bring_in
+from vaekit.own import modules
 
 AHEAD = 2
 """tasks that are given out for each process, so that none waits for the caller"""
@@ -50,10 +46,11 @@ def _together(left: deque[Task], broken: list[Task], work: Work, size: int, shar
         shares: number of parts into which the threads are divided.
     """
     running = dict[Future[list[Finished]], Task]()
-    with _pool(size, max(1, torch.get_num_threads() // shares)) as pool:
+    with processes.pool(size, max(1, torch.get_num_threads() // shares)) as pool:
         while (left or running) and not broken:
             while left and len(running) < AHEAD * size:
-                running[pool.submit(_work, left[0], work, modules(left[0]))] = left[0]
+                names = modules(unit.experiment for unit in left[0])
+                running[pool.submit(_work, left[0], work, names)] = left[0]
                 left.popleft()
             finished = list[Finished]()
             for future in wait(running, SECONDS, FIRST_COMPLETED).done:
@@ -66,19 +63,6 @@ def _together(left: deque[Task], broken: list[Task], work: Work, size: int, shar
     broken.extend(running.values())
 
 
-@contextmanager
-def _pool(size: int, threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes; at the end, what they train is saved."""
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(size, context, _begin, (threads, stop))
-    try:
-        yield pool
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-
-
 def _killed(unit: Unit) -> RunError:
     return RunError(
         f"{unit.path}: its process was killed twice, perhaps because memory ran out: choose a smaller batch_size or "
@@ -86,30 +70,7 @@ def _killed(unit: Unit) -> RunError:
     )
 
 
-class _Process:
-    """What a process of the pool knows: when to stop, and whether it is at work."""
-
-    stopping: Stopping
-    busy = threading.Lock()
-
-
-def _begin(threads: int, stop: Any) -> None:
-    """Prepare a process: Ctrl-C is left to the caller, and when the caller ends, so does it, saving what it trains."""
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    caller = multiprocessing.parent_process()
-    _Process.stopping = lambda: stop.is_set() or not (caller and caller.is_alive())
-
-    def end() -> None:
-        if caller:
-            caller.join()
-        with _Process.busy:
-            os._exit(1)  # the queues of the pool would wait for a caller that is gone
-
-    threading.Thread(target=end, daemon=True).start()
-
-
 def _work(task: Task, work: Work, names: Sequence[str]) -> list[Finished]:
-    with _Process.busy:
+    with processes.at_work():
         bring_in(names)
-        return carry_out(task, work, _Process.stopping)
+        return carry_out(task, work, processes.stopping)

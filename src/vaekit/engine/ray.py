@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from vaekit.engine.units import Unit
-from vaekit.engine.work import Finished, Stopping, Task, Work, Workers, carry_out, modules
+from vaekit.engine.work import Finished, Stopping, Task, Work, Workers, carry_out
 from vaekit.errors import InputError, RunError
 from vaekit.modules import bring_in
+from vaekit.own import modules
 
 LOGS = "logs"
 AGAIN = 5
@@ -121,7 +122,8 @@ def _packed(task: Task, work: Work) -> bytes:
     """Pack what a node needs, so that it is unpacked only where the version is the same."""
     units = tuple(replace(unit, path=unit.path.absolute()) for unit in task)
     root = work.data_root and work.data_root.absolute()
-    return pickle.dumps((units, work._replace(data_root=root), modules(task), os.getcwd()))
+    names = modules(unit.experiment for unit in task)
+    return pickle.dumps((units, work._replace(data_root=root), names, os.getcwd()))
 
 
 def _result(ray: Any, ref: Any, task: Task) -> list[Finished]:

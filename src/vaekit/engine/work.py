@@ -13,7 +13,6 @@ from vaekit.errors import InputError, RunError
 from vaekit.evaluations import current
 from vaekit.experiment import Experiment
 from vaekit.files import disk_errors, locked
-from vaekit.own import own_parts
 from vaekit.progress import Progress
 from vaekit.reporting.measurement import evaluate
 from vaekit.run import Run
@@ -186,8 +185,3 @@ def _stoppable(items: Iterable[Any], stopping: Stopping) -> Iterator[Any]:
         if stopping():
             raise Stopped
         yield item
-
-
-def modules(task: Task) -> list[str]:
-    """Name the modules of the user's that the parts of a task's experiments are in."""
-    return list(dict.fromkeys(part.path.partition(":")[0] for unit in task for part in own_parts(unit.experiment)))

@@ -1,12 +1,13 @@
 """Measuring a run: what ``evaluate`` returns and keeps."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from math import hypot
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vaekit import devices
 from vaekit.arguments import Place, to_whole
@@ -18,14 +19,13 @@ from vaekit.estimates import mean_over_images
 from vaekit.evaluation.annealing import Annealing
 from vaekit.evaluation.verdict import verdict
 from vaekit.evaluation.words import words
-from vaekit.evaluations import SEED, trained
+from vaekit.evaluations import BATCH, SEED, trained
 from vaekit.measures import DENSITIES, GROUPS
-from vaekit.model import VAE
 from vaekit.records import plain
 from vaekit.reporting.summary import Evaluation
 from vaekit.run import Run
+from vaekit.sharding import crew, here, prepared
 from vaekit.subject import Subject, Track
-from vaekit.training.compiling import Compiled
 from vaekit.unsaved import Unsaved
 
 SAMPLES, FULL_SAMPLES, IMAGES = 1000, 5000, 1000
@@ -54,6 +54,7 @@ def evaluate(
     precision: Precision = "fp32",
     device: str = "auto",
     data_root: Place | None = None,
+    workers: int = 1,
     track: Track = iter,
 ) -> dict[str, Any]:
     """Measure a run on a split, and keep the numbers in results.json.
@@ -78,6 +79,8 @@ def evaluate(
         precision: fp32, or bf16 for the matrix products of the evidence, plain and annealed; the rest is in fp32.
         device: auto, cpu or cuda.
         data_root: folder of named sets.
+        workers: processes that share the images where each image has numbers of its own (the log-evidence, annealing,
+            the amortization gap); the numbers are the same. On CUDA, one per device.
         track: wraps the batches, to show progress.
 
     Returns:
@@ -89,8 +92,9 @@ def evaluate(
         and a note where the likelihood is not a density on such data.
 
     Raises:
-        InputError: if a group, the split or the precision is unknown, a count is not positive, the data do not fit, or
-            none of the measures asked for applies.
+        InputError: if a group, the split or the precision is unknown, a count is not positive, the data do not fit,
+            none of the measures asked for applies, or there are not so many devices.
+        RunError: if memory runs out, or one of several processes is killed; what was measured is kept.
     """
     wanted = list(GROUPS) if full else _groups(metrics)
     devices.refuse_unknown(precision)
@@ -98,20 +102,24 @@ def evaluate(
     for name, count in (("images", images), ("samples", draws)):
         if count is not None:
             to_whole(count, name)
-    target = devices.choose(device)
+    target = devices.places(device, to_whole(workers, "workers"))[0]
     unsaved = Unsaved.of(run, data) if isinstance(run, nn.Module) else None
     run = cast(Run, unsaved) if unsaved or isinstance(run, nn.Module) else Run.of(run)
+    if unsaved and workers > 1:
+        raise InputError(f"workers is {workers}, and a model in memory is measured by one process: leave workers out")
     devices.keep_freed_memory()
     loaded = run.data(data_root, data).to(target)
     size = len(loaded.fixed(split))
     count = min(images or (size if full else IMAGES), size)
+    compiled = "matrices" in traits(run.experiment.model.network) and ("ais" in wanted or count * draws >= WORTHWHILE)
     vae, weights = (unsaved.vae.to(target), "") if unsaved else trained(run, target)
-    vae.requires_grad_(False)
-    if "matrices" in traits(run.experiment.model.network) and ("ais" in wanted or count * draws >= WORTHWHILE):
-        compile_densities(vae)
+    vae = prepared(vae, compiled)
     how = (split, count, draws, full, annealing, precision, target)
-    subject = Subject(run, vae, weights, loaded, *how, data_root, data, track)
-    found = _measured(subject, wanted)
+    places = devices.places(device, min(workers, -(-count // BATCH)))
+    sharing = crew(run, weights, compiled, places) if len(places) > 1 else nullcontext(here(vae, target))
+    with sharing as compute:
+        subject = Subject(run, vae, weights, loaded, *how, data_root, data, track, compute)
+        found = _measured(subject, wanted)
     found |= {"split": split, "binarization": run.space.binarization, "images": count, "metrics": wanted}
     found["noun"] = run.space.noun
     found |= {"command": UNSAVED if unsaved else _command(subject, wanted), "weights": weights, "files": subject.files}
@@ -193,20 +201,6 @@ def _command(subject: Subject, wanted: Sequence[str]) -> str:
     if subject.precision != "fp32":
         typed += ["--precision", subject.precision]
     return command(*typed)
-
-
-def compile_densities(vae: VAE) -> None:
-    """Replace log p(x | z) of a model by compiled code, which takes half the time and rounds slightly differently."""
-    eager = vae.log_likelihood
-    quick = Compiled(eager, "densities")
-
-    def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
-        if len(z) == 1:
-            return eager(x, z)  # one draw would be compiled by itself
-        torch._dynamo.maybe_mark_dynamic(z, 0)
-        return quick(x, z)
-
-    vae.log_likelihood = log_likelihood  # type: ignore[method-assign]
 
 
 def _changed(annealing: Annealing) -> Mapping[str, Any]:

@@ -42,19 +42,14 @@ def refuse_workers(workers: int, device: str) -> None:
         return
     if not dist.is_available():
         raise InputError(f"workers is {workers}, and this build of torch has no torch.distributed: train with one")
-    started, target = environment(), devices.choose(device)
+    started = environment()
     if started and started[1] != workers:
         raise InputError(f"workers is {workers}, and {started[1]} processes were started: leave --workers out")
     if started and started[0]:
         raise InputError(f"this is rank {started[0]}, and rank 0 trains: let torchrun start 'vaekit train'")
     if dist.is_initialized():
         raise InputError(f"workers is {workers}, and this process belongs to a group already: train in another process")
-    if target.type == "mps" or target.index is not None:
-        raise InputError(f"device {device} is a single one for {workers} workers: choose auto, cpu or cuda")
-    if target.type == "cuda" and not started and workers > torch.cuda.device_count():
-        raise InputError(
-            f"{workers} workers need a CUDA device each, and this machine has {torch.cuda.device_count()}: choose fewer"
-        )
+    devices.places(device, workers, here=not started)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from vaekit.experiment import Experiment
 from vaekit.footprint import activations, smaller_images
 from vaekit.model import VAE
 from vaekit.objectives import Loss
-from vaekit.own import own_parts
+from vaekit.own import modules
 from vaekit.progress import Progress
 from vaekit.run import WEIGHTS, Run, alone, refuse_taken
 from vaekit.training.checks import (
@@ -118,11 +118,10 @@ def train(
         loaded = experiment.data.load(data_root, place=data)
         check(experiment, loaded.space, target, workers)
     remedy = f"train again with {smaller_images(loaded.space)}a smaller one or a smaller model"
-    imports = [part.path.partition(":")[0] for part in own_parts(experiment)]
     with (
         alone(path),
         devices.memory_errors(f"batch_size {experiment.batch_size}", remedy),
-        gathered(workers, path, imports) as ranks,
+        gathered(workers, path, modules([experiment])) as ranks,
     ):
         if not resume:
             folder = Run.create(path, experiment, loaded.space, overwrite)
