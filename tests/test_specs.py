@@ -1,16 +1,19 @@
 """Specs made in Python: every wrong value is one sentence, and specs are values that copy and pickle."""
 
 import copy
+import inspect
 import pickle
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
+from pydantic import Field
 
 from vaekit import Annealing, Experiment, InputError, Model, Source
 from vaekit.data import Space
 from vaekit.networks import MLP
+from vaekit.specs import described, options, spec
 from vaekit.training.optimizers import Adam
 
 
@@ -85,3 +88,33 @@ def test_a_spec_is_copied_and_pickled() -> None:
         assert same == experiment
         assert hash(same) == hash(experiment)
     assert replace(experiment, seed=1).seed == 1
+
+
+@spec
+class Place:
+    x: float = 0.0
+    """where it is"""
+    name: Annotated[str, Field(description="what it is called")] = ""
+
+
+@spec
+class Tower(Place):
+    height: float = 1.0
+
+
+def test_a_field_is_documented_by_the_line_below_it_or_by_its_description() -> None:
+    fields = [(option.path, option.description) for option in options(Tower)]
+    assert fields == [("x", "where it is"), ("name", "what it is called"), ("height", "")]
+    assert [each.meaning for each in described(Tower(x=1))] == ["where it is", "what it is called", ""]
+
+
+def test_sources_are_not_read_where_specs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("getsource", "getsourcelines", "getsourcefile", "findsource"):
+        monkeypatch.setattr(inspect, name, lambda *given: pytest.fail("read"))
+
+    @spec
+    class Silent:
+        x: float = 0.0
+        """where it is"""
+
+    assert Silent(x=2).x == 2

@@ -1,10 +1,14 @@
 """What a spec is: a frozen value of plain fields that is written as JSON, compared, and built into a module."""
 
+import ast
+import inspect
 import json
 import re
+import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from functools import wraps
+from functools import cache, wraps
+from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, dataclass_transform, get_args, get_origin
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -40,7 +44,7 @@ def spec(cls: type[T]) -> type[T]:
         Traceback (most recent call last):
         vaekit.errors.InputError: x is 'left': give a number
     """
-    config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
     made = dataclass(frozen=True, kw_only=True, repr=False, config=config)(cls)
     construct = made.__init__
 
@@ -138,6 +142,36 @@ def _brief(part: Any) -> str:
     return f"{type(part).__qualname__}({', '.join(changed)})"
 
 
+def meaning(cls: Any, name: str) -> str:
+    """Return the line that documents a field of a spec: its description, or else the string below it in the source.
+
+    Sources are read only when a line is wanted, because pydantic's reading of them takes longer than all other imports.
+    """
+    lines = (_lines(base.__module__).get((base.__name__, name)) for base in cls.__mro__)
+    return cls.__pydantic_fields__[name].description or next(filter(None, lines), "")
+
+
+@cache
+def _lines(module: str) -> Mapping[tuple[str, str], str]:
+    """Return the strings below fields in the classes of a module, by class and field."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError, KeyError):  # a notebook, or an installation without sources
+        return {}
+    return {
+        (node.name, field.target.id): inspect.cleandoc(line)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for field, below in pairwise(node.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and (line := _string(below))
+    }
+
+
+def _string(statement: ast.stmt) -> str | None:
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return statement.value.value if constant and isinstance(statement.value.value, str) else None
+
+
 class Described(NamedTuple):
     """One field of a spec as it is set.
 
@@ -159,15 +193,15 @@ def described(part: Any, path: str = "") -> Iterator[Described]:
     """Walk the fields of a spec and of its parts, in order, each with its value and meaning."""
     for name, field in part.__pydantic_fields__.items():
         value, default = getattr(part, name), None if field.is_required() else field.default
-        here, meaning = f"{path}.{name}".lstrip("."), field.description or ""
+        here, told = f"{path}.{name}".lstrip("."), meaning(type(part), name)
         if is_dataclass(value):
             if hasattr(value, "kind"):
                 usual = getattr(default, "kind", None)
-                yield Described(here, value.kind, usual, meaning, value.kind != usual)
+                yield Described(here, value.kind, usual, told, value.kind != usual)
             yield from described(value, here)
         elif name != "kind":
             usual = None if field.is_required() else _written(default)
-            yield Described(here, _written(value), usual, meaning, field.is_required() or value != default)
+            yield Described(here, _written(value), usual, told, field.is_required() or value != default)
 
 
 def _written(value: Any) -> str:
@@ -201,12 +235,12 @@ def options(cls: Any, location: tuple[str, ...] = (), path: str = "") -> Iterato
             continue
         if not kinds:
             default = None if field.is_required() else field.default
-            yield Option(here, dotted, type_name(field.annotation), default, field.description or "")
+            yield Option(here, dotted, type_name(field.annotation), default, meaning(cls, name))
         elif len(kinds) == 1:
             yield from options(kinds[0], here, dotted)
         else:
             words = " | ".join(kind.kind for kind in kinds)
-            yield Option(here, dotted, words, field.default.kind, field.description or "")
+            yield Option(here, dotted, words, field.default.kind, meaning(cls, name))
             for kind in kinds:
                 yield from options(kind, (*here, kind.kind), dotted)
 
