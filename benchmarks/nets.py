@@ -20,10 +20,11 @@ class Crop(nn.Module):
         return x[..., :28, :28]
 
 
-def mlp(latents: int = 20) -> Parts:
+def mlp(latents: int = 20, side: int = 28) -> Parts:
     """784-500-20-500-784, tanh."""
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.Tanh(), nn.Linear(500, 2 * latents))
-    decoder = nn.Sequential(nn.Linear(latents, 500), nn.Tanh(), nn.Linear(500, 784), nn.Unflatten(1, (1, 28, 28)))
+    width, pixels, images = 500, side**2, nn.Unflatten(1, (1, side, side))
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, width), nn.Tanh(), nn.Linear(width, 2 * latents))
+    decoder = nn.Sequential(nn.Linear(latents, width), nn.Tanh(), nn.Linear(width, pixels), images)
     return encoder, decoder
 
 

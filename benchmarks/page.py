@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import exponents
+
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
 
@@ -37,7 +39,7 @@ EXTRA = {
     "log_evidence": ("log p(x), nats", ".2f"),
     "standard_error": ("standard error", ".3f"),
 }
-MAP, IMPORTANCE, EVIDENCE, STORM = "memory-map", "importance", "evidence-memory", "ray-storm"
+MAP, IMPORTANCE, EVIDENCE, STORM, GROWTH = "memory-map", "importance", "evidence-memory", "ray-storm", "growth"
 KINDS = ("cpu-2-cores", "cuda-nvidia-h200")
 """kinds of machine that the page lists even before anything has been run there"""
 
@@ -52,16 +54,55 @@ def stored() -> dict[str, Result]:
 def text(results: Mapping[str, Result]) -> str:
     """Write the page."""
     kinds = dict.fromkeys([*KINDS, *results])
-    for other in (MAP, IMPORTANCE, EVIDENCE, STORM):
+    for other in (MAP, IMPORTANCE, EVIDENCE, STORM, GROWTH):
         kinds.pop(other, None)
     sections = [line for kind in kinds for line in section(kind, results.get(kind))]
     rest = (
+        *growth(results.get(GROWTH)),
         *memory_map(results.get(MAP)),
         *importance(results.get(IMPORTANCE)),
         *evidence(results.get(EVIDENCE)),
         *storm(results.get(STORM)),
     )
     return "\n".join([HEAD, *sections, *rest])
+
+
+def growth(result: Result | None) -> Iterator[str]:
+    """Write about how cost grows with the work: benchmarks/growth.py."""
+    yield "## How cost grows\n"
+    if result is None:
+        yield "Not run.\n"
+        return
+    yield (
+        f"`{result['command']}`, {result['machine']['processor']}: processor time of one thread and peak memory of a "
+        "process that has nothing else to do, libraries included. The exponent is the slope of the log–log curve from "
+        "the size above: 1 where twice the work costs twice as much.\n"
+    )
+    yield f"![Processor time and peak memory against size](images/{GROWTH}.svg)\n"
+    for work in result["works"].values():
+        yield f"### {work['axis'][0].upper()}{work['axis'][1:]}: {work['unit']}\n"
+        curves = work["curves"]
+        head = [f"{name}, processor s | exponent | MiB | exponent" for name in curves]
+        yield f"| {work['axis']} | {' | '.join(head)} |\n|--:{'|--:' * (4 * len(curves))}|"
+        sizes = sorted({size for curve in curves.values() for size in curve["sizes"]})
+        columns = [dict(zip(curve["sizes"], points(curve), strict=True)) for curve in curves.values()]
+        for size in sizes:
+            yield f"| {size:,} | {' | '.join(column.get(size, ' | | | ') for column in columns)} |"
+        for name, curve in curves.items():
+            if "stopped" in curve:
+                yield f"\n{name} goes no further: {curve['stopped']}."
+            if name in work["reasons"]:
+                yield f"\n{name}: {work['reasons'][name]}"
+        yield ""
+
+
+def points(curve: Result) -> Iterator[str]:
+    """Write the cells of each size: time and memory, each with its exponent."""
+    columns = []
+    for key in ("seconds", "mib"):
+        slopes = ["", *(f"{slope:.2f}" for slope in exponents(curve["sizes"], curve[key]))]
+        columns += [map(number, curve[key]), slopes]
+    return map(" | ".join, zip(*columns, strict=True))
 
 
 def memory_map(result: Result | None) -> Iterator[str]:

@@ -27,6 +27,7 @@ class Job:
         folder, root: of the arrays, and of the files that they were made from.
         batch, steps, seed: images per step, steps per round, and the seed of weights and order.
         images, samples, weights: of an evidence: how many images, draws per image, and an .npz of weights.
+        side, latents: of images of noise, and of a model of them.
         epochs: of a complete training.
         device: cpu or cuda.
         threads: of a runner; all cores if None.
@@ -44,6 +45,8 @@ class Job:
     images: int = 100
     samples: int = 5000
     weights: str = ""
+    side: int = 28
+    latents: int = 20
     epochs: float = 1e6
     device: str = "cpu"
     threads: int | None = None

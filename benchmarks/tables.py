@@ -1,7 +1,9 @@
 """A table of results: one line per runner, with median, spread and ratios to plain torch and to pythae."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from math import log
 from typing import Any
 
 BASELINES = ("plain torch", "pythae")
@@ -40,3 +42,14 @@ def table(title: str, unit: str, values: Mapping[str, Sequence[float] | str], **
     }
     ratios(lines, facts.get("larger_is_better", False))
     return {"title": title, "unit": unit, "lines": lines, **facts}
+
+
+def exponents(sizes: Sequence[float], values: Sequence[float]) -> Iterator[float]:
+    """Give the slope of a log–log curve between neighboring sizes.
+
+    Example:
+        >>> list(exponents([1, 2, 4], [3, 6, 24]))
+        [1.0, 2.0]
+    """
+    for (n, a), (m, b) in pairwise(zip(sizes, values, strict=True)):
+        yield log(b / a) / log(m / n)

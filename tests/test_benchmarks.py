@@ -69,6 +69,17 @@ def test_the_plan_of_a_large_study_uses_measured_rates():
     assert f"| {10_000 * unit / 8 / 3600:.1f} h | {10_000 * unit / 8 / 3600:.1f} h |" in guide
 
 
+def test_growth_by_more_than_the_size_has_a_reason_and_reaches_the_largest_sizes(benchmarks):
+    exponents = benchmarks("tables").exponents
+    works = json.loads((ROOT / "benchmarks/results/growth.json").read_text())["works"]
+    largest = {"pixels": 256**2, "images": 10**6, "draws": 10**5, "latents": 1000}
+    assert {name: max(work["curves"]["vaekit"]["sizes"]) for name, work in works.items()} == largest
+    for work in works.values():
+        for name, curve in work["curves"].items():
+            steep = max(exponents(curve["sizes"], curve["seconds"])) > 1.15
+            assert not steep or name in work["reasons"] or name == "pythae", name
+
+
 def test_stored_results_are_complete():
     for path in (ROOT / "benchmarks/results").glob("c*-*.json"):
         result = json.loads(path.read_text())
