@@ -168,8 +168,10 @@ def _lines(module: str) -> Mapping[tuple[str, str], str]:
 
 
 def _string(statement: ast.stmt) -> str | None:
-    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return statement.value.value if constant and isinstance(statement.value.value, str) else None
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str(line))):
+            return line
+    return None
 
 
 class Described(NamedTuple):
