@@ -72,7 +72,7 @@ def test_compiled_densities_are_the_eager_ones(tmp_path: Path) -> None:
 import logging, torch
 from vaekit.evaluation.annealing import Annealing, annealed
 from vaekit.evaluation.evidence import evidence
-from vaekit.reporting.measurement import compile_densities
+from vaekit.sharding import compile_densities
 from vaekit.model import Model
 
 logging.basicConfig(level=logging.INFO)

@@ -13,7 +13,7 @@ from benchmarks.runners.vaekit import begin, experiment
 from vaekit import devices
 from vaekit.evaluation.evidence import evidence
 from vaekit.evaluations import BATCH
-from vaekit.reporting.measurement import compile_densities
+from vaekit.sharding import compile_densities
 
 
 class Evidence:
