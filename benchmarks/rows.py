@@ -27,6 +27,7 @@ TRAINERS = {
     "Keras, JAX": ("keras", "jax"),
     "JAX scan": ("jax", "fp32"),
     "vaekit fp32": ("vaekit", "fp32 auto"),
+    "vaekit tf32": ("vaekit", "tf32 auto"),
     "vaekit bf16": ("vaekit", "bf16 auto"),
 }
 ON_IMAGES = {name: TRAINERS[name] for name in TRAINERS if TRAINERS[name][0] in ("plain", "pythae", "vaekit")}
@@ -44,6 +45,8 @@ PARTS = {
 """what a model of vaekit is made of, and the word for it"""
 SHARED = ("iaf", "vamp", "importance")
 """what pythae has as well"""
+LONGER = 4
+"""times as many steps a round on a GPU"""
 EPOCH, BOUND, MOST_ROUNDS = 60_000, -110.0, 40
 
 
@@ -101,7 +104,8 @@ def training(
     """Make a row that times training steps."""
 
     def row(settings: Settings) -> list[Table]:
-        job = replace(settings.job, task="train", net=net, batch=batch, steps=2 if settings.quick else steps)
+        longer = LONGER if settings.job.device == "cuda" else 1
+        job = replace(settings.job, task="train", net=net, batch=batch, steps=2 if settings.quick else longer * steps)
         replies = race(runners, job, settings.rounds)
         per_epoch, extra = net == "mlp", last(replies, "loss")
         scale, unit = (EPOCH / batch, "s per epoch") if per_epoch else (1000, "ms per step")

@@ -18,7 +18,7 @@ from vaekit.errors import InputError, RunError
 log = logging.getLogger("vaekit")
 
 T = TypeVar("T")
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 GENERATORS = RLock()
 """held by whoever seeds or draws from torch's global generators, so that threads do not take each other's numbers"""
@@ -76,16 +76,27 @@ def places(name: str, workers: int, here: bool = True) -> list[torch.device]:
 
 
 def refuse_unknown(precision: str) -> None:
-    """Refuse any precision but fp32 and bf16."""
+    """Refuse any precision that is not known."""
     if precision not in get_args(Precision):
-        raise InputError(f"precision {precision!r} is unknown: choose {' or '.join(get_args(Precision))}")
+        raise InputError(f"precision {precision!r} is unknown: choose fp32, tf32 or bf16")
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Use bf16 for the networks' matrix products, if asked; densities, losses and optimizer state stay in fp32."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    """Use TF32 or bf16 for the networks' matrix products, if asked; all else stays in fp32."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return products("tf32") if precision == "tf32" else nullcontext()
+
+
+@contextmanager
+def products(precision: Precision) -> Iterator[None]:
+    """Let CUDA devices round the factors of products and convolutions to TF32 inside the block if asked, else never."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
@@ -125,7 +136,7 @@ def set_seed(seed: int, device: torch.device) -> None:
 
 @contextmanager
 def restored(device: torch.device) -> Iterator[None]:
-    """Work in single precision inside the block; leave default precision and generators as they were.
+    """Work in strict single precision inside the block; leave default precision and generators as they were.
 
     Only one thread at a time may be inside, because all threads draw from the same generators.
     """
@@ -133,7 +144,8 @@ def restored(device: torch.device) -> Iterator[None]:
         state, precision = random_state(device), torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
-            yield
+            with products("fp32"):
+                yield
         finally:
             torch.set_default_dtype(precision)
             set_random_state(state, device)

@@ -53,7 +53,7 @@ class Experiment:
     seed: Whole = 0
     """seed of weights, order and noise"""
     precision: Precision = "fp32"
-    """precision of the networks' matrix products"""
+    """precision of the networks' matrix products; tf32 is for CUDA, and fp32 elsewhere"""
     gradient_norm: Annotated[float, Field(gt=0)] | None = None
     """largest norm of the gradient; longer gradients are scaled down to it"""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

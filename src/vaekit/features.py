@@ -108,9 +108,9 @@ class Features(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *features"]:
         if self.training and self.corruption.hidden:
-            x = torch.where(torch.rand_like(x) < self.corruption.hidden, torch.nan, x)
+            x = x.masked_fill(torch.rand_like(x) < self.corruption.hidden, torch.nan)
         seen = ~x.isnan()
-        known = torch.where(seen, x, 0)
+        known = x.masked_fill(~seen, 0)
         parts = [self._numbers(known, seen)]
         if self.mixed:
             parts.append((x.index_select(1, self.owner) == self.code).to(x.dtype))
@@ -124,7 +124,7 @@ class Features(nn.Module):
         """Return the numbers, standardized, with noise where they are corrupted, and 0 where they are missing."""
         if self.mixed:
             x, seen = x.index_select(1, self.numbers), seen.index_select(1, self.numbers)
-            x = torch.where(self.counts, (torch.where(self.counts, x, 0).log1p() - self.shift) / self.scale, x)
+            x = torch.where(self.counts, (x.masked_fill(~self.counts, 0).log1p() - self.shift) / self.scale, x)
         if self.training and self.corruption.noise:
             x = x + self.corruption.noise * torch.randn_like(x)
-        return torch.where(seen, x, 0)
+        return x.masked_fill(~seen, 0)

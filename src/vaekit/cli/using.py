@@ -55,8 +55,8 @@ def evaluate(
         split: Part of the data to measure on: train, validation or test.
         samples: Posterior samples per image used for the log-evidence; 1000 if left out.
         images: Number of images, from the start of the split; 1000 if left out, all with --full.
-        precision: Precision of the matrix products behind the log-evidence: fp32, or bf16, which is faster and
-            slightly less accurate.
+        precision: Precision of the matrix products behind the log-evidence: fp32, or tf32 (on CUDA) and bf16, which are
+            faster and slightly less accurate.
         workers: Processes that share the images, with the same numbers; on CUDA, one per device.
     """
     groups = metrics.split(",") + ["ais"] * (ais or bool(annealing))

@@ -76,16 +76,17 @@ class Split:
         batches = map(self.stored, rows)
         yield from ahead(batches) if self.large else batches
 
-    def seen(self, stored: Batch) -> Batch:
+    def seen(self, stored: Batch, uniform: Tensor | None = None) -> Batch:
         """Give the model's view of stored examples, whose x is float32.
 
-        A dynamically binarized part draws from torch's global random state.
+        A dynamically binarized part draws from torch's global random state, unless it is given numbers that are uniform
+        over [0, 1), one for every element.
         """
-        return stored._replace(x=self._read(stored.x))
+        return stored._replace(x=self._read(stored.x, uniform))
 
-    def _read(self, stored: Tensor) -> Tensor:
+    def _read(self, stored: Tensor, uniform: Tensor | None) -> Tensor:
         if self.dynamic:
-            x = draw_batch(stored)
+            x = draw_batch(stored) if uniform is None else (uniform * self.levels < stored).float()
         else:
             x = stored / self.levels
             x = (x >= 0.5).float() if self.threshold else x

@@ -24,13 +24,17 @@ class Order:
 
     def rows(self, step: int) -> Int64[Tensor, "{self.batch_size}"]:
         """Return the row numbers, (batch_size,), of batch ``step``; batches may be asked for in any order."""
-        position, missing = step * self.batch_size, self.batch_size
+        return self.batches(step, 1)[0]
+
+    def batches(self, step: int, n: int) -> Int64[Tensor, "{n} {self.batch_size}"]:
+        """Return the row numbers, (n, batch_size), of n batches from ``step`` on."""
+        position, missing = step * self.batch_size, n * self.batch_size
         parts: list[np.ndarray] = []
         while missing:
             epoch, offset = divmod(position, self.images)
             parts.append(self._permutation(epoch)[offset : offset + missing])
             position, missing = position + len(parts[-1]), missing - len(parts[-1])
-        return torch.from_numpy(np.concatenate(parts))
+        return torch.from_numpy(np.concatenate(parts).reshape(n, self.batch_size))
 
     def _permutation(self, epoch: int) -> np.ndarray:
         known, permutation = self.latest

@@ -59,14 +59,14 @@ class ContinuousBernoulli(Distribution):
     def variance(self) -> Float[Tensor, "..."]:
         """1/ℓ² − 1/(2 sinh(ℓ/2))², by its series near 0."""
         near = self.logits.abs() < 1
-        logits, square = torch.where(near, 1.0, self.logits), torch.where(near, self.logits, 0.0).square()
+        logits, square = self.logits.masked_fill(near, 1.0), self.logits.masked_fill(~near, 0.0).square()
         series = 1 / 12 - square / 240 + square.square() / 6048
         return torch.where(near, series, logits.pow(-2) - (2 * torch.sinh(logits / 2)).pow(-2))
 
     def _near_zero(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return where ℓ is too near 0 for the closed forms, and ``value`` with 1 there, whose gradient is finite."""
         near = self.logits.abs() < 0.1
-        return near, torch.where(near, 1.0, value)
+        return near, value.masked_fill(near, 1.0)
 
 
 class IndependentBernoulli(Distribution):

@@ -1,6 +1,5 @@
 """A distribution of what is observed of x."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
@@ -37,7 +36,7 @@ class Observed(Distribution):
     def element_log_prob(self, value: Float[Tensor, "*value_shape"]) -> Float[Tensor, "*batch_and_event"]:
         """log p(x_i) of each element, 0 where it is not observed: (*batch, *event)."""
         seen = ~value.isnan()
-        return torch.where(seen, element_log_prob(self.p, torch.where(seen, value, 0)), 0)
+        return element_log_prob(self.p, value.masked_fill(~seen, 0)).masked_fill(~seen, 0)
 
     def sample(self, sample_shape: _size = ()) -> Float[Tensor, "..."]:
         return self.p.sample(sample_shape)

@@ -95,6 +95,14 @@ def element_log_prob(p: Distribution, x: Float[Tensor, "*value_shape"]) -> Float
     return found
 
 
+def drawn(p: Distribution, n: int) -> Float[Tensor, "n *batch_and_event"]:
+    """Draw n times from p, whose gradient is not asked for; torch's Gaussian would have the host look at its scales."""
+    draw = p.rsample if p.has_rsample else p.sample
+    with torch.no_grad():
+        found: Tensor = draw(torch.Size((n,)))
+    return found
+
+
 def has_density(p: Distribution) -> bool:
     """Say whether p has a density; a distribution that has none, such as a point, says so as Delta does."""
     return getattr(p, "has_density", True)

@@ -125,9 +125,9 @@ class Levels(Group):
         above = F.logsigmoid(F.pad(cuts, (0, 1)) - raw[..., None])
         below = F.logsigmoid(raw[..., None] - F.pad(cuts, (1, 0)))
         between = torch.log(-torch.expm1(-F.pad(gaps, (1, 1), value=1.0)))
-        log_prob = torch.where(highest, 0, above) + torch.where(lowest, 0, below)
-        log_prob = log_prob + torch.where(lowest | highest, 0, between)
-        return Categories(torch.where(level < self.sizes, log_prob, -torch.inf), validate_args=False)
+        log_prob = above.masked_fill(highest, 0) + below.masked_fill(lowest, 0)
+        log_prob = log_prob + between.masked_fill(lowest | highest, 0)
+        return Categories(log_prob.masked_fill(level >= self.sizes, -torch.inf), validate_args=False)
 
 
 def padded(sizes: Sequence[int]) -> Int[Tensor, "rows largest"]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
-from vaekit.distributions import full_precision
+from vaekit.distributions import drawn, full_precision
 from vaekit.errors import InputError
 from vaekit.model import VAE
 from vaekit.objectives.objective import ENCODER, Loss, Objective, known
@@ -33,7 +33,7 @@ class InfoObjective(Objective):
         bound, terms = known(vae, draws)
         (z,) = draws.z
         with torch.no_grad():
-            prior = draws.prior.sample(torch.Size((len(z),)))
+            prior = drawn(draws.prior, len(z))
         mmd = discrepancy(z, prior, self.kernel)
         value = terms["reconstruction"] + self.mmd * mmd
         return Loss(value + self.kl * terms["kl"] if self.kl else value, bound, terms | {"mmd": mmd})

@@ -36,11 +36,16 @@ class Loss(NamedTuple):
     terms: Mapping[str, Float[Tensor, ""]]
     adversary: Float[Tensor, ""] | None = None
 
-    def numbers(self) -> dict[str, float]:
-        """Return ``loss``, the value, all terms, and ``adversary`` as numbers, in one transfer from the device."""
+    @property
+    def named(self) -> dict[str, Float[Tensor, ""]]:
+        """``loss``, the value, all terms, and ``adversary``, by name."""
         named = {"loss": self.value, **self.terms} | ({} if self.adversary is None else {"adversary": self.adversary})
-        found = torch.stack([number.detach() for number in named.values()]).tolist()
-        return dict(zip(named, found, strict=True))
+        return {name: number.detach() for name, number in named.items()}
+
+    def numbers(self) -> dict[str, float]:
+        """Return what is ``named`` as numbers, in one transfer from the device."""
+        named = self.named
+        return dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
 
     def detach(self) -> "Loss":
         """Return the same numbers without the graph that differentiates them."""
@@ -67,6 +72,11 @@ class Objective(nn.Module):
     @abstractmethod
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         """Return the loss on a batch, given what ``prepare`` returned for it; without that, on images of any split."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing is scheduled."""
+        return type(self).advance is Objective.advance
 
     def advance(self, epoch: float, epochs: float) -> None:
         """Set what is scheduled to its value after ``epoch`` of ``epochs`` epochs.
@@ -97,6 +107,10 @@ class Weighted(Objective):
         super().__init__()
         self.full, self.schedule = beta, schedule
         self.register_buffer("beta", torch.tensor(beta), persistent=False)
+
+    @property
+    def steady(self) -> bool:
+        return type(self).advance is Weighted.advance and self.schedule == CONSTANT
 
     def advance(self, epoch: float, epochs: float) -> None:
         self.beta.fill_(self.full * self.schedule.factor(epoch, epochs))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaekit.compatibility import Needs, Traits
 from vaekit.data import Batch, Space
+from vaekit.distributions import drawn
 from vaekit.model import VAE
 from vaekit.objectives.objective import Loss, Objective, reported
 from vaekit.specs import spec
@@ -18,7 +19,7 @@ class WakeSleepObjective(Objective):
     def forward(self, vae: VAE, batch: Batch, *prepared: Tensor) -> Loss:
         with torch.no_grad():
             recognized = vae.posterior(batch.x)
-            dreamt_z = vae.prior().sample(torch.Size((len(batch.x),)))
+            dreamt_z = drawn(vae.prior(), len(batch.x))
             dreamt_x = vae.likelihood(dreamt_z).sample()
         draws = vae.draw(batch.x, 1, recognized)
         wake = -(draws.log_likelihood + draws.log_prior).mean()

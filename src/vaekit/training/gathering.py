@@ -8,12 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from vaekit import devices
+from vaekit.arguments import Place
 from vaekit.errors import InputError, RunError, command
+from vaekit.experiment import Experiment
 from vaekit.training.ranks import Alone, Ranks
 
 HOST = "127.0.0.1"
@@ -94,6 +97,15 @@ def gathered(workers: int, path: Path, imports: Sequence[str] = ()) -> Iterator[
             ) from error
         finally:
             dismiss(ranks)
+
+
+def errand(
+    experiment: Experiment, path: Path, device: torch.device, data_root: Place | None, data: Any
+) -> dict[str, str | None]:
+    """Say, in plain words, what other processes are to train with this one."""
+    named = {"path": path, "data_root": data_root, "data": data}
+    places = {name: None if place is None else str(place) for name, place in named.items()}
+    return places | {"experiment": experiment.to_json(), "device": device.type}
 
 
 def start(rank: int, size: int, port: int, imports: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -3,11 +3,10 @@
 import logging
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from functools import cached_property, partial
 from itertools import count
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -28,6 +27,7 @@ from vaekit.objectives import Loss
 from vaekit.own import modules
 from vaekit.progress import Progress
 from vaekit.run import WEIGHTS, Run, alone, refuse_taken
+from vaekit.training.captured import Captured, can_be_captured
 from vaekit.training.checks import (
     check,
     chosen_device,
@@ -37,7 +37,7 @@ from vaekit.training.checks import (
     refuse_no_experiment,
 )
 from vaekit.training.diagnosis import REMEDY, first_non_finite, non_finite_weight
-from vaekit.training.gathering import gathered, refuse_workers
+from vaekit.training.gathering import errand, gathered, refuse_workers
 from vaekit.training.optimizers import moments
 from vaekit.training.ranks import Alone
 from vaekit.training.state import (
@@ -125,17 +125,8 @@ def train(
     ):
         if not resume:
             folder = Run.create(path, experiment, loaded.space, overwrite)
-        ranks.begin(order(experiment, path, target, data_root, data), target)
+        ranks.begin(errand(experiment, path, target, data_root, data), target)
         yield from devices.in_turns(reports(experiment, folder, loaded.to(target), target, compile, ranks), target)
-
-
-def order(
-    experiment: Experiment, path: Path, device: torch.device, data_root: Place | None, data: Any
-) -> dict[str, str | None]:
-    """Say, in plain words, what other processes are to train with this one."""
-    named = {"path": path, "data_root": data_root, "data": data}
-    places = {name: None if place is None else str(place) for name, place in named.items()}
-    return places | {"experiment": experiment.to_json(), "device": device.type}
 
 
 def reports(
@@ -149,6 +140,8 @@ def reports(
 
 class Training:
     """The state of a training: built from the seed, or read from the run's folder if it was begun before."""
+
+    captures = True  # steps, on a device that can do so
 
     def __init__(
         self,
@@ -193,23 +186,24 @@ class Training:
         self.average = experiment.ema and AveragedModel(
             self.vae, multi_avg_fn=get_ema_multi_avg_fn(experiment.ema), use_buffers=True
         )
-        self.step, self.saved, self.seconds = 0, 0, 0.0
+        self.step, self.saved, self.counted, self.seconds, self.busy = 0, 0, 0, 0.0, 0.0
         self.best_bound, self.stale, self.best = -math.inf, 0, dict[str, Tensor]()
-        self.begin_window()
+        self.captured: Captured | None = None
+        self.totals: dict[str, float] = {}
         if saved:
             self.restore(saved)
-        step = Step(self.vae, self.objective)
         how = experiment.precision, experiment.gradient_norm, self.second, ranks
-        self.descent = Descent(step, self.optimizer, *how)
+        self.descent = Descent(Step(self.vae, self.objective), self.optimizer, *how)
         matrices = "matrices" in traits(experiment.model.network)
         if saved and saved.facts.workers != ranks.size:
             log.info("%s has had %d workers so far and now has %d: images and noise stay the same, and only rounding "
                      "differs", run.path, saved.facts.workers, ranks.size)  # fmt: skip
         if ranks.size > 1:
             return
+        self.captured = Captured(self) if self.captures and can_be_captured(self) else None
         if saved.facts.compiled if saved else wants_compiling(compile, self.steps, matrices, device):
-            x = torch.zeros(1, *data.space.event_shape, device=device)
-            self.descent.compile(Batch(x), asked=compile == "on")
+            example = Batch(torch.zeros(1, *data.space.event_shape, device=device))
+            (self.captured or self.descent).compile(example, asked=compile == "on")
 
     def reports(self, each_step: bool = False) -> Generator[Progress, None, None]:
         """Train to the end; the state is saved at the start, every half minute, at the end, and on closing.
@@ -237,7 +231,7 @@ class Training:
                     self.save()
                     saved = now
                 self.ranks.call(True)
-                self.take_step(next(batches))
+                self.take_steps(batches)
                 row = self.evaluate() if self.evaluation_due else None
         self.end()
 
@@ -284,9 +278,20 @@ class Training:
     @property
     def evaluation_due(self) -> bool:
         """Whether the last step completed another ``evaluate_every`` epochs, or the training."""
+        return self.step == self.evaluated_after(self.step - 1)
+
+    def evaluated_after(self, step: int) -> int:
+        """Return the first step after a step which completes another ``evaluate_every`` epochs, or the training."""
         interval = self.experiment.evaluate_every * self.steps_per_epoch
-        before, now = (round(step / interval, ROUNDING) // 1 for step in (self.step - 1, self.step))
-        return self.step == self.steps or now > before
+        passed = round(step / interval, ROUNDING) // 1
+        return min(self.steps, math.ceil(round((passed + 1) * interval, ROUNDING)))
+
+    def take_steps(self, batches: Iterator[Batch]) -> None:
+        """Take a step, or as many as are captured at once: at most until there is something to evaluate."""
+        if self.captured:
+            self.captured.take_some()
+        else:
+            self.take_step(next(batches))
 
     def take_step(self, stored: Batch) -> None:
         """Take a step on a batch as it is stored: an update of the weights, or as many as an objective asks for."""
@@ -308,9 +313,12 @@ class Training:
     def advance(self) -> None:
         """Set what is scheduled to its value at this step: the learning rate, and what the objective schedules."""
         self.objective.advance(self.epoch, self.epochs)
-        factor = self.experiment.schedule.factor(self.epoch, self.epochs)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.experiment.optimizer.learning_rate * factor
+            group["lr"] = self.rate(self.epoch)
+
+    def rate(self, epoch: float) -> float:
+        """Return the learning rate after so many epochs."""
+        return self.experiment.optimizer.learning_rate * self.experiment.schedule.factor(epoch, self.epochs)
 
     def count(self, numbers: Mapping[str, float]) -> None:
         """Count a step that was taken, with its loss and terms."""
@@ -337,8 +345,10 @@ class Training:
 
     def begin_window(self) -> None:
         """Start a new average; the window reaches from one evaluation to the next."""
-        self.totals: dict[str, float] = {}
+        self.totals = {}
         self.counted, self.busy = 0, 0.0
+        if self.captured:
+            self.captured.set(self.totals)
 
     @property
     def window(self) -> dict[str, float]:
@@ -357,6 +367,8 @@ class Training:
 
     def evaluate(self) -> dict[str, Any]:
         """Measure the held-out images, write a row to metrics.jsonl, and remember the best weights."""
+        if self.captured:
+            self.captured.settle()
         bound, held_out = self.measure(self.held_out)
         window = self.window
         train = {name: window[name] for name in held_out} if window else self.measure("train")[1]
@@ -401,6 +413,8 @@ class Training:
 
     def report(self, row: Mapping[str, Any] | None) -> Progress:
         """Report the progress of the training."""
+        if self.captured:
+            self.captured.settle()
         terms = row["train"] if row else self.window
         speed = row["images_per_second"] if row else self.images_per_second
         steps = self.epoch, self.epochs, self.step, self.steps
@@ -416,6 +430,8 @@ class Training:
 
         Weights that are NaN or infinite are not saved: what was saved before is still good.
         """
+        if self.captured:
+            self.captured.settle()
         if weight := non_finite_weight(self.vae) or non_finite_weight(self.objective):
             raise RunError(f"weight {weight} is NaN or infinite after step {self.step}; {self.kept}; {REMEDY}")
         parts: dict[str, Mapping[str, Tensor]] = {
@@ -435,7 +451,7 @@ class Training:
             busy=self.busy,
             stale=self.stale,
             best_bound=self.best_bound,
-            compiled=self.descent.compiled,
+            compiled=(self.captured or self.descent).compiled,
             workers=self.ranks.size,
             experiment=self.experiment,
             data=self.data.space.digest,

@@ -14,6 +14,8 @@ Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[nn.Parameter]
+Moments = dict[str, Tensor]
+"""what an optimizer keeps of a weight, by torch's names"""
 Decayed = Literal["all", "matrices"]
 
 
@@ -53,6 +55,12 @@ class Adam:
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.Adam(groups, self.learning_rate, self.betas, self.eps, fused=True)
 
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, exp_avg: Tensor, exp_avg_sq: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after step t = 1, 2, ..., and what is kept of it."""
+        return adam_update(self, w, gradient + decay * w, rate, t, exp_avg, exp_avg_sq)
+
 
 @spec
 class AdamW:
@@ -74,6 +82,23 @@ class AdamW:
         """Return torch's optimizer over the parameters."""
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.AdamW(groups, self.learning_rate, self.betas, self.eps, fused=True)
+
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, exp_avg: Tensor, exp_avg_sq: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after step t = 1, 2, ..., and what is kept of it."""
+        return adam_update(self, w - rate * decay * w, gradient, rate, t, exp_avg, exp_avg_sq)
+
+
+def adam_update(
+    spec: Adam | AdamW, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor
+) -> tuple[Tensor, Moments]:
+    """Return a weight after step t of Adam, or of AdamW once the weight is shrunk, and what is kept of it."""
+    beta, beta_sq = spec.betas
+    mean = exp_avg.lerp(gradient, 1 - beta)
+    square = beta_sq * exp_avg_sq + (1 - beta_sq) * gradient.square()
+    denominator = (square / (1 - beta_sq**t)).sqrt() + spec.eps
+    return w - rate / (1 - beta**t) * mean / denominator, {"exp_avg": mean, "exp_avg_sq": square}
 
 
 @spec
@@ -97,6 +122,15 @@ class Adamax:
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.Adamax(groups, self.learning_rate, self.betas, self.eps)
 
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, exp_avg: Tensor, exp_inf: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after step t = 1, 2, ..., and what is kept of it."""
+        (beta, beta_inf), gradient = self.betas, gradient + decay * w
+        mean = exp_avg.lerp(gradient, 1 - beta)
+        largest = torch.maximum(beta_inf * exp_inf, gradient.abs() + self.eps)
+        return w - rate / (1 - beta**t) * mean / largest, {"exp_avg": mean, "exp_inf": largest}
+
 
 @spec
 class Adagrad:
@@ -116,6 +150,14 @@ class Adagrad:
         """Return torch's optimizer over the parameters."""
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.Adagrad(groups, self.learning_rate, eps=self.eps)
+
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, sum: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after a step, and what is kept of it."""
+        gradient = gradient + decay * w
+        total = sum + gradient.square()
+        return w - rate * gradient / (total.sqrt() + self.eps), {"sum": total}
 
 
 @spec
@@ -140,6 +182,18 @@ class RMSprop:
         """Return torch's optimizer over the parameters."""
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.RMSprop(groups, self.learning_rate, self.smoothing, self.eps, momentum=self.momentum)
+
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, square_avg: Tensor, **kept: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after a step, and what is kept of it."""
+        gradient = gradient + decay * w
+        square = self.smoothing * square_avg + (1 - self.smoothing) * gradient.square()
+        move = gradient / (square.sqrt() + self.eps)
+        if not self.momentum:
+            return w - rate * move, {"square_avg": square}
+        buffer = self.momentum * kept["momentum_buffer"] + move
+        return w - rate * buffer, {"square_avg": square, "momentum_buffer": buffer}
 
 
 @spec
@@ -166,6 +220,17 @@ class SGD:
         """Return torch's optimizer over the parameters."""
         groups = grouped(parameters, self.weight_decay, self.decayed)
         return torch.optim.SGD(groups, self.learning_rate, self.momentum, nesterov=self.nesterov)
+
+    def update(
+        self, w: Tensor, gradient: Tensor, rate: Tensor, t: Tensor, decay: float, **kept: Tensor
+    ) -> tuple[Tensor, Moments]:
+        """Return a weight after a step, and what is kept of it."""
+        gradient = gradient + decay * w
+        if not self.momentum:
+            return w - rate * gradient, {}
+        buffer = self.momentum * kept["momentum_buffer"] + gradient
+        move = gradient + self.momentum * buffer if self.nesterov else buffer
+        return w - rate * move, {"momentum_buffer": buffer}
 
 
 def moments(optimizer: "Optimizer") -> dict[str, bool]:
@@ -207,7 +272,7 @@ def adam(
         g if g.stride() == w.stride() else torch.empty_like(w).copy_(g) for w, g in zip(weights, gradients, strict=True)
     ]
     beta1, beta2, eps, weight_decay, decoupled = settings
-    torch._foreach_add_(steps, 1 - failed)
+    torch._foreach_add_(steps, [1 - failed] * len(steps))  # the host would have to read a single number
     (torch._fused_adamw_ if decoupled else torch._fused_adam_)(
         weights, alike, means, squares, [], steps, lr=learning_rate, found_inf=failed, amsgrad=False, maximize=False,
         beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay,
