@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -102,6 +103,7 @@ class Runner:
         threads = {name: str(os.cpu_count()) for name in names}
         asked = {name: str(job.threads) for name in names if job.threads}
         cache = {"TORCHINDUCTOR_CACHE_DIR": tempfile.mkdtemp(dir=job.folder)}
+        cache["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # else JAX takes the GPU's memory from the others
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the runner)
         command = [sys.executable, "-m", f"benchmarks.runners.{module}", json.dumps(asdict(job))]
         self.process = subprocess.Popen(
@@ -133,8 +135,9 @@ class Runner:
             return json.loads(line)
         self.process.wait()
         self.log.seek(0)
-        last = [line for line in self.log.read().splitlines() if line.strip()][-1:]
-        raise NotRunError(last[0] if last else f"exit status {self.process.returncode}")
+        lines = [line for line in self.log.read().splitlines() if line.strip()]
+        errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception)\b", line)] or lines
+        raise NotRunError(errors[-1] if errors else f"exit status {self.process.returncode}")
 
     def close(self) -> None:
         """End the process and wait for it."""

@@ -13,6 +13,8 @@ from vaekit.model import VAE, analytic_kl
 
 ELEMENTS_AT_ONCE = 2**20
 """decoded elements (draws × batch × event) held at once: 4 MB, or 1 GB where each has 256 probabilities"""
+MORE_ON_CUDA = 2**6
+"""times as many there, where little work at once costs as much as more"""
 
 CHECKPOINTS = (1, 10, 100, 1000, 5000, 10_000, 100_000)
 """numbers of draws at which the log-evidence is recorded, to show how it grows with them"""
@@ -43,7 +45,7 @@ def evidence(vae: VAE, x: Float[Tensor, "batch *event"], samples: int) -> dict[s
     log_sum = exact(x.new_full((len(x),), -torch.inf))
     log_squares, log_likelihood, log_ratio = log_sum.clone(), torch.zeros_like(log_sum), torch.zeros_like(log_sum)
     growth: dict[str, Tensor] = {}
-    done, at_once = 0, max(1, ELEMENTS_AT_ONCE // x.numel())
+    done, at_once = 0, max(1, ELEMENTS_AT_ONCE * (MORE_ON_CUDA if x.is_cuda else 1) // x.numel())
     for checkpoint in sorted({*(k for k in CHECKPOINTS if k < samples), samples}):
         while done < checkpoint:
             draws = vae.draw(x, min(at_once, checkpoint - done), posterior, prior)
