@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sweeping import engine
 
 from vaekit import Experiment, InputError, Range, RunError, Source, choose, load, runs, sweep, train
@@ -19,8 +20,9 @@ from vaekit.cli import main
 from vaekit.engine import sweeps
 from vaekit.engine.grids import by_path, parsed
 from vaekit.engine.local import local
-from vaekit.engine.units import listed, named, part
+from vaekit.engine.units import Unit, listed, named, part
 from vaekit.engine.work import SweepProgress, Work, done
+from vaekit.footprint import training_bytes
 from vaekit.run import alone
 
 slow = pytest.mark.slow
@@ -44,6 +46,17 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def drained(*arguments: Any, **options: Any) -> SweepProgress:
     *_, last = sweep(*arguments, **{**QUICK, **options})
     return last
+
+
+def test_stacks_on_a_gpu_fill_half_of_its_memory(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    units = [Unit(str(i), experiment.replace("seed", i), tmp_path / str(i)) for i in range(300)]
+    each = 2 * sum(training_bytes(experiment, experiment.data.load(None).space))  # its own, and that in the stack
+    monkeypatch.setattr(sweeps.devices, "choose", torch.device)
+    for room, sizes in ((1000, [256, 44]), (20, [20] * 15), (1, [1] * 300)):
+        monkeypatch.setattr(sweeps.devices, "memory", lambda device, room=room: int(2 * each * (room + 0.5)))
+        assert [len(task) for task in sweeps.grouped(units, "auto", 1, Work("cuda"))] == sizes
 
 
 class TestGrid:

@@ -55,19 +55,24 @@ def refuse_too_large(experiment: Experiment, space: Space, device: torch.device)
     Raises:
         InputError: naming what takes the memory, and what to make smaller.
     """
-    batch = min(experiment.batch_size, space.sizes["train"])
-    shapes = weight_shapes(experiment.model, space)
-    weights = weight_bytes(experiment, [prod(shape) for shape in shapes.values()]) + second_bytes(experiment, space)
-    step = batch_bytes(experiment, space, batch)
+    weights, step = training_bytes(experiment, space)
     there = devices.memory(device)
     if weights + step > there:
-        count = sum(map(prod, shapes.values()))
+        count = sum(map(prod, weight_shapes(experiment.model, space).values()))
+        batch = min(experiment.batch_size, space.sizes["train"])
         gib = [f"{number / 2**30:,.1f} GiB" for number in (weights + step, weights, step, there)]
         raise InputError(
             f"training would take {gib[0]} of memory ({gib[1]} for {count:,} weights, {gib[2]} for batch_size "
             f"{batch:,}), and {device} has {gib[3]} available: choose {smaller_images(space)}a smaller "
             "model.latent_dim, network or batch_size"
         )
+
+
+def training_bytes(experiment: Experiment, space: Space) -> tuple[int, float]:
+    """Return the bytes that a training takes: for weights with all that is kept of them, and for a step."""
+    sizes = [prod(shape) for shape in weight_shapes(experiment.model, space).values()]
+    weights = weight_bytes(experiment, sizes) + second_bytes(experiment, space)
+    return weights, batch_bytes(experiment, space, min(experiment.batch_size, space.sizes["train"]))
 
 
 def smaller_images(space: Space) -> str:

@@ -23,6 +23,7 @@ from vaekit.engine.work import SweepProgress, Task, Work, Workers, done
 from vaekit.errors import InputError, nearest, shown
 from vaekit.experiment import ADAPTER, Experiment, fields
 from vaekit.folders import SWEEP_FILE
+from vaekit.footprint import training_bytes
 from vaekit.measures import GROUPS
 from vaekit.specs import explain
 from vaekit.training.stacks import VARYING, refuse_unlike
@@ -32,9 +33,11 @@ log = logging.getLogger("vaekit")
 FAILURES = "failures"
 LOCK = ".sweep.lock"
 ENGINES = ("auto", "local", "stack", "ray")
-LARGEST_STACK = 16
+LARGEST_STACK, LARGEST_ON_CUDA = 16, 256
 SMALL = 50_000
 """weights up to which a CPU gains from a stack"""
+COPIES = 2
+"""of what a training keeps: its own, and that in the stack"""
 DEFAULT = Measures()
 GROUP = {"linear_probe": "latents", "nearest_neighbors": "latents"}
 """groups of measures that have what is optimized; evidence has the rest"""
@@ -356,9 +359,10 @@ def grouped(units: Sequence[Unit], engine: str, jobs: int, work: Work) -> list[T
 
 def _stacked(group: Sequence[Unit], engine: str, jobs: int, work: Work) -> Iterator[Task]:
     """Cut units that differ only in what stacks allow into stacks, a process at least having one."""
-    size = min(LARGEST_STACK, ceil(len(group) / jobs))
-    if size == 1 or not (stacks(group) and (engine == "stack" or gains(group[0], work))):
-        size = 1
+    size = ceil(len(group) / jobs)
+    if size > 1:
+        stacked = stacks(group) and (engine == "stack" or gains(group[0], work))
+        size = min(size, largest(group[0], work)) if stacked else 1
     for first in range(0, len(group), size):
         yield tuple(group[first : first + size])
 
@@ -370,6 +374,16 @@ def stacks(group: Sequence[Unit]) -> bool:
     except InputError:
         return False
     return True
+
+
+def largest(unit: Unit, work: Work) -> int:
+    """Return how many models a stack has at most: on a GPU, as many as take half of its memory."""
+    with suppress(InputError):
+        device = devices.choose(work.device)
+        if device.type == "cuda":
+            taken = sum(training_bytes(unit.experiment, space_of(unit.experiment.data, work.data_root)))
+            return max(1, min(LARGEST_ON_CUDA, int(devices.memory(device) / 2 / (COPIES * taken))))
+    return LARGEST_STACK
 
 
 def gains(unit: Unit, work: Work) -> bool:
