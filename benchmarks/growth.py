@@ -9,6 +9,7 @@ Usage: python -m benchmarks.growth [--works pixels,draws] [--rounds 3] [--second
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -19,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks import machine, page
 from benchmarks.protocol import Job, NotRunError, Runner
 from vaekit.reporting.plots.style import MUTED, drawn, palette, place, save, sheet
 
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TITLE = "How cost grows with the work"
 NOTE = "One thread of a CPU, 784-500-20-500-784, in batches of 100; dashed: twice the work costs twice as much."
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -139,10 +142,23 @@ def measured(module: str, job: Job, rounds: int) -> tuple[float, float]:
     return statistics.median(times[1:] or times), replies[-1]["memory_mib"]
 
 
+def power(value: float, position: int) -> str:
+    """Write a tick: powers of ten as such from 10⁴ on and below 0.1, others in full.
+
+    Example:
+        >>> power(1e6, 0), power(0.001, 0), power(2000, 0)
+        ('10⁶', '10⁻³', '2,000')
+    """
+    exponent = round(math.log10(value))
+    if 0.1 <= value < 10_000:
+        return f"{value:,g}"
+    return "10" + str(exponent).translate(SUPERSCRIPT)
+
+
 @drawn
 def drawing(works: Mapping[str, Any]) -> Figure:
     """Draw time and memory against size on logarithmic axes: a row per work, with a dashed line of exponent 1."""
-    wide, high, gap, step = 1.75, 1.15, 0.6, 1.15 + 0.62
+    wide, high, gap, step = 1.6, 1.15, 0.85, 1.15 + 0.62
     figure = sheet(len(works) * step + 0.1, TITLE, NOTE)
     colors = palette(list(dict.fromkeys(name for work in works.values() for name in work["curves"])))
     for row, work in enumerate(reversed(list(works.values()))):
@@ -159,6 +175,10 @@ def drawing(works: Mapping[str, Any]) -> Figure:
                 axes.set_title(work["unit"], loc="left", fontsize=8, pad=4)
                 axes.legend(loc="upper left")
             axes.grid()
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(power)
+            if key == "mib":
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.minorticks_off()
     figure.set_label(f"{TITLE}: {', '.join(work['axis'] for work in works.values())}.")
     return figure
