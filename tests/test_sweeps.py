@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -236,15 +235,24 @@ class TestSweep:
         self, experiment: Experiment, tmp_path: Path, here: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("vaekit.engine.work.SECONDS_TO_WAIT", 0.1)
-        from vaekit.files import locked
-
-        (tmp_path / "x").mkdir()
-        with locked(tmp_path / "x/.latent_dim-2_seed-0.lock", "busy"):
-            shutil.rmtree(tmp_path / "y", ignore_errors=True)
+        lock = tmp_path / "x/.latent_dim-2_seed-0.lock"
+        lock.parent.mkdir()
+        code = f"import filelock; lock = filelock.FileLock({str(lock)!r}); lock.acquire(); print(flush=True); input()"
+        other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert other.stdout
+        other.stdout.readline()
+        try:
             sweeps.begin(sweeps.specified(experiment, {"latent_dim": [2]}), tmp_path / "x")
             last = drained(experiment, {"latent_dim": [2, 3]}, out=tmp_path / "x", evaluate=None)
-        assert (last.done, last.failed) == (1, 1)
-        assert "is being worked on by another process" in sweeps.failures(tmp_path / "x")["latent_dim-2_seed-0"]
+            assert (last.done, last.failed) == (1, 1)
+            (failure,) = sweeps.failures(tmp_path / "x").values()
+            assert f"latent_dim-2_seed-0 is being worked on by process {other.pid} (python" in failure
+            assert "): run the sweep again when that is done" in failure
+        finally:
+            other.communicate(b"\n")
+        last = drained(experiment, {"latent_dim": [2, 3]}, out=tmp_path / "x", evaluate=None)
+        assert (last.done, last.failed) == (2, 0)
+        assert not sweeps.failures(tmp_path / "x")
 
     def test_parts_share_a_folder(self, experiment: Experiment, tmp_path: Path, here: list[str]) -> None:
         for i in (1, 2):

@@ -12,12 +12,15 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
 from filelock import FileLock, Timeout
 
 from vaekit.errors import InputError, RunError
 
 LARGEST_TEXT = 2**28
 """largest text that is read at once, in bytes"""
+LONGEST_COMMAND = 80
+"""characters that are shown of the command of a process"""
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.(\d+|[0-9a-f]{16}\.tmp)")
 """names of files that are being written, or were when their process was killed; version 0.1.0 used a number"""
 
@@ -164,24 +167,43 @@ def remove_leftovers(folder: Path, names: Collection[str] = ()) -> None:
 
 
 @contextmanager
-def locked(path: Path, busy: str, seconds: float = 0) -> Iterator[None]:
+def locked(path: Path, busy: str, remedy: str, seconds: float = 0) -> Iterator[None]:
     """Hold the lock file ``path``; the lock ends with the process, and the file with the lock.
 
     Raises:
-        InputError: ``busy``, if another process, or thread, holds it for longer than ``seconds``.
+        InputError: if another process, or thread, holds it for longer than ``seconds``: what is ``busy``, by which
+            process, and what to do.
         OSError: if the lock file cannot be made.
     """
     lock = FileLock(path, timeout=seconds, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(busy) from None
+        raise InputError(f"{busy} by {holder(path)}: {remedy}") from None
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink()  # whoever waits for it sees that it is gone, and makes another
         lock.release()
+
+
+def holder(path: Path) -> str:
+    """Name the process that has a file open by its number and command; those of other machines are not seen."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if not any(word in process.name().lower() for word in ("python", "vaekit")):
+                continue  # where it takes long to look at the files of others
+            if not any(os.path.samefile(path, file.path) for file in process.open_files()):
+                continue
+            if process.pid == os.getpid():
+                return "this process"
+            words = process.cmdline()
+            if any("multiprocessing" in word for word in words) and (parent := process.parent()):
+                process, words = parent, parent.cmdline()  # which can be stopped
+            command = " ".join([os.path.basename(words[0]), *words[1:]])
+            return f"process {process.pid} ({command[:LONGEST_COMMAND]})"
+    return "another process, perhaps on another machine"
 
 
 @contextmanager

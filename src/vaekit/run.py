@@ -343,8 +343,8 @@ class Run:
     @contextmanager
     def _results(self) -> Iterator[None]:
         """Keep other processes from writing results, and remove what killed ones left behind."""
-        busy = f"results of {self.path} are being written by another process: try again when it is done"
-        with files.locked(self.path / RESULTS_LOCK, busy, SECONDS_TO_WAIT):
+        busy, remedy = f"results of {self.path} are being written", "try again when that is done"
+        with files.locked(self.path / RESULTS_LOCK, busy, remedy, SECONDS_TO_WAIT):
             remove_leftovers(self.path, (RESULTS, REPORT))
             for folder in FOLDERS:
                 remove_leftovers(self.path / folder)
@@ -426,10 +426,10 @@ def alone(path: Path) -> Iterator[None]:
     """
     path = to_path(path, "run")
     make(path)
-    busy = f"{path} is being trained already: wait for that training, or stop it first"
+    busy, remedy = f"{path} is being trained already", "wait for that training, or stop it first"
     with ExitStack() as lock:
         with disk_errors(path):
-            lock.enter_context(files.locked(path / TRAINING_LOCK, busy))
+            lock.enter_context(files.locked(path / TRAINING_LOCK, busy, remedy))
         remove_leftovers(path, TRAINED)
         yield
 

@@ -250,7 +250,7 @@ def begin(asked: Sweep, folder: Path) -> None:
     """Write down what a folder is the sweep of; fields that an earlier grid varied stay among those of the grid."""
     with files.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with files.locked(folder / LOCK, f"{folder} is being written by another process: try again", 60):
+        with files.locked(folder / LOCK, f"{folder} is being written", "try again", 60):
             written = json.loads(SWEEP.dump_json(asked))
             if (folder / SWEEP_FILE).is_file():
                 tree = ADAPTER.dump_python(asked.experiment, mode="json")

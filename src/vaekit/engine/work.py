@@ -142,10 +142,10 @@ def _failure(unit: Unit, work: Work, stopping: Stopping) -> InputError | RunErro
 
 
 def _finish(unit: Unit, work: Work, stopping: Stopping) -> None:
-    busy = f"{unit.path} is being worked on by another process: leave it to that, or stop it first"
+    busy, remedy = f"{unit.path} is being worked on", "run the sweep again when that is done, or stop it first"
     with disk_errors(unit.path.parent):
         unit.path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(unit.path.with_name(f".{unit.path.name}.lock"), busy, SECONDS_TO_WAIT):
+    with locked(unit.path.with_name(f".{unit.path.name}.lock"), busy, remedy, SECONDS_TO_WAIT):
         if not unit.finished:
             _heed(reports(unit.experiment, unit.path, work), stopping)
         measures = work.measures
