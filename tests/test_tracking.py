@@ -1,8 +1,12 @@
 """Trackers get what the run's files say, once, offline, and are imported only if they are asked for."""
 
 import errno
+import json
+import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,8 +59,9 @@ def test_tensorboard_twice_writes_each_number_once(evaluated: Run) -> None:
 class Fake(ModuleType):
     """A stand-in for a tracker with the interface of wandb, which needs a service of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, forgotten: list[str] | None = None) -> None:
         super().__init__(name)
+        self.name, self.forgotten = name, [] if forgotten is None else forgotten
         self.opened: list[dict[str, Any]] = []
         self.logged: list[tuple[dict[str, Any], int]] = []
         self.finished = 0
@@ -70,6 +75,15 @@ class Fake(ModuleType):
 
     def finish(self) -> None:
         self.finished += 1
+
+    def Api(self) -> "Fake":  # noqa: N802
+        return self
+
+    def runs(self, project: str) -> list["Fake"]:
+        return [Fake(each["name"], self.forgotten) for each in self.opened[-1:]]
+
+    def delete(self) -> None:
+        self.forgotten.append(self.name)
 
     def Image(self, path: str) -> str:  # noqa: N802
         return path
@@ -89,12 +103,33 @@ def test_trackers_like_wandb(name: str, evaluated: Run, monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, f"vaekit.tracking.{name}")
     first, second = fake.opened
     assert first == second
+    assert fake.forgotten == ([first["name"]] if name == "trackio" else [])
     assert first["resume"] == "allow"
     assert first.get("mode", "offline") == "offline"
     rows = evaluated.metrics()
     assert [step for _, step in fake.logged[: len(rows)]] == [row["samples"] for row in rows]
     assert fake.logged[0][0]["train/elbo"] == rows[0]["train"]["elbo"]
     assert fake.finished == 2
+
+
+@pytest.mark.slow
+def test_trackio_has_each_number_once(evaluated: Run, tmp_path: Path) -> None:
+    trackio = pytest.importorskip("trackio", reason="the extra trackio is not installed", exc_type=ImportError)
+    if not hasattr(trackio, "Api"):
+        pytest.skip("trackio is older than the extra asks for")
+    command = [sys.executable, "-m", "vaekit", "track", str(evaluated.path), "--to", "trackio"]
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=os.environ | {"TRACKIO_DIR": str(tmp_path)}, check=True, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines() == ["tracked in trackio:", str(evaluated.path)]
+    with closing(sqlite3.connect(tmp_path / "vaekit.db")) as database:
+        rows = [(step, json.loads(found)) for step, found in database.execute("SELECT step, metrics FROM metrics")]
+    assert [(step, found["validation/elbo"]) for step, found in rows[:-1]] == [
+        (row["samples"], row["validation"]["elbo"]) for row in evaluated.metrics()
+    ]
+    evidence = evaluated.results()["evaluations"][0]["log_evidence"]
+    assert rows[-1][1]["results/test/log_evidence"] == evidence["value"]
 
 
 def test_while_training_and_what_fails_afterwards(

@@ -140,7 +140,8 @@ def track(run: Run | Place, *, to: str) -> Path:
         _open(found, run, afresh=True)
         for row in rows:
             _log(found, run, row)
-        found.log(results(run) | pictures(run), rows[-1]["samples"] if rows else 0)
+        if outcome := results(run) | pictures(run):
+            found.log(outcome, rows[-1]["samples"] if rows else 0)
         found.close()
     except (InputError, RunError):
         raise
