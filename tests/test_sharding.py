@@ -62,8 +62,8 @@ def test_two_processes_anneal_with_compiled_densities_as_one(run: Run, tmp_path:
     other = copied(run, tmp_path)
     words = ["--ais", "--samples", "4", "--annealing", "temperatures=3", "--annealing", "chains=2", "--quiet"]
     for each, workers in ((run, "1"), (other, "2")):  # without the checks of shapes in tests, which cannot be compiled
-        words = [*words, "--workers", workers, "--precision", precision]
-        subprocess.run([sys.executable, "-m", "vaekit", "evaluate", each, *words], check=True)
+        how = ["--workers", workers, "--precision", precision]
+        subprocess.run([sys.executable, "-m", "vaekit", "evaluate", each, *words, *how], check=True)
     assert len(list(run.path.glob("measured/*"))) == 4
     refuse_different(run, other)
 

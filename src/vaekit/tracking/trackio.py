@@ -1,7 +1,7 @@
 """Trackio: a local dashboard with the interface of Weights & Biases."""
 
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ class Trackio:
 
     def forget(self, run: Run, identity: str) -> None:
         """Remove what is on this machine of this run: it is written anew."""
-        for found in trackio.Api().runs(PROJECT):
-            if found.name == _name(run, identity):
-                found.delete()
+        with suppress(ValueError):  # there is no such project yet
+            for found in trackio.Api().runs(PROJECT):
+                if found.name == _name(run, identity):
+                    found.delete()
 
     def open(self, run: Run, identity: str, parameters: Mapping[str, Any]) -> None:
         """Begin a run, or continue the one of this identity."""
