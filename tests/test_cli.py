@@ -214,7 +214,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("evaluate runs/small --split tset", ["tset", "did you mean 'test'"]),
     ("evaluate runs/small --samples 0", ["samples is 0", "at least 1"]),
     ("evaluate runs/small --images 0", ["images is 0", "at least 1"]),
-    ("evaluate runs/small --precision fp16", ["precision 'fp16' is unknown: choose fp32 or bf16"]),
+    ("evaluate runs/small --precision fp16", ["precision 'fp16' is unknown: choose fp32, tf32 or bf16"]),
     ("evaluate runs/small --annealing chains=0", ["chains is 0", "greater than 0"]),
     ("evaluate runs/small --annealing chain=8", ["chain is not a field", "did you mean 'chains'"]),
     ("evaluate runs/small --annealing start=encodr", ["start 'encodr'", "did you mean 'encoder'"]),

@@ -18,6 +18,7 @@ class Observed(Distribution):
         p: a distribution that is independent over the elements of x.
 
     Example:
+        >>> import torch
         >>> from vaekit.distributions import IndependentBernoulli
         >>> p = Observed(IndependentBernoulli(torch.zeros(3), event_dims=1))
         >>> p.log_prob(torch.tensor([1.0, torch.nan, 0.0])).exp()
