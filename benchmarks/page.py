@@ -221,7 +221,7 @@ def storm(result: Result | None) -> Iterator[str]:
     yield (
         f"\nThe cluster, its driver and daemons included, spends {beyond:.2f} s more processor time per unit than one "
         f"process does, {beyond / serial:.0%}: what Ray takes, and what two units at once take from each other and "
-        "from other work, which were not told apart. It says nothing about longer units.\n"
+        "from other work, which were not told apart. It says nothing about units of other lengths.\n"
     )
 
 

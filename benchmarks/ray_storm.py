@@ -5,7 +5,8 @@ one process, and the same ones on the cluster, undisturbed: the times of a unit 
 ended, so that the start is apart. Then all units are worked on while the driver and nodes are killed. Only --publish
 replaces the published numbers.
 
-Usage: python -m benchmarks.ray_storm [--units 1000] [--kills 10] [--dead-nodes 2] [--calm 60] [--publish]
+Usage: python -m benchmarks.ray_storm [--units 1000] [--kills 10] [--dead-nodes 2] [--calm 60] [--epochs 2]
+    [--publish]
 """
 
 import argparse
@@ -36,8 +37,8 @@ SECONDS = 3600
 """until a storm is given up"""
 
 
-def experiment() -> Experiment:
-    return choose("digits", hidden=[32], epochs=2, latent_dim=2)
+def experiment(epochs: float) -> Experiment:
+    return choose("digits", hidden=[32], epochs=epochs, latent_dim=2)
 
 
 def grid(units: int) -> dict[str, list[int]]:
@@ -77,9 +78,9 @@ class Clock:
         }
 
 
-def serial(units: int, folder: Path) -> dict[str, float]:
+def serial(units: int, folder: Path, epochs: float) -> dict[str, float]:
     """Work on units one after the other in this process."""
-    asked = sweeps.specified(experiment(), grid(units), **QUICK)
+    asked = sweeps.specified(experiment(epochs), grid(units), **QUICK)
     clock = Clock()
     for unit in listed(asked.experiment, asked.points, 1, folder):
         assert [error for _, error in carry_out((unit,), Work("cpu", None, asked.measures))] == [None]
@@ -87,10 +88,10 @@ def serial(units: int, folder: Path) -> dict[str, float]:
     return clock.numbers
 
 
-def calm(units: int, folder: Path, address: str) -> dict[str, float]:
+def calm(units: int, folder: Path, address: str, epochs: float) -> dict[str, float]:
     """Work on units on the cluster, where nothing happens to them."""
     clock = Clock()
-    for progress in sweep(experiment(), grid(units), out=folder, engine="ray", address=address, **QUICK):
+    for progress in sweep(experiment(epochs), grid(units), out=folder, engine="ray", address=address, **QUICK):
         clock.ended(len(progress.finished))
     assert progress.done == units
     return clock.numbers
@@ -102,9 +103,9 @@ def stamps(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for each in found for path in (each, each.with_name("weights.safetensors"))}
 
 
-def storm(units: int, kills: int, dead: int, folder: Path, cluster: Any) -> dict[str, float]:
+def storm(units: int, kills: int, dead: int, folder: Path, cluster: Any, epochs: float) -> dict[str, float]:
     """Work on units while the driver is killed, and nodes are, evenly over the units; count what came of it."""
-    asked = sweeps.specified(experiment(), grid(units), **QUICK)
+    asked = sweeps.specified(experiment(epochs), grid(units), **QUICK)
     sweeps.begin(asked, folder)
     words = [sys.executable, "-m", "vaekit", "sweep", "--out", str(folder), "--engine", "ray"]
     words += ["--address", cluster.address, "--quiet"]
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10, help="of the driver (default %(default)s)")
     parser.add_argument("--dead-nodes", type=int, default=2, help="nodes that are killed (default %(default)s)")
     parser.add_argument("--calm", type=int, default=60, help="units whose time is measured (default %(default)s)")
+    parser.add_argument("--epochs", type=float, default=2, help="of each unit (default %(default)s)")
     parser.add_argument("--publish", action="store_true", help="store in benchmarks/results, write docs/benchmarks.md")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -167,18 +169,18 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = serial(chosen.calm, folder / "serial")
+        alone = serial(chosen.calm, folder / "serial", chosen.epochs)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         for _ in range(2):
             cluster.add_node(num_cpus=1)
         try:
-            together = calm(chosen.calm, folder / "calm", cluster.address)
-            raged = storm(chosen.units, chosen.kills, chosen.dead_nodes, folder / "storm", cluster)
+            together = calm(chosen.calm, folder / "calm", cluster.address, chosen.epochs)
+            raged = storm(chosen.units, chosen.kills, chosen.dead_nodes, folder / "storm", cluster, chosen.epochs)
         finally:
             cluster.shutdown()
         raged["weights_unlike_the_serial_run"] = unlike(folder / "serial", [folder / "calm", folder / "storm"])
     result = {
-        "what": "digits, 64-32-2-32-64, 2 epochs, evidence of 100 images by 50 draws",
+        "what": f"digits, 64-32-2-32-64, {chosen.epochs:g} epochs, evidence of 100 images by 50 draws",
         "command": " ".join(["python -m benchmarks.ray_storm", *sys.argv[1:]]),
         "calm": chosen.calm,
         "load": round(os.getloadavg()[0], 1),
